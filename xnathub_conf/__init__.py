@@ -1,0 +1,1 @@
+"""xnathub: one site.yaml becomes a running, secure JupyterHub for XNAT."""
