@@ -1,0 +1,142 @@
+"""What a Site decides of JupyterHub: every trait with its value and the key it comes from.
+
+Pure data: nothing here imports JupyterHub, so that `xnathub validate` and `xnathub show` stay light.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from xnathub_conf.problems import KeyPath
+from xnathub_conf.site_types import Docker, Site, Swarm
+
+SPAWNERS = {
+    "local": "SimpleLocalProcessSpawner",
+    "docker": "DockerSpawner",
+    "swarm": "SwarmSpawner",
+    "kubernetes": "KubeSpawner",
+}
+"""The spawner class whose traits each orchestrator's settings are."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One trait: `Class.name`, its value (a Secret where it is one), and the key of site.yaml behind it."""
+
+    trait: str
+    value: Any
+    key: KeyPath
+
+
+def orchestrator_of(site: Site) -> str:
+    """Name the site's orchestrator: local, docker, swarm or kubernetes."""
+    return next(name for name in SPAWNERS if getattr(site.orchestrator, name) is not None)
+
+
+def xnat_public_url(site: Site) -> str:
+    """XNAT's address for links on pages, without a slash at its end."""
+    return (site.xnat.public_url or site.xnat.url).rstrip("/")
+
+
+def hub_connect_url(site: Site) -> str:
+    """Where single-user servers reach the hub."""
+    port = urlsplit(hub_bind_url(site)).port
+    host = {"local": "127.0.0.1", "docker": "jupyterhub", "swarm": "jupyterhub", "kubernetes": "hub"}
+    return site.hub.hub_connect_url or f"http://{host[orchestrator_of(site)]}:{port}"
+
+
+def hub_bind_url(site: Site) -> str:
+    """Where the hub itself listens."""
+    default = "http://127.0.0.1:8081" if orchestrator_of(site) == "local" else "http://0.0.0.0:8081"
+    return site.hub.hub_bind_url or default
+
+
+def hub_settings(site: Site) -> list[Setting]:
+    """List every trait that the site decides, in no particular order."""
+    return [*_hub(site), *_sign_in(site), *_servers(site), *_orchestrator(site), *_extra(site)]
+
+
+def _hub(site: Site) -> Iterator[Setting]:
+    hub = site.hub
+    yield Setting("JupyterHub.bind_url", hub.bind_url.rstrip("/") + hub.base_url, ("hub", "bind_url"))
+    yield Setting("JupyterHub.hub_bind_url", hub_bind_url(site), ("hub", "hub_bind_url"))
+    yield Setting("JupyterHub.hub_connect_url", hub_connect_url(site), ("hub", "hub_connect_url"))
+    if hub.public_url:
+        yield Setting("JupyterHub.public_url", hub.public_url.rstrip("/") + "/", ("hub", "public_url"))
+    if hub.db_url:
+        yield Setting("JupyterHub.db_url", hub.db_url, ("hub", "db_url"))
+    if hub.cookie_secret:
+        yield Setting("JupyterHub.cookie_secret", hub.cookie_secret, ("hub", "cookie_secret"))
+    yield Setting("JupyterHub.shutdown_on_logout", hub.shutdown_on_logout, ("hub", "shutdown_on_logout"))
+    yield Setting("JupyterHub.allow_named_servers", hub.allow_named_servers, ("hub", "allow_named_servers"))
+    limit = ("hub", "named_server_limit_per_user")
+    yield Setting("JupyterHub.named_server_limit_per_user", hub.named_server_limit_per_user, limit)
+    # Servers outlive the hub, but for local ones, which are its own processes.
+    local = orchestrator_of(site) == "local"
+    yield Setting("JupyterHub.cleanup_servers", local, ("orchestrator",))
+    service = {"name": "xnat", "api_token": hub.api_token, "display": False}
+    yield Setting("JupyterHub.services", [service], ("hub", "api_token"))
+    role = {"name": "xnat", "scopes": list(hub.api_scopes), "services": ["xnat"]}
+    yield Setting("JupyterHub.load_roles", [role], ("hub", "api_scopes"))
+    variables = {"xnat_url": xnat_public_url(site), "xnat_session": site.sign_in.xnat_session}
+    yield Setting("JupyterHub.template_vars", variables, ("xnat", "public_url"))
+    yield Setting("Application.log_level", site.logging.level, ("logging", "level"))
+
+
+def _sign_in(site: Site) -> Iterator[Setting]:
+    yield Setting("Authenticator.admin_users", set(site.hub.admin_users), ("hub", "admin_users"))
+    # XNAT decides who may sign in; the authenticator asks it each time.
+    yield Setting("Authenticator.allow_all", True, ("sign_in", "role"))
+
+
+def _servers(site: Site) -> Iterator[Setting]:
+    servers = site.servers
+    yield Setting("Spawner.start_timeout", servers.start_timeout, ("servers", "start_timeout"))
+    yield Setting("Spawner.http_timeout", servers.http_timeout, ("servers", "http_timeout"))
+    yield Setting("Spawner.default_url", servers.default_url, ("servers", "default_url"))
+
+
+def _orchestrator(site: Site) -> Iterator[Setting]:
+    name = orchestrator_of(site)
+    here: KeyPath = ("orchestrator", name)
+    spawner = SPAWNERS[name]
+    stop: KeyPath = ("servers", "stop_timeout")
+    if name == "local":
+        yield Setting(f"{spawner}.interrupt_timeout", site.servers.stop_timeout, stop)
+    docker = site.orchestrator.docker or site.orchestrator.swarm
+    if docker:
+        yield from _docker_api(docker, spawner, here)
+        yield Setting(f"{spawner}.network_name", docker.network_name, (*here, "network_name"))
+        yield Setting(f"{spawner}.prefix", docker.prefix, (*here, "prefix"))
+    if site.orchestrator.docker:
+        # A container that stayed would come back with the mounts and token of its first start.
+        yield Setting("DockerSpawner.remove", True, here)
+        yield Setting(
+            "DockerSpawner.pull_policy", site.orchestrator.docker.pull_policy, (*here, "pull_policy")
+        )
+    if kubernetes := site.orchestrator.kubernetes:
+        if kubernetes.namespace:
+            yield Setting("KubeSpawner.namespace", kubernetes.namespace, (*here, "namespace"))
+        yield Setting(
+            "KubeSpawner.image_pull_policy", kubernetes.image_pull_policy, (*here, "image_pull_policy")
+        )
+        secrets = list(kubernetes.image_pull_secrets)
+        yield Setting("KubeSpawner.image_pull_secrets", secrets, (*here, "image_pull_secrets"))
+        yield Setting("KubeSpawner.delete_grace_period", site.servers.stop_timeout, stop)
+
+
+def _docker_api(docker: Docker | Swarm, spawner: str, here: KeyPath) -> Iterator[Setting]:
+    yield Setting(f"{spawner}.client_kwargs", {"base_url": docker.docker_host}, (*here, "docker_host"))
+    if docker.tls:
+        tls = {
+            "ca_cert": docker.tls.ca_cert,
+            "client_cert": (docker.tls.client_cert, docker.tls.client_key),
+            "verify": docker.tls.verify,
+        }
+        yield Setting(f"{spawner}.tls_config", tls, (*here, "tls"))
+
+
+def _extra(site: Site) -> Iterator[Setting]:
+    for trait, value in site.extra.items():
+        yield Setting(trait, value, ("extra", trait))

@@ -1,0 +1,363 @@
+"""Calls to XNAT: `requests` in a bounded pool of threads, with a deadline over everything, and typed errors.
+
+Every Basic request without a JSESSIONID opens a session in XNAT, and XNAT limits sessions. So the service account keeps
+one session and renews it when XNAT no longer knows it, and a user's session ends with the check that opened it.
+"""
+
+import asyncio
+import json
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from xnathub_conf.site_types import Xnat
+
+log = logging.getLogger("xnathub")
+
+_T = TypeVar("_T")
+_RETRIED_STATUS = frozenset({502, 503, 504})
+_SESSION_COOKIE = "JSESSIONID"
+_CHUNK = 65536
+
+HOLD_OFF = 300
+"""Seconds in which a refused service password is not tried again, so that XNAT doesn't lock the account."""
+
+
+class XnatError(Exception):
+    """A call to XNAT did not give what it should. The text is for the admin and names what to look at."""
+
+
+class XnatUnreachable(XnatError):
+    """No connection, or no answer within the deadline."""
+
+
+class XnatUntrusted(XnatError):
+    """XNAT's certificate is not good."""
+
+
+class XnatBadAnswer(XnatError):
+    """An answer that XNAT itself would not give: a login page, HTML, broken JSON, too much of it, or a 5xx."""
+
+
+class XnatUnauthorized(XnatError):
+    """401: XNAT does not accept the credentials."""
+
+
+class XnatForbidden(XnatError):
+    """403: XNAT knows who asks and refuses."""
+
+
+class XnatNotFound(XnatError):
+    """404: XNAT holds no such thing."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Who asks: a user name with its password, or an XNAT session's ID. Neither shows in a repr."""
+
+    username: str = ""
+    password: str = ""
+    session: str = ""
+
+    def __repr__(self) -> str:
+        return "Credentials(session)" if self.session else f"Credentials({self.username!r})"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What XNAT answered: the body, and the ID of the session that the call opened, if it did."""
+
+    body: bytes
+    content_type: str
+    session: str = ""
+
+    def text(self) -> str:
+        """Give the body of a plain-text answer. Raises XnatBadAnswer for HTML."""
+        text = self.body.decode("utf-8", "replace").strip()
+        if "html" in self.content_type or text.startswith("<"):
+            raise _not_xnat("an HTML page")
+        return text
+
+    def json(self) -> Any:
+        """Parse the body as JSON. Raises XnatBadAnswer for anything else."""
+        if "html" in self.content_type or self.body.lstrip()[:1] == b"<":
+            raise _not_xnat("an HTML page")
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            raise XnatBadAnswer(
+                f"XNAT's answer of {len(self.body):,} bytes is not valid JSON. Look at XNAT's own log and at the proxy "
+                "in front of it, which may cut answers short."
+            ) from None
+
+
+def _not_xnat(what: str) -> XnatBadAnswer:
+    return XnatBadAnswer(
+        f"Where JSON was asked for came {what}. Check that xnat.url is XNAT's own address and that no proxy in front "
+        "of it demands a login of its own."
+    )
+
+
+class XnatClient:
+    """XNAT as the hub sees it. Its methods are coroutines; their work runs in a pool of threads of their own."""
+
+    def __init__(self, xnat: Xnat, password: str):
+        """Take the site's `xnat` section and the service account's password. Opens no connection yet."""
+        self._xnat = xnat
+        self._url = xnat.url.rstrip("/")
+        self._calls = xnat.calls
+        self._pool = ThreadPoolExecutor(xnat.calls.concurrency, thread_name_prefix="xnat")
+        self._http = requests.Session()
+        # The environment's proxies, netrc and CA bundles are not part of site.yaml.
+        self._http.trust_env = False
+        self._http.verify = xnat.ca_file or xnat.verify_tls
+        # Cookies are passed by hand: one jar for all would share one user's session with another.
+        self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        adapter = HTTPAdapter(pool_maxsize=xnat.calls.concurrency)
+        self._http.mount("http://", adapter)
+        self._http.mount("https://", adapter)
+        self._service = Credentials(xnat.service_account.username, password)
+        self._service_session = ""
+        self._service_lock = threading.Lock()
+        self._refused_at: float | None = None
+
+    def close(self) -> None:
+        """Let go of threads and connections; calls under way are not waited for."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._http.close()
+
+    async def username(self, credentials: Credentials) -> tuple[str, str]:
+        """Ask whose credentials these are.
+
+        Gives the account's real login name, which for an alias token is its owner's and without a live session may be
+        `guest`, and the ID of the session that the call opened. Raises XnatError.
+        """
+        answer = await self._ask("GET", "/xapi/users/username", credentials)
+        return answer.text().strip('"'), answer.session
+
+    async def roles(self, username: str, credentials: Credentials) -> list[str]:
+        """Ask for the names of a user's roles, as that user. Raises XnatError."""
+        answer = await self._ask("GET", f"/xapi/users/{quote(username, safe='')}/roles", credentials)
+        roles = answer.json()
+        if not isinstance(roles, list):
+            raise XnatBadAnswer("XNAT's list of roles is not a list.")
+        return [role for role in roles if isinstance(role, str)]
+
+    async def all_users_can_start(self, credentials: Credentials) -> bool:
+        """Ask for the preference that lets users without the role start Jupyter. Raises XnatError."""
+        path = "/xapi/jupyterhub/preferences/allUsersCanStartJupyter"
+        answer = (await self._ask("GET", path, credentials)).json()
+        return isinstance(answer, dict) and answer.get("allUsersCanStartJupyter") is True
+
+    async def end_session(self, session: str) -> None:
+        """End a session that a check opened. A failure is logged, not raised: XNAT ends it by itself in time."""
+        try:
+            await self._ask("DELETE", "/data/JSESSION", Credentials(session=session))
+        except XnatError as error:
+            log.warning("A session in XNAT could not be ended: %s", error)
+
+    async def user_options(self, username: str, server_name: str, read: Callable[[Any], _T]) -> _T:
+        """Ask, as the service account, what to start for a user's server ("" is the default one).
+
+        `read` turns the parsed JSON into something better; it runs in the pool too, since thousands of mounts take
+        their time. Raises XnatError, XnatNotFound where XNAT holds nothing to start, and whatever `read` raises.
+        """
+        user = quote(username, safe="")
+        server = f"/{quote(server_name, safe='')}" if server_name else ""
+        path = f"/xapi/jupyterhub/users/{user}/server{server}/user-options"
+
+        def work(deadline: float) -> _T:
+            return read(self._as_service("GET", path, deadline).json())
+
+        return await self._in_pool(work)
+
+    def _ask(self, method: str, path: str, credentials: Credentials) -> Coroutine[Any, Any, Answer]:
+        return self._in_pool(partial(self._with_retries, method, path, credentials))
+
+    async def _in_pool(self, work: Callable[[float], _T]) -> _T:
+        deadline = time.monotonic() + self._calls.deadline
+        future = asyncio.get_running_loop().run_in_executor(self._pool, work, deadline)
+        try:
+            # The thread keeps the deadline itself; this holds where a header drips, or no thread came free.
+            return await asyncio.wait_for(future, self._calls.deadline + 1)
+        except TimeoutError:
+            raise self._too_slow() from None
+
+    def _too_slow(self) -> XnatUnreachable:
+        return XnatUnreachable(
+            f"XNAT did not answer within xnat.calls.deadline, {self._calls.deadline:g} s. Look at XNAT's load, or "
+            "raise the deadline."
+        )
+
+    def _as_service(self, method: str, path: str, deadline: float) -> Answer:
+        session = self._service_session
+        if session:
+            try:
+                return self._with_retries(method, path, Credentials(session=session), deadline)
+            except (XnatUnauthorized, _LoginRedirect):
+                log.info("XNAT no longer knows the service account's session; signing in again.")
+        # One sign-in for all that wait: the first opens the session, the others use it.
+        with self._service_lock:
+            if self._service_session in {"", session}:
+                return self._sign_in_service(method, path, deadline)
+        return self._with_retries(method, path, Credentials(session=self._service_session), deadline)
+
+    def _sign_in_service(self, method: str, path: str, deadline: float) -> Answer:
+        name = self._service.username
+        if self._refused_at is not None and time.monotonic() - self._refused_at < HOLD_OFF:
+            raise XnatForbidden(
+                f"XNAT refused the password of the service account {name} a moment ago; it is not tried again for "
+                f"{HOLD_OFF} s so that XNAT doesn't lock the account. Correct xnat.service_account.password and "
+                "restart the hub."
+            )
+        self._service_session = ""
+        try:
+            answer = self._with_retries(method, path, self._service, deadline)
+        except XnatUnauthorized:
+            self._refused_at = time.monotonic()
+            # Not an XnatUnauthorized: the user's own credentials are not at fault.
+            raise XnatForbidden(
+                f"XNAT refused the password of the service account {name}. Correct xnat.service_account.password, and "
+                "see in XNAT that the account is enabled and not locked."
+            ) from None
+        self._refused_at = None
+        self._service_session = answer.session
+        return answer
+
+    def _with_retries(self, method: str, path: str, credentials: Credentials, deadline: float) -> Answer:
+        attempt = 0
+        while True:
+            try:
+                return self._once(method, path, credentials, deadline)
+            except _Again as again:
+                pause = random.uniform(0.5, 1.0) * min(0.25 * 2**attempt, 4.0)  # noqa: S311 - jitter, not a secret
+                if method != "GET" or attempt >= self._calls.retries or time.monotonic() + pause >= deadline:
+                    raise again.error from None
+                attempt += 1
+                log.info("Trying XNAT again (%d of %d): %s", attempt, self._calls.retries, again.error)
+                time.sleep(pause)
+
+    def _once(self, method: str, path: str, credentials: Credentials, deadline: float) -> Answer:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise self._too_slow()
+        limits = min(self._calls.connect_timeout, left), min(self._calls.read_timeout, left)
+        headers = {"Accept": "application/json, text/plain"}
+        if credentials.session:
+            headers["Cookie"] = f"{_SESSION_COOKIE}={credentials.session}"
+        auth = None if credentials.session else (credentials.username.encode(), credentials.password.encode())
+        try:
+            with self._http.request(
+                method,
+                self._url + path,
+                auth=auth,
+                headers=headers,
+                timeout=limits,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                self._check_status(response, path, credentials)
+                body = self._read(response, deadline)
+                session = _session_of(response) if not credentials.session else ""
+                return Answer(body, response.headers.get("Content-Type", ""), session)
+        except requests.exceptions.SSLError as error:
+            raise XnatUntrusted(
+                f"XNAT's certificate at {self._url} is not good: {_reason(error)}. Renew it, or name the CA's "
+                "certificate in xnat.ca_file."
+            ) from None
+        except requests.exceptions.Timeout:
+            if time.monotonic() >= deadline:
+                raise self._too_slow() from None
+            raise _Again(
+                XnatUnreachable(
+                    f"XNAT at {self._url} did not answer in time (xnat.calls.connect_timeout, "
+                    f"{self._calls.connect_timeout:g} s, and read_timeout, {self._calls.read_timeout:g} s)."
+                )
+            ) from None
+        except (requests.exceptions.RequestException, OSError) as error:
+            raise _Again(
+                XnatUnreachable(
+                    f"XNAT at {self._url} can't be reached: {_reason(error)}. Is XNAT up, and xnat.url right?"
+                )
+            ) from None
+
+    def _check_status(self, response: requests.Response, path: str, credentials: Credentials) -> None:
+        status = response.status_code
+        if status == 200:
+            return
+        if 300 <= status < 400:
+            raise _LoginRedirect(
+                f"XNAT answered {path} with a redirect ({status}). Check that xnat.url is XNAT's own address, with "
+                "https where XNAT wants it, and that no proxy in front of it demands a login of its own."
+            )
+        if status == 401:
+            raise XnatUnauthorized(f"XNAT does not accept {credentials!r}.")
+        if status == 403:
+            raise XnatForbidden(
+                f"XNAT refuses {path} to {credentials!r}. The service account needs XNAT's role JupyterHub."
+            )
+        if status == 404:
+            raise XnatNotFound(f"XNAT holds nothing at {path}.")
+        error = XnatBadAnswer(
+            f"XNAT answered {path} with {status} {response.reason}. Look at XNAT's own log."
+        )
+        raise _Again(error) if status in _RETRIED_STATUS else error
+
+    def _read(self, response: requests.Response, deadline: float) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        # read1 returns with what has come, so that a body that drips can't outlive the deadline.
+        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > self._calls.max_body:
+                raise XnatBadAnswer(
+                    f"XNAT's answer is larger than xnat.calls.max_body, {self._calls.max_body:,} bytes."
+                )
+            if time.monotonic() > deadline:
+                raise self._too_slow()
+        return b"".join(chunks)
+
+
+class _LoginRedirect(XnatBadAnswer):
+    """A redirect, which for a session means that XNAT no longer knows it."""
+
+
+class _Again(Exception):  # noqa: N818 - a way out of a loop
+    """A failure that a safe call may be tried again after."""
+
+    def __init__(self, error: XnatError):
+        self.error = error
+
+
+def _session_of(response: requests.Response) -> str:
+    for header in response.raw.headers.getlist("Set-Cookie"):
+        name, _, rest = header.partition("=")
+        if name.strip() == _SESSION_COOKIE:
+            return str(rest.partition(";")[0].strip().strip('"'))
+    return ""
+
+
+def _reason(error: Exception) -> str:
+    """Say what lies at the bottom of an error of requests, without the objects it was wrapped in."""
+    inner: BaseException = error
+    while True:
+        below = inner.__cause__ or inner.__context__ or getattr(inner, "reason", None)
+        if not below and inner.args and isinstance(inner.args[0], BaseException):
+            below = inner.args[0]
+        if not isinstance(below, BaseException) or below is inner:
+            break
+        inner = below
+    text = getattr(inner, "strerror", None) or getattr(inner, "verify_message", None) or str(inner)
+    return str(text).partition("(_ssl.c")[0].strip() or type(inner).__name__
