@@ -10,6 +10,7 @@ import logging
 import random
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -48,6 +49,10 @@ class XnatUntrusted(XnatError):
 
 class XnatBadAnswer(XnatError):
     """An answer that XNAT itself would not give: a login page, HTML, broken JSON, too much of it, or a 5xx."""
+
+
+class XnatLoginRedirect(XnatBadAnswer):
+    """A redirect, which for a session means that XNAT no longer knows it."""
 
 
 class XnatUnauthorized(XnatError):
@@ -131,6 +136,7 @@ class XnatClient:
         self._service_session = ""
         self._service_lock = threading.Lock()
         self._refused_at: float | None = None
+        self._ending: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
         """Let go of threads and connections; calls under way are not waited for."""
@@ -160,8 +166,17 @@ class XnatClient:
         answer = (await self._ask("GET", path, credentials)).json()
         return isinstance(answer, dict) and answer.get("allUsersCanStartJupyter") is True
 
-    async def end_session(self, session: str) -> None:
-        """End a session that a check opened. A failure is logged, not raised: XNAT ends it by itself in time."""
+    def end_session(self, session: str) -> None:
+        """End a session that a check opened, without waiting for it.
+
+        A failure is logged, not raised: XNAT ends the session by itself in time.
+        """
+        task = asyncio.get_running_loop().create_task(self._end_session(session))
+        # The loop holds tasks weakly.
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _end_session(self, session: str) -> None:
         try:
             await self._ask("DELETE", "/data/JSESSION", Credentials(session=session))
         except XnatError as error:
@@ -205,7 +220,7 @@ class XnatClient:
         if session:
             try:
                 return self._with_retries(method, path, Credentials(session=session), deadline)
-            except (XnatUnauthorized, _LoginRedirect):
+            except (XnatUnauthorized, XnatLoginRedirect):
                 log.info("XNAT no longer knows the service account's session; signing in again.")
         # One sign-in for all that wait: the first opens the session, the others use it.
         with self._service_lock:
@@ -256,12 +271,14 @@ class XnatClient:
         headers = {"Accept": "application/json, text/plain"}
         if credentials.session:
             headers["Cookie"] = f"{_SESSION_COOKIE}={credentials.session}"
-        auth = None if credentials.session else (credentials.username.encode(), credentials.password.encode())
+        else:
+            # By hand, since requests encodes what it is given as Latin-1.
+            pair = f"{credentials.username}:{credentials.password}".encode()
+            headers["Authorization"] = f"Basic {b64encode(pair).decode()}"
         try:
             with self._http.request(
                 method,
                 self._url + path,
-                auth=auth,
                 headers=headers,
                 timeout=limits,
                 allow_redirects=False,
@@ -297,7 +314,7 @@ class XnatClient:
         if status == 200:
             return
         if 300 <= status < 400:
-            raise _LoginRedirect(
+            raise XnatLoginRedirect(
                 f"XNAT answered {path} with a redirect ({status}). Check that xnat.url is XNAT's own address, with "
                 "https where XNAT wants it, and that no proxy in front of it demands a login of its own."
             )
@@ -330,11 +347,7 @@ class XnatClient:
         return b"".join(chunks)
 
 
-class _LoginRedirect(XnatBadAnswer):
-    """A redirect, which for a session means that XNAT no longer knows it."""
-
-
-class _Again(Exception):  # noqa: N818 - a way out of a loop
+class _Again(Exception):
     """A failure that a safe call may be tried again after."""
 
     def __init__(self, error: XnatError):

@@ -1,0 +1,32 @@
+"""From a launch plan to a spawner: one small adapter for each orchestrator, all of the same shape.
+
+An adapter is a subclass of its orchestrator's spawner with the methods of `Adapter`. Each launch sets every
+attribute anew, since a spawner object lives on and would keep what an earlier launch set.
+"""
+
+from importlib import import_module
+from typing import Any, Protocol
+
+from xnathub_conf.hub_settings import orchestrator_of
+from xnathub_conf.plan import LaunchPlan
+from xnathub_conf.site_types import Site
+
+
+class Adapter(Protocol):
+    """What a spawner class must have to start launch plans."""
+
+    site: Site
+
+    def apply_plan(self, plan: LaunchPlan) -> None:
+        """Set on the spawner what the plan says, and nothing from an earlier plan. Quick: it runs in the hub's loop.
+
+        Raises PolicyRefusal where the orchestrator can't do what the plan asks for.
+        """
+
+
+def spawner_class(site: Site) -> type[Any]:
+    """Give the site's spawner class, bound to the site, for JupyterHub.spawner_class."""
+    name = orchestrator_of(site)
+    module = import_module(f"xnathub_conf.adapters.{name}")
+    cls: type[Any] = getattr(module, f"Xnat{name.capitalize()}Spawner")
+    return type(cls.__name__, (cls,), {"site": site})

@@ -1,0 +1,72 @@
+"""Processes of the hub's own user, for demos and development.
+
+A process has no mounts of its own, so the plan's targets appear as links below the server's root directory. There is no
+isolation: images, limits and read-only mounts are not applied.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from jupyterhub.spawner import SimpleLocalProcessSpawner
+
+from xnathub_conf.adapters.names import object_name
+from xnathub_conf.path_translation import prefixes
+from xnathub_conf.plan import LaunchPlan
+from xnathub_conf.site_types import Site
+
+
+class XnatLocalSpawner(SimpleLocalProcessSpawner):
+    """Starts a plan as a process with links in place of mounts."""
+
+    site: Site
+    _plan: LaunchPlan | None = None
+
+    @property
+    def _root(self) -> Path:
+        local = self.site.orchestrator.local
+        assert local is not None
+        return Path(local.directory) / object_name("server", self.user.name, self.name)
+
+    def apply_plan(self, plan: LaunchPlan) -> None:
+        """Set command and environment; paths that mounts provide are moved below the server's root directory."""
+        root = str(self._root)
+        targets = {above for mount in plan.mounts for above in prefixes(mount.target)}
+        environment = {
+            name: root + value if targets.intersection(prefixes(value)) else value
+            for name, value in plan.environment.items()
+        }
+        # The whole root, so that data and workspace both show in the file browser.
+        environment["JUPYTERHUB_ROOT_DIR"] = root
+        self._plan = plan
+        self.home_dir = root
+        self.environment = environment
+        self.cmd = list(plan.command or [str(Path(sys.executable).with_name("jupyterhub-singleuser"))])
+        # Jupyter refuses to run as root unless told; in a container of its own that is nothing special.
+        self.args = ["--allow-root"] if plan.command is None and os.getuid() == 0 else []
+
+    async def start(self) -> Any:
+        """Make the links, then start the process."""
+        root = self._root
+        _remove_links(root)
+        for mount in self._plan.mounts if self._plan else ():
+            source, link = Path(mount.source), Path(f"{root}{mount.target}")
+            if not mount.read_only:
+                source.mkdir(parents=True, exist_ok=True)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(source)
+        return await super().start()
+
+    async def stop(self, now: bool = False) -> None:
+        """Stop the process and take its links away."""
+        await super().stop(now)
+        _remove_links(self._root)
+
+
+def _remove_links(root: Path) -> None:
+    for folder, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            if path.is_symlink():
+                path.unlink()

