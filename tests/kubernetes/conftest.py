@@ -1,0 +1,44 @@
+"""A real Kubernetes for the tests in this folder, made ready by tests/kubernetes/cluster."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kubernetes.testbed import Cluster, Release, new_release
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    """The cluster runs and holds the project's images."""
+    done = subprocess.run([Path(__file__).with_name("cluster")], stderr=subprocess.PIPE, text=True)
+    if done.returncode == 0:
+        return Cluster()
+    reason = f"no Kubernetes to test with; tests/kubernetes/cluster ended with:\n{done.stderr}"
+    if "kubernetes" in os.environ.get("XNATHUB_SKIP_LAYERS", "").split(","):
+        pytest.skip(f"SKIPPED ON REQUEST (XNATHUB_SKIP_LAYERS): {reason}")
+    pytest.fail(f"{reason}\nXNATHUB_SKIP_LAYERS=kubernetes skips these tests.", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def shared_release(cluster: Cluster) -> Iterator[Release]:
+    with new_release(cluster) as release:
+        yield release
+
+
+@pytest.fixture
+def release(shared_release: Release) -> Iterator[Release]:
+    """One release that tests share, which only start and stop servers on it; none stays from one test to the next."""
+    yield shared_release
+    shared_release.stop_all()
+
+
+@pytest.fixture
+def own_release(cluster: Cluster) -> Iterator[Release]:
+    """A release that one test may change."""
+    with new_release(cluster) as release:
+        yield release

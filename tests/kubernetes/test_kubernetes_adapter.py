@@ -1,0 +1,401 @@
+"""The kubernetes adapter by itself, without a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from kubernetes_asyncio.client import ApiClient
+from kubernetes_asyncio.client.exceptions import ApiException
+from traitlets.config import Config
+
+from xnathub_conf.adapters import spawner_class
+from xnathub_conf.adapters.kubernetes import (
+    MOST_BYTES,
+    claim_volumes,
+    extended_resources,
+    node_expressions,
+    pod_problem,
+    refusal_of,
+    with_expressions,
+)
+from xnathub_conf.plan import Constraint, LaunchPlan, Mount
+from xnathub_conf.policy import PolicyRefusal
+from xnathub_conf.problems import SiteError
+from xnathub_conf.site import load
+from xnathub_conf.site_types import Claim, Site
+
+SITE = """\
+version: 1
+xnat: {url: "https://xnat.example.org", service_account: {password: {env: X}}}
+hub: {api_token: {env: X}}
+servers: {uid: 5001, gid: 6001, allowed_images: ["xnat/*"]}
+orchestrator:
+  kubernetes:
+    claims: [{path: /data/xnat, claim_name: xnat}, {path: /data/xnat/archive, claim_name: archive}]
+    node_selector: {zone: a}
+    tolerations: [{key: gpu, operator: Exists, effect: NoSchedule}]
+"""
+PLAN = LaunchPlan(
+    username="alice",
+    server_name="",
+    item=MappingProxyType({"projectId": "P {1}", "itemId": "X"}),
+    image="xnat/lab:1",
+    command=None,
+    environment=MappingProxyType({"A": "{username}"}),
+    mounts=(
+        Mount("bind", "/data/xnat/workspaces/users/alice", "/workspace/alice", False),
+        Mount("bind", "/data/xnat/archive/P1/{arc}", "/data/{P1}", True),
+        Mount("bind", "/data/xnat/archive", "/data/all", True),
+    ),
+    cpu_limit=2.0,
+    cpu_guarantee=None,
+    mem_limit=1024,
+    mem_guarantee=512,
+    generic_resources=MappingProxyType({"gpu": 1}),
+    constraints=(Constraint("node.role", "!=", "manager"),),
+)
+CLAIMS = (Claim("/data/xnat", "xnat"), Claim("/data/xnat/archive", "archive"))
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    (tmp_path / "site.yaml").write_text(SITE)
+    return load(tmp_path / "site.yaml").site
+
+
+@pytest.fixture
+def manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
+    """Give the pods that a spawner would send for plans, one after the other."""
+    kubeconfig = {
+        "current-context": "x",
+        "clusters": [{"name": "x", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "x", "user": {}}],
+        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+    }
+    (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    # The client library reads its path once, when it is imported.
+    monkeypatch.setattr(
+        "kubernetes_asyncio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig")
+    )
+
+    def manifests(site: Site, *plans: LaunchPlan, config: dict[str, Any] | None = None) -> list[Any]:
+        async def pods() -> list[Any]:
+            spawner = spawner_class(site)(_mock=True, config=Config({"KubeSpawner": config or {}}))
+            spawner.user.name, spawner.hub.api_token = "alice", ""
+            monkeypatch.setattr(
+                type(spawner).__mro__[2], "get_env", lambda self: dict(self._expand_env(self.environment))
+            )
+            made = []
+            for plan in plans:
+                spawner.apply_plan(plan)
+                pod = await spawner.get_pod_manifest()
+                made.append(ApiClient().sanitize_for_serialization(pod))
+            return made
+
+        return asyncio.run(pods())
+
+    return manifests
+
+
+def test_a_plan_becomes_a_pod(site, manifests):
+    (pod,) = manifests(site, PLAN)
+    spec = pod["spec"]
+    (container,) = spec["containers"]
+    assert spec["volumes"] == [
+        {"name": "claim-0", "persistentVolumeClaim": {"claimName": "xnat"}},
+        {"name": "claim-1", "persistentVolumeClaim": {"claimName": "archive", "readOnly": True}},
+    ]
+    assert container["volumeMounts"] == [
+        {"name": "claim-0", "mountPath": "/workspace/alice", "subPath": "workspaces/users/alice"},
+        {"name": "claim-1", "mountPath": "/data/{P1}", "subPath": "P1/{arc}", "readOnly": True},
+        {"name": "claim-1", "mountPath": "/data/all", "readOnly": True},
+    ]
+    assert container["env"] == [{"name": "A", "value": "{username}"}]
+    assert container["resources"] == {
+        "limits": {"cpu": 2.0, "memory": 1024, "nvidia.com/gpu": "1"},
+        "requests": {"memory": 512, "cpu": "0", "nvidia.com/gpu": "1"},
+    }
+    assert container["securityContext"] == {
+        "runAsUser": 5001,
+        "runAsGroup": 6001,
+        "runAsNonRoot": True,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert spec["securityContext"] == {
+        "fsGroup": 6001,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "supplementalGroups": [100],
+    }
+    assert (spec["automountServiceAccountToken"], spec["enableServiceLinks"]) == (False, False)
+    assert spec["nodeSelector"] == {"zone": "a"}
+    assert spec["tolerations"] == [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    assert spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] == {
+        "nodeSelectorTerms": [
+            {
+                "matchExpressions": [
+                    {"key": "node-role.kubernetes.io/control-plane", "operator": "DoesNotExist"}
+                ]
+            }
+        ]
+    }
+    assert pod["metadata"]["annotations"]["org.xnat.jupyter.project"] == "P {1}"
+    assert pod["metadata"]["labels"]["org.xnat.jupyter.project"].startswith("p-1-")
+
+
+def test_each_plan_stands_for_itself(site, manifests):
+    second = replace(
+        PLAN,
+        image="xnat/lab:2",
+        mounts=PLAN.mounts[:1],
+        environment=MappingProxyType({}),
+        command=("serve", "$(HOME)", "{port}"),
+        cpu_limit=None,
+        mem_limit=None,
+        mem_guarantee=None,
+        generic_resources=MappingProxyType({}),
+        constraints=(),
+    )
+    alone = manifests(site, second)[0]
+    assert manifests(site, PLAN, second)[1] == alone
+    container = alone["spec"]["containers"][0]
+    assert container["args"] == ["serve", "$$(HOME)", "{port}"]
+    assert container["resources"] == {"limits": {}, "requests": {}}
+    assert "affinity" not in alone["spec"]
+
+
+def test_what_is_configured_stays(site, manifests):
+    term = {"matchExpressions": [{"key": "purpose", "operator": "In", "values": ["user"]}]}
+    config = {
+        "volumes": {"a": {"name": "a", "emptyDir": {}}},
+        "volume_mounts": [{"name": "a", "mountPath": "/scratch/{username}"}],
+        "node_selector": {"disk": "ssd"},
+        "tolerations": [{"key": "b", "operator": "Exists"}],
+        "node_affinity_required": [term],
+        "extra_labels": {"extra": "yes"},
+    }
+    for pod in manifests(site, PLAN, PLAN, config=config):
+        spec = pod["spec"]
+        assert [volume["name"] for volume in spec["volumes"]] == ["a", "claim-0", "claim-1"]
+        assert spec["containers"][0]["volumeMounts"][0]["mountPath"] == "/scratch/alice"
+        assert spec["nodeSelector"] == {"disk": "ssd", "zone": "a"}
+        assert len(spec["tolerations"]) == 2
+        terms = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        (both,) = terms["nodeSelectorTerms"]
+        assert [each["operator"] for each in both["matchExpressions"]] == ["In", "DoesNotExist"]
+        assert pod["metadata"]["labels"]["extra"] == "yes"
+
+
+def test_an_image_that_needs_root_gets_it_where_the_site_says_so(tmp_path, manifests):
+    (tmp_path / "site.yaml").write_text(SITE + "    start_as_root: true\n")
+    (pod,) = manifests(load(tmp_path / "site.yaml").site, PLAN)
+    container = pod["spec"]["containers"][0]
+    assert container["securityContext"] == {"runAsUser": 0, "runAsGroup": 0, "allowPrivilegeEscalation": True}
+    environment = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert (environment["NB_UID"], environment["NB_GID"]) == ("5001", "6001")
+
+
+def test_a_start_that_waits_longer_than_it_may_take_is_a_contradiction(tmp_path):
+    (tmp_path / "site.yaml").write_text(SITE + "    schedule_timeout: 500\n")
+    with pytest.raises(SiteError, match=r"schedule_timeout: The start ends before"):
+        load(tmp_path / "site.yaml")
+
+
+# Mounts
+
+
+def test_the_claim_with_the_longest_path_holds_a_mount():
+    made = claim_volumes([Mount("bind", "/data/xnat/archive2/P", "/a", True)], CLAIMS)
+    assert made.mounts == [{"name": "claim-0", "mountPath": "/a", "subPath": "archive2/P", "readOnly": True}]
+    assert made.volumes[0]["persistentVolumeClaim"]["claimName"] == "xnat"
+
+
+def test_a_claim_is_read_only_as_a_whole_where_nothing_writes_to_it():
+    both = [Mount("bind", "/data/xnat/a", "/a", True), Mount("bind", "/data/xnat/b", "/b", False)]
+    made = claim_volumes(both, CLAIMS)
+    assert made.volumes == [{"name": "claim-0", "persistentVolumeClaim": {"claimName": "xnat"}}]
+    assert [mount.get("readOnly", False) for mount in made.mounts] == [True, False]
+
+
+def test_a_volume_is_a_claim():
+    made = claim_volumes([Mount("volume", "atlas", "/atlas", True)], CLAIMS)
+    assert made.volumes == [
+        {"name": "claim-0", "persistentVolumeClaim": {"claimName": "atlas", "readOnly": True}}
+    ]
+    assert made.mounts == [{"name": "claim-0", "mountPath": "/atlas", "readOnly": True}]
+
+
+@pytest.mark.parametrize(
+    ("mount", "key", "said"),
+    [
+        (
+            Mount("bind", "/srv/x", "/x", True),
+            "orchestrator.kubernetes.claims",
+            "No volume claim holds /srv/x.",
+        ),
+        (Mount("bind", "/data/xna", "/x", True), "orchestrator.kubernetes.claims", "No volume claim holds"),
+        (Mount("volume", "My_Volume", "/x", True), "", "My_Volume can't be a volume claim's name."),
+    ],
+)
+def test_a_mount_under_no_claim_is_refused(mount, key, said):
+    with pytest.raises(PolicyRefusal, match=said) as refusal:
+        claim_volumes([mount], CLAIMS)
+    assert refusal.value.key == key
+
+
+def test_a_plan_that_is_too_large_is_refused_with_its_count(site, manifests):
+    mounts = tuple(
+        Mount("bind", f"/data/xnat/archive/{n:0200}", f"/data/{n:0200}", True)
+        for n in range(MOST_BYTES // 400)
+    )
+    with pytest.raises(PolicyRefusal, match="XNAT asks for 2,500 mounts") as refusal:
+        manifests(site, replace(PLAN, mounts=mounts))
+    assert refusal.value.rule == "too-large"
+    assert manifests(site, replace(PLAN, mounts=mounts[:2000]))
+
+
+# Resources and placement
+
+
+def test_generic_resources_are_named_by_the_table():
+    table = {"gpu": "nvidia.com/gpu"}
+    assert extended_resources({"gpu": 2, "amd.com/gpu": 1}, table) == {
+        "nvidia.com/gpu": "2",
+        "amd.com/gpu": "1",
+    }
+    with pytest.raises(PolicyRefusal) as refusal:
+        extended_resources({"fpga": 1}, table)
+    assert refusal.value.key == "orchestrator.kubernetes.generic_resources.fpga"
+
+
+@pytest.mark.parametrize(
+    ("constraint", "expression"),
+    [
+        (("node.labels.type", "==", "gpu"), {"key": "type", "operator": "In", "values": ["gpu"]}),
+        (("node.labels.example.org/x", "!=", "1"), {"key": "example.org/x", "operator": "NotIn", "values": ["1"]}),
+        (("node.hostname", "==", "n1"), {"key": "kubernetes.io/hostname", "operator": "In", "values": ["n1"]}),
+        (("node.role", "==", "manager"), {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}),
+        (("node.role", "==", "worker"), {"key": "node-role.kubernetes.io/control-plane", "operator": "DoesNotExist"}),
+        (("node.role", "!=", "worker"), {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}),
+    ],
+)  # fmt: skip
+def test_a_constraint_becomes_an_expression(constraint, expression):
+    assert node_expressions([Constraint(*constraint)]) == [expression]
+
+
+@pytest.mark.parametrize("key", ["engine.labels.a", "node.id", "node.role"])
+def test_a_constraint_on_something_else_is_refused(key):
+    with pytest.raises(PolicyRefusal, match="asks for what no node of Kubernetes has"):
+        node_expressions([Constraint(key, "==", "x")])
+
+
+def test_expressions_hold_in_every_alternative():
+    expression = {"key": "a", "operator": "Exists"}
+    terms = [{"matchFields": []}, {"matchExpressions": [{"key": "b"}]}]
+    assert with_expressions(terms, [expression]) == [
+        {"matchFields": [], "matchExpressions": [expression]},
+        {"matchExpressions": [{"key": "b"}, expression]},
+    ]
+    assert with_expressions([], [expression]) == [{"matchExpressions": [expression]}]
+    assert with_expressions(terms, []) == terms
+
+
+# What goes wrong
+
+
+def waiting(reason: str, message: str = "") -> dict[str, Any]:
+    state = {"waiting": {"reason": reason, "message": message}}
+    return {
+        "spec": {},
+        "status": {"phase": "Pending", "containerStatuses": [{"image": "i:1", "state": state}]},
+    }
+
+
+def unscheduled(message: str) -> dict[str, Any]:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    volumes = [
+        {"name": "c", "persistentVolumeClaim": {"claimName": "archive"}},
+        {"name": "e", "emptyDir": {}},
+    ]
+    return {"spec": {"volumes": volumes}, "status": {"phase": "Pending", "conditions": [condition]}}
+
+
+ENDED = {"terminated": {"exitCode": 3, "message": "no such module"}}
+
+
+@pytest.mark.parametrize(
+    ("pod", "reason", "lasting", "said"),
+    [
+        (unscheduled("0/1 nodes are available: 1 Insufficient cpu. preemption: none."), "unschedulable", False, "take the server: 0/1 nodes are available: 1 Insufficient cpu. Ask"),
+        (unscheduled('persistentvolumeclaim "x" not found'), "claim", True, "The volume claim x does not exist."),
+        (unscheduled('persistentvolumeclaim "x" is being deleted'), "claim", True, "The volume claim x is being deleted."),
+        (unscheduled("pod has unbound immediate PersistentVolumeClaims"), "claim", False, "It is one of: archive."),
+        (waiting("ErrImagePull", "no such host"), "image", True, "The image i:1 can't be pulled: no such host."),
+        (waiting("ImagePullBackOff", "Back-off"), "image", True, "can't be pulled: Back-off."),
+        (waiting("InvalidImageName", "x"), "image", True, "can't be pulled"),
+        (waiting("ErrImageNeverPull"), "image", True, "is not on the node, and is never pulled."),
+        (waiting("CreateContainerConfigError", "failed to prepare subPath for volumeMount"), "mount", True, "is not in its volume"),
+        (waiting("CreateContainerError", "bad"), "container", True, "can't make the server's container: bad."),
+        ({"spec": {}, "status": {"phase": "Failed", "reason": "OutOfcpu"}}, "node", True, "would not run the server: OutOfcpu."),
+        ({"spec": {}, "status": {"phase": "Running", "containerStatuses": [{"image": "i:1", "state": ENDED}]}}, "ended", True, "with exit code 3: no such module."),
+        ({"spec": {}, "status": {"containerStatuses": [{"image": "i", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ENDED}]}}, "ended", True, "with exit code 3"),
+    ],
+)  # fmt: skip
+def test_a_pod_that_does_not_start_is_told_in_a_sentence(pod, reason, lasting, said):
+    problem = pod_problem(pod, [])
+    assert problem
+    assert (problem.failure.reason, problem.lasting) == (reason, lasting)
+    assert said in problem.failure.jupyterhub_message
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [waiting("ContainerCreating"), waiting("PodInitializing"), {"spec": {}, "status": {"phase": "Pending"}}],
+)
+def test_a_pod_that_is_on_its_way_is_no_problem(pod):
+    assert pod_problem(pod, [{"reason": "Pulling", "message": "Pulling image"}]) is None
+
+
+def test_a_volume_that_can_not_be_mounted_is_told_from_the_events():
+    problem = pod_problem(
+        waiting("ContainerCreating"), [{"reason": "FailedMount", "message": "mount.nfs: timed out"}]
+    )
+    assert problem
+    assert not problem.lasting
+    assert "can't mount a volume: mount.nfs: timed out." in problem.failure.jupyterhub_message
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "reason", "said"),
+    [
+        (403, 'pods "j" is forbidden: exceeded quota: q, requested: pods=1', "quota", "namespace ns leaves no room for the server: exceeded quota: q, requested: pods=1."),
+        (403, 'pods "j" is forbidden: violates PodSecurity "restricted:latest": x', "admission", 'do not allow the server: violates PodSecurity "restricted:latest": x.'),
+        (400, 'admission webhook "a" denied the request: no', "admission", "denied the request: no."),
+        (403, 'pods is forbidden: User "hub" cannot create resource "pods"', "rights", "The hub may not create pods in the namespace ns"),
+        (404, 'namespaces "ns" not found', "namespace", "The namespace ns can't be used"),
+        (413, "Request entity too large: limit is 3145728", "too-large", "too large for Kubernetes"),
+        (422, 'Pod "j" is invalid: spec.x: bad', "kubernetes", "could not create the server: spec.x: bad."),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_told_in_a_sentence(status, message, reason, said):
+    error = ApiException(status=status, reason="Bad")
+    error.body = json.dumps({"message": message})
+    failure = refusal_of(error, "ns")
+    assert failure.reason == reason
+    assert said in failure.jupyterhub_message
+
+
+def test_a_refusal_without_a_body_is_told_too():
+    assert (
+        "503 Unavailable"
+        in refusal_of(ApiException(status=503, reason="Unavailable"), "ns").jupyterhub_message
+    )

@@ -1,0 +1,339 @@
+"""The chart's own hub, from sign-in to a kernel in a pod, on a real cluster."""
+
+from __future__ import annotations
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from tests.kubernetes.testbed import GID, UID, Release, wait_for
+
+HUB_POD = ("--selector", "app.kubernetes.io/component=hub")
+
+
+def test_a_user_signs_in_and_works_in_a_pod(release: Release):
+    session = release.sign_in("demo")
+    other = release.workspace("alice")
+    (other / "secret.txt").write_text("alice's")
+    release.start("demo")
+
+    opened = session.get(f"{release.url}/user/demo/lab", timeout=60)
+    assert (opened.status_code, "JupyterLab" in opened.text) == (200, True)
+
+    said = release.execute(
+        "demo",
+        """
+import os, pathlib
+print(pathlib.Path("/data/projects/P1/experiments/README.txt").read_text().split(":")[0])
+try:
+    pathlib.Path("/data/projects/P1/experiments/README.txt").write_text("mine")
+except OSError as error:
+    print(type(error).__name__, error.errno)
+print(os.getuid(), os.getgid(), os.environ["JUPYTERHUB_ROOT_DIR"])
+pathlib.Path("/workspace/demo/result.txt").write_text("done")
+print(sorted(os.listdir("/workspace")), sorted(os.listdir("/data/projects")))
+print(open("/proc/self/status").read().split("CapEff:")[1].split()[0])
+""",
+    )
+    assert said.splitlines() == [
+        "Project P1",
+        "OSError 30",
+        f"{UID} {GID} /workspace/demo",
+        "['demo'] ['P1']",
+        "0000000000000000",
+    ]
+    made = (release.workspace("demo") / "result.txt").stat()
+    assert (made.st_uid, made.st_gid) == (UID, GID)
+    release.stop("demo")
+
+
+def test_users_whose_names_look_alike_get_pods_and_folders_of_their_own(release: Release):
+    users = {"alice": "P1", "Alice": "P2", "a.b@c.org": "P1"}
+    for user in users:
+        (release.workspace(user) / "whose.txt").write_text(user)
+    for user, project in users.items():
+        release.start(user, project)
+    release.start("alice", "P2", servername="second-one")
+    pods = {user: release.pod_of(user) for user in users}
+    pods["second"] = release.pod_of("alice", "second-one")
+    names = {pod["metadata"]["name"] for pod in pods.values()}
+    assert len(names) == len(pods)
+    assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name) for name in names)
+    for user in users:
+        code = f"import os; print(open('/workspace/{user}/whose.txt').read(), os.listdir('/workspace'))"
+        assert release.execute(user, code) == f"{user} ['{user}']\n"
+    labels, notes = pods["a.b@c.org"]["metadata"]["labels"], pods["a.b@c.org"]["metadata"]["annotations"]
+    assert labels["org.xnat.jupyter.project"] == "P1"
+    assert (notes["org.xnat.jupyter.user"], notes["org.xnat.jupyter.type"]) == (
+        "a.b@c.org",
+        "xnat:projectData",
+    )
+    release.stop("alice", "second-one")
+    for user in users:
+        release.stop(user)
+    assert not release.servers()
+
+
+def test_text_from_xnat_is_never_expanded(release: Release):
+    odd = {"BRACES": "{username} {0}", "DOLLARS": "$(HOME) $$(HOME) $HOME", "TEXT": "größe \"'\n"}
+    release.start("demo", env=odd)
+    code = "import os, json; print(json.dumps({k: os.environ[k] for k in ('BRACES', 'DOLLARS', 'TEXT')}))"
+    assert json.loads(release.execute("demo", code)) == odd
+    release.stop("demo")
+
+
+def test_a_dashboard_starts_through_its_command(release: Release):
+    command = "jhsingle-native-proxy --destport=0 --authtype=oauth -- python3 -m http.server {port}"
+    release.start("demo", command=command)
+    page = release.sign_in("demo").get(f"{release.url}/user/demo/", timeout=30)
+    assert (page.status_code, "Directory listing" in page.text) == (200, True), page.text
+    release.stop("demo")
+
+
+def test_resources_and_placement_reach_the_pod(release: Release):
+    release.start(
+        "demo",
+        cpu_limit=0.5,
+        mem_limit="512M",
+        mem_reservation="100M",
+        constraints=("node.hostname==node", "node.labels.type!=gpu", "node.role==worker"),
+    )
+    pod = release.pod_of("demo")
+    container = pod["spec"]["containers"][0]
+    assert container["resources"] == {
+        "limits": {"cpu": "500m", "memory": str(512 * 1024**2)},
+        "requests": {"cpu": "50m", "memory": str(100 * 1024**2)},
+    }
+    assert pod["status"]["qosClass"] == "Burstable"
+    release.stop("demo")
+
+
+def test_a_start_has_nothing_left_of_the_one_before(release: Release):
+    release.start("alice", "P1", cpu_limit=0.5, env={"OLD": "1"}, command="start jupyterhub-singleuser")
+    release.stop("alice")
+    release.start("alice", "P2")
+    container = release.pod_of("alice")["spec"]["containers"][0]
+    assert [mount["mountPath"] for mount in container["volumeMounts"]] == [
+        "/workspace/alice",
+        "/data/projects/P2/experiments",
+    ]
+    assert "args" not in container
+    assert "cpu" not in container["resources"]["limits"]
+    assert "OLD" not in {variable["name"] for variable in container["env"]}
+    release.stop("alice")
+
+
+def test_a_server_outlives_the_hub_pod(release: Release):
+    release.start("demo")
+    before = release.pod_of("demo")["metadata"]["uid"]
+    session = release.sign_in("demo")
+    release.namespace.kubectl("scale", "deployment/hub", "--replicas=0")
+    release.namespace.kubectl("wait", "--for=delete", "pod", *HUB_POD, "--timeout=60s")
+    # Without any hub, the proxy still leads to the server.
+    assert "version" in requests.get(f"{release.url}/user/demo/api", timeout=10).json()
+    release.namespace.kubectl("scale", "deployment/hub", "--replicas=1")
+    release.wait_until_up()
+    release.namespace.kubectl("delete", "pod", *HUB_POD)
+    release.wait_until_up()
+    server = release.plugin.server("demo")
+    assert server
+    assert server["ready"]
+    assert release.pod_of("demo")["metadata"]["uid"] == before
+    assert release.execute("demo", "print(6 * 7)") == "42\n"
+    # The cookie's secret outlives the pod too.
+    assert session.get(f"{release.url}/hub/home", timeout=30).url.endswith("/hub/home")
+    release.stop("demo")
+
+
+def test_progress_tells_what_kubernetes_does(release: Release):
+    release.workspace("demo")
+    options = release.state.launch("demo", "P1", environment=release.environment())
+    plugin = release.plugin
+    plugin.ensure_user("demo")
+    messages: list[str] = []
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(plugin.start, "demo", options)
+        wait_for(lambda: plugin.server("demo"), 20)
+        messages = [event["message"] for event in plugin.progress("demo") if event.get("message")]
+        asked.result()
+    release.stop("demo")
+    assert any("Successfully assigned" in message for message in messages), messages
+    assert any("already present on machine" in message for message in messages), messages
+
+
+# What can't start, and what the user reads of it
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"image": "missing.example.org/lab:1"}, "The image missing.example.org/lab:1 can't be pulled: "),
+        ({"cpu_limit": 100, "cpu_reservation": 100}, "No node of the cluster can take the server: 0/1 nodes are available: 1 Insufficient cpu."),
+        ({"generic_resources": {"gpu": "1"}}, "No node of the cluster can take the server: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu."),
+        ({"constraints": ("node.labels.type==gpu",)}, "No node of the cluster can take the server: 0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."),
+        ({"constraints": ("engine.labels.a==b",)}, "engine.labels.a==b asks for what no node of Kubernetes has."),
+        ({"command": "no-such-program"}, "The server ended as soon as it was started, with exit code 127"),
+    ],
+    ids=["image", "cpu", "gpu", "placement", "constraint", "command"],
+)  # fmt: skip
+def test_a_start_that_can_not_work_is_told_in_a_sentence(release: Release, environment, said):
+    sentence, seconds = release.failure("demo", **environment)
+    assert said in sentence
+    assert seconds < 15
+    wait_for(lambda: not release.servers(), 20)
+
+
+def options_with(release: Release, mount: dict[str, object]) -> dict[str, object]:
+    options = release.state.launch("demo", "P1", environment=release.environment())
+    options["task_template"]["container_spec"]["mounts"].append(mount)
+    release.state.set_user_options("demo", options)
+    return options
+
+
+def test_a_folder_that_is_not_there_is_told(release: Release):
+    # Kubernetes makes a folder that is missing where the volume lets it, so this one stands where it can't.
+    source = "/data/xnat/archive/P1/arc001/README.txt/more"
+    mount = {"source": source, "target": "/data/projects/P9", "type": "bind", "read_only": True}
+    sentence, seconds = release.failing_options("demo", options_with(release, mount))
+    assert "A folder that XNAT asks for is not in its volume" in sentence
+    assert seconds < 15
+
+
+def test_a_claim_that_does_not_exist_is_told(release: Release):
+    mount = {"source": "missing-claim", "target": "/data/more", "type": "volume", "read_only": True}
+    sentence, seconds = release.failing_options("demo", options_with(release, mount))
+    assert "The volume claim missing-claim does not exist." in sentence
+    assert seconds < 10
+
+
+def test_a_claim_that_is_not_bound_is_told(release: Release):
+    release.namespace.claim("unbound-claim", "ReadWriteMany")
+    mount = {"source": "unbound-claim", "target": "/data/more", "type": "volume", "read_only": True}
+    sentence, seconds = release.failing_options("demo", options_with(release, mount))
+    assert "A volume claim is not bound to storage yet. It is one of: " in sentence
+    assert "unbound-claim" in sentence
+    assert seconds < 15
+
+
+def test_a_volume_is_mounted_as_the_claim_of_its_name(release: Release):
+    (release.namespace.volume("shared-atlas", "ReadWriteMany") / "atlas.txt").write_text("atlas")
+    release.namespace.claim("shared-atlas", "ReadWriteMany")
+    mount = {"source": "shared-atlas", "target": "/data/atlas", "type": "volume", "read_only": True}
+    options = options_with(release, mount)
+    release.workspace("demo")
+    release.plugin.start("demo", options)
+    release.plugin.wait_ready("demo")
+    assert release.execute("demo", "print(open('/data/atlas/atlas.txt').read())") == "atlas\n"
+    release.stop("demo")
+
+
+def test_a_quota_without_room_is_told(release: Release):
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "small"},
+        "spec": {"hard": {"limits.memory": "1Mi"}},
+    }
+    release.namespace.apply(quota)
+    try:
+        wait_for(lambda: release.namespace.get("resourcequota", "small").get("status", {}).get("hard"), 20)
+        sentence, seconds = release.failure("demo")
+    finally:
+        release.namespace.kubectl("delete", "resourcequota", "small")
+    assert (
+        f"The quota of the namespace {release.namespace.name} leaves no room for the server: exceeded quota: small"
+        in sentence
+    )
+    assert seconds < 10
+
+
+def test_an_admission_that_is_denied_is_told(release: Release):
+    name = release.namespace.name
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": name}}
+    release.namespace.cluster.apply(
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"name": name},
+            "spec": {
+                "matchConstraints": {
+                    "namespaceSelector": selector,
+                    "resourceRules": [
+                        {
+                            "apiGroups": [""],
+                            "apiVersions": ["v1"],
+                            "operations": ["CREATE"],
+                            "resources": ["pods"],
+                        }
+                    ],
+                },
+                "validations": [{"expression": "false", "message": "no pods on Tuesdays"}],
+            },
+        },
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {"name": name},
+            "spec": {"policyName": name, "validationActions": ["Deny"]},
+        },
+    )
+
+    def denied() -> bool:
+        said = release.namespace.kubectl("run", "probe", "--image=x", "--dry-run=server", check=False)
+        return "no pods on Tuesdays" in said
+
+    # The API server takes up policies after a moment, new ones and those that are gone.
+    try:
+        wait_for(denied, 30)
+        sentence, seconds = release.failure("demo")
+    finally:
+        for kind in "validatingadmissionpolicybinding", "validatingadmissionpolicy":
+            release.namespace.cluster.kubectl("delete", kind, name)
+        wait_for(lambda: not denied(), 30)
+    assert "The cluster's rules do not allow the server: " in sentence
+    assert "no pods on Tuesdays" in sentence
+    assert seconds < 10
+
+
+def test_servers_satisfy_the_restricted_pod_security_standard(release: Release):
+    release.namespace.cluster.kubectl(
+        "label", "namespace", release.namespace.name, "pod-security.kubernetes.io/enforce=restricted"
+    )
+    try:
+        release.start("demo")
+        release.stop("demo")
+    finally:
+        release.namespace.cluster.kubectl(
+            "label", "namespace", release.namespace.name, "pod-security.kubernetes.io/enforce-"
+        )
+
+
+def test_more_mounts_than_an_object_can_hold_are_refused_before_they_are_sent(release: Release):
+    options = release.state.launch("demo", "P1", environment=release.environment())
+    mounts = options["task_template"]["container_spec"]["mounts"]
+    mounts += [
+        {
+            "source": f"/data/xnat/archive/Project_{n}/arc001",
+            "target": f"/data/projects/Project_{n}/experiments",
+            "type": "bind",
+            "read_only": True,
+        }
+        for n in range(20_000)
+    ]
+    release.state.set_user_options("demo", options)
+    sentence, seconds = release.failing_options("demo", options)
+    assert "XNAT asks for 20,002 mounts" in sentence
+    assert seconds < 10
+
+
+def test_a_refused_pod_is_not_written_to_the_log_with_its_tokens(release: Release):
+    options = release.state.launch(
+        "demo", "P1", environment=release.environment(constraints=("node.labels.type==not valid!",))
+    )
+    sentence, _ = release.failing_options("demo", options)
+    assert "Kubernetes could not create the server: spec.affinity" in sentence
+    secret = options["task_template"]["container_spec"]["env"]["XNAT_PASS"]
+    assert secret not in release.namespace.kubectl("logs", "deployment/hub")

@@ -1,0 +1,382 @@
+"""The cluster, a namespace of a test's own, and the chart installed in it with a stand-in XNAT beside."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+import websocket
+import yaml
+
+from xnathub_conf.standin import (
+    Environment,
+    HubError,
+    HubLink,
+    HubPlugin,
+    StandIn,
+    State,
+    demo_state,
+    make_sample_archive,
+)
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+CHART = ROOT / "xnat-jupyterhub-chart"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xnathub-kubernetes"
+VOLUMES = Path("/var/lib/xnathub-kubernetes/volumes")
+NODE = "10.89.0.1"
+"""The node's address, where pods reach what listens on this host."""
+
+HUB, SINGLEUSER, BUSYBOX = "xnathub:test", "xnathub-singleuser:test", "xnathub-pause:test"
+UID, GID = 5001, 6001
+"""What Tomcat would be: the owner of archive and workspaces. The hub itself runs as another."""
+
+
+class Cluster:
+    """The cluster, through the clients that people use."""
+
+    def __init__(self) -> None:
+        path = f"{CACHE / 'bin'}:{os.environ['PATH']}"
+        self.environment = {**os.environ, "PATH": path, "KUBECONFIG": str(CACHE / "kubeconfig")}
+
+    def run(self, *command: str, text: str | None = None, check: bool = True) -> str:
+        done = subprocess.run(command, input=text, capture_output=True, text=True, env=self.environment)
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(command)} gave {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done.stdout if check else done.stdout + done.stderr
+
+    def kubectl(self, *arguments: str, **options: Any) -> str:
+        return self.run("kubectl", *arguments, **options)
+
+    def helm(self, *arguments: str, **options: Any) -> str:
+        return self.run("helm", *arguments, **options)
+
+    def get(self, *arguments: str) -> Any:
+        return json.loads(self.kubectl("get", *arguments, "--output", "json"))
+
+    def apply(self, *objects: Any, namespace: str | None = None) -> None:
+        where = ["--namespace", namespace] if namespace else []
+        self.kubectl("apply", *where, "--filename", "-", text=yaml.safe_dump_all(objects))
+
+
+@contextmanager
+def new_namespace(cluster: Cluster) -> Iterator[Namespace]:
+    """A namespace of its own with XNAT's two claims and room for the hub's."""
+    namespace = Namespace(cluster, f"xhtest-{uuid.uuid4().hex[:10]}")
+    try:
+        cluster.kubectl("create", "namespace", namespace.name)
+        cluster.kubectl(
+            "wait", "--for=create", "serviceaccount/default", "--timeout=30s", "--namespace", namespace.name
+        )
+        namespace.folder.mkdir(parents=True)
+        for name, mode in {"xnat-archive": "ReadWriteMany", "xnat-workspaces": "ReadWriteMany"}.items():
+            namespace.volume(name, mode)
+            namespace.claim(name, mode)
+        namespace.volume("hub-db-dir", "ReadWriteOnce").chmod(0o777)
+        yield namespace
+    finally:
+        namespace.kubectl("delete", "pods", "--all", "--grace-period=1", "--wait=false")
+        cluster.kubectl("delete", "namespace", namespace.name, "--timeout=90s")
+        for name in namespace.volumes:
+            cluster.kubectl("delete", "persistentvolume", name)
+        shutil.rmtree(namespace.folder)
+
+
+@dataclass
+class Namespace:
+    cluster: Cluster
+    name: str
+    volumes: list[str] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        """Where this host keeps what the namespace's volumes hold."""
+        return VOLUMES / self.name
+
+    def volume(self, claim: str, mode: str) -> Path:
+        """Make a folder and the volume for a claim that may come."""
+        path = self.folder / claim
+        path.mkdir()
+        name = f"{self.name}-{claim}"
+        spec = {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": [mode],
+            "hostPath": {"path": str(path)},
+            "claimRef": {"namespace": self.name, "name": claim},
+        }
+        self.cluster.apply(
+            {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
+        )
+        self.volumes.append(name)
+        return path
+
+    def claim(self, name: str, mode: str) -> None:
+        spec = {"accessModes": [mode], "resources": {"requests": {"storage": "1Gi"}}}
+        metadata = {"name": name, "namespace": self.name}
+        self.cluster.apply(
+            {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
+        )
+
+    def kubectl(self, *arguments: str, **options: Any) -> str:
+        return self.cluster.kubectl("--namespace", self.name, *arguments, **options)
+
+    def get(self, *arguments: str) -> Any:
+        return self.cluster.get("--namespace", self.name, *arguments)
+
+    def apply(self, *objects: Any) -> None:
+        self.cluster.apply(*objects, namespace=self.name)
+
+
+def site_values(xnat_url: str) -> dict[str, Any]:
+    """A site of the tests as the chart's values."""
+    return {
+        "site": {
+            "version": 1,
+            "xnat": {
+                "url": xnat_url,
+                "service_account": {"password": {"file": "/etc/xnathub/secrets/xnat_password"}},
+            },
+            "hub": {"api_token": {"file": "/etc/xnathub/secrets/hub_api_token"}, "uid": 4001, "gid": 4002},
+            "servers": {
+                "uid": UID,
+                "gid": GID,
+                "allowed_images": ["xnathub-*:test", "missing.example.org/*"],
+                "allowed_mounts": [
+                    {"path": "/data/xnat/archive"},
+                    {"path": "/data/xnat/workspaces/users/{username}", "writable": True},
+                    *({"path": claim} for claim in ("missing-claim", "unbound-claim", "shared-atlas")),
+                ],
+                "cpu_guarantee": 0.05,
+                "mem_guarantee": "64M",
+                "mem_limit": "1G",
+                "caps": {"generic_resources": {"gpu": 1}},
+                "start_timeout": 60,
+                "http_timeout": 60,
+                "stop_timeout": 2,
+            },
+            "orchestrator": {"kubernetes": {"image_pull_policy": "IfNotPresent", "schedule_timeout": 3}},
+        },
+        "image": {"repository": "xnathub", "tag": "test", "pullPolicy": "Never"},
+        "jupyterhub": {"enabled": False},
+    }
+
+
+@dataclass
+class Release:
+    """The chart, installed in a namespace of its own, with an XNAT that it talks to."""
+
+    namespace: Namespace
+    values: dict[str, Any]
+    state: State
+    xnat: StandIn
+    chart: Path = CHART
+
+    def upgrade(self) -> None:
+        file = self.namespace.folder / "values.yaml"
+        file.write_text(json.dumps(self.values))
+        self.namespace.cluster.helm(
+            *("upgrade", "--install", "hub", str(self.chart), "--namespace", self.namespace.name),
+            *("--values", str(file), "--wait", "--timeout", "180s"),
+        )
+        self.wait_until_up()
+
+    def wait_until_up(self) -> None:
+        """Wait until the hub answers through the proxy."""
+        self.namespace.kubectl("rollout", "status", "deployment/hub", "--timeout=90s")
+        wait_for(lambda: requests.get(f"{self.url}/hub/health", timeout=10).status_code == 200, 60)
+
+    @property
+    def url(self) -> str:
+        """The hub's address, through the chart's own proxy."""
+        address = self.namespace.get("service", "proxy-public")["spec"]["clusterIP"]
+        return f"http://{address}/jupyterhub"
+
+    @property
+    def plugin(self) -> HubPlugin:
+        """XNAT's plugin, linked to this hub."""
+        secret = self.namespace.get("secret", "xnathub-secrets")["data"]["hub_api_token"]
+        token = subprocess.run(["base64", "-d"], input=secret, capture_output=True, text=True).stdout
+        return HubPlugin(HubLink(f"{self.url}/hub/api", self.url, token), start_timeout=90)
+
+    @staticmethod
+    def environment(**options: Any) -> Environment:
+        """Give what an XNAT admin sets for servers, with the tests' image."""
+        return Environment(**{"image": SINGLEUSER, **options})
+
+    def start(
+        self, user: str, project: str = "P1", servername: str = "", **environment: Any
+    ) -> dict[str, Any]:
+        """Start a server as XNAT does, and give the hub's model of it."""
+        self.workspace(user)
+        options = self.state.launch(user, project, servername, environment=self.environment(**environment))
+        plugin = self.plugin
+        plugin.ensure_user(user)
+        plugin.start(user, options)
+        return plugin.wait_ready(user, servername)
+
+    def failure(self, user: str, **environment: Any) -> tuple[str, float]:
+        """Start a server that can't start; give what the user reads, and the seconds until then."""
+        self.workspace(user)
+        options = self.state.launch(user, "P1", environment=self.environment(**environment))
+        return self.failing_options(user, options)
+
+    def failing_options(self, user: str, options: dict[str, Any]) -> tuple[str, float]:
+        plugin = self.plugin
+        plugin.ensure_user(user)
+        began = time.monotonic()
+        try:
+            plugin.start(user, options)
+        except HubError as error:
+            return str(error), time.monotonic() - began
+        while time.monotonic() < began + 60:
+            for event in plugin.progress(user):
+                if event.get("failed"):
+                    return str(event["message"]), time.monotonic() - began
+                assert not event.get("ready"), "the server started"
+        raise AssertionError("nothing was said within a minute")
+
+    def stop(self, user: str, servername: str = "") -> None:
+        self.plugin.stop(user, servername)
+
+    def stop_all(self) -> None:
+        plugin = self.plugin
+        for user in plugin.users():
+            for servername in user["servers"] or ():
+                plugin.stop(user["name"], servername)
+        wait_for(lambda: not self.servers(), 30)
+
+    def servers(self) -> list[dict[str, Any]]:
+        """Give the pods of users' servers."""
+        pods: list[dict[str, Any]] = self.namespace.get("pods", "--selector", "component=singleuser-server")[
+            "items"
+        ]
+        return pods
+
+    def workspace(self, user: str) -> Path:
+        """Make a user's folder, as XNAT does."""
+        folder = self.namespace.folder / "xnat-workspaces" / "users" / user
+        folder.mkdir(parents=True, exist_ok=True)
+        os.chown(folder, UID, GID)
+        folder.chmod(0o700)
+        return folder
+
+    def pod_of(self, user: str, servername: str = "") -> dict[str, Any]:
+        pods = self.servers()
+        wanted = (user, servername or None)
+        found = [
+            pod
+            for pod in pods
+            if (
+                pod["metadata"]["annotations"]["hub.jupyter.org/username"],
+                pod["metadata"]["annotations"].get("hub.jupyter.org/servername"),
+            )
+            == wanted
+        ]
+        assert len(found) == 1, pods
+        return found[0]
+
+    def sign_in(self, user: str) -> requests.Session:
+        """Sign in on the hub's page, as a browser."""
+        session = requests.Session()
+        session.trust_env = False
+        page = session.get(f"{self.url}/hub/login", timeout=30)
+        assert page.status_code == 200, page.text
+        form = {
+            "_xsrf": session.cookies.get("_xsrf", path="/jupyterhub/hub/"),
+            "username": user,
+            "password": self.state.user(user).password,
+        }
+        answer = session.post(f"{self.url}/hub/login", data=form, timeout=60)
+        assert "/hub/login" not in answer.url, answer.text
+        return session
+
+    def execute(self, user: str, code: str, servername: str = "") -> str:
+        """Run code in a new kernel of a user's server, and give what it prints."""
+        token = self.plugin.token(user, "test", 600)
+        server = f"{self.url}/user/{user}" + (f"/{servername}" if servername else "")
+        headers = {"Authorization": f"token {token}"}
+        kernel = requests.post(f"{server}/api/kernels", headers=headers, timeout=60).json()["id"]
+        channel = websocket.create_connection(
+            f"{server.replace('http', 'ws', 1)}/api/kernels/{kernel}/channels",
+            header=[f"Authorization: token {token}"],
+            timeout=60,
+        )
+        header = {
+            "msg_id": uuid.uuid4().hex,
+            "msg_type": "execute_request",
+            "username": "",
+            "session": "",
+            "version": "5.3",
+        }
+        content = {
+            "code": code,
+            "silent": False,
+            "store_history": False,
+            "user_expressions": {},
+            "allow_stdin": False,
+        }
+        channel.send(
+            json.dumps(
+                {
+                    "header": header,
+                    "parent_header": {},
+                    "metadata": {},
+                    "content": content,
+                    "channel": "shell",
+                }
+            )
+        )
+        output = ""
+        try:
+            while True:
+                message = json.loads(channel.recv())
+                if message["parent_header"].get("msg_id") != header["msg_id"]:
+                    continue
+                if message["msg_type"] == "stream":
+                    output += message["content"]["text"]
+                elif message["msg_type"] == "error":
+                    raise AssertionError("\n".join(message["content"]["traceback"]))
+                elif message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                    return output
+        finally:
+            channel.close()
+            requests.delete(f"{server}/api/kernels/{kernel}", headers=headers, timeout=60)
+
+
+@contextmanager
+def new_release(
+    cluster: Cluster, chart: Path = CHART, jupyterhub: dict[str, Any] | None = None
+) -> Iterator[Release]:
+    """A chart, installed with helm, and a stand-in XNAT beside the cluster; the chart's small hub unless told otherwise."""
+    with new_namespace(cluster) as namespace, StandIn(demo_state(), host=NODE) as xnat:
+        archive = namespace.folder / "xnat-archive"
+        make_sample_archive(archive)
+        for path in [archive, *archive.rglob("*")]:
+            os.chown(path, UID, GID)
+        values = site_values(xnat.url)
+        values["secrets"] = {"xnatPassword": xnat.state.user("jupyterhub").password}
+        values["jupyterhub"] = jupyterhub or values["jupyterhub"]
+        release = Release(namespace, values, xnat.state, xnat, chart)
+        try:
+            release.upgrade()
+            yield release
+        finally:
+            print(namespace.kubectl("get", "pods,events", check=False))
+            print(namespace.kubectl("logs", "deployment/hub", "--tail=200", check=False))
+
+
+def wait_for(condition: Callable[[], object], seconds: float, explain: Callable[[], str] = str) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s\n{explain()}"
+        time.sleep(0.3)

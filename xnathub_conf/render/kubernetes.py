@@ -1,0 +1,109 @@
+"""A site as values for the Helm chart, and as plain manifests for those without Helm."""
+
+import hashlib
+import json
+import re
+import secrets
+from base64 import b64encode
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from xnathub_conf.site import LoadedSite
+
+PLACEHOLDER_BASE_URL = "/base.url.of.xnathub/"
+PLACEHOLDER_UID = 1999999991
+PLACEHOLDER_GID = 1999999992
+PLACEHOLDER_NAMESPACE = "namespace-of-xnathub"
+"""What stands in manifests.yaml where a site decides; xnat-jupyterhub-chart/generate renders the chart with these."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text that any YAML reader, of 1.1 or 1.2, takes for text."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - PyYAML's signature
+        super().increase_indent(flow, indentless=False)
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z_]+", text) and text.lower() not in {
+        "yes", "no", "on", "off", "true", "false", "null",
+    }  # fmt: skip
+    style = None if plain else "|" if "\n" in text else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _dump(value: Any) -> str:
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def render_values(loaded: LoadedSite, content: str) -> str:
+    """Give the Helm values of a site, for `helm upgrade --install --values`.
+
+    `content` is the site file's text. A change of it changes the hub's pod, so that an upgrade starts the hub anew.
+    Raises ValueError where the site is not one for Kubernetes.
+    """
+    site = _kubernetes_site(loaded)
+    values = {
+        "site": site,
+        "jupyterhub": {
+            "hub": {
+                "baseUrl": loaded.site.hub.base_url,
+                "annotations": {"xnathub/site": _digest(content)},
+            }
+        },
+    }
+    return (
+        f"# Made by `xnathub render kubernetes` from {loaded.document.file}. The chart's own values.yaml has the rest.\n"
+        + _dump(values)
+    )
+
+
+def render_manifests(loaded: LoadedSite, content: str) -> str:
+    """Give a site's hub, proxy, rights and network policies as plain manifests, for `kubectl apply`.
+
+    They hold a new proxy token and cookie secret, and want a Secret `xnathub-secrets` with what the site file names
+    below /etc/xnathub/secrets. Raises ValueError where the site is not one for Kubernetes, or names no namespace.
+    """
+    site = _kubernetes_site(loaded)
+    hub, kubernetes = loaded.site.hub, loaded.site.orchestrator.kubernetes
+    if not kubernetes or not kubernetes.namespace:
+        raise ValueError("Plain manifests need orchestrator.kubernetes.namespace.")
+    template = (resources.files("xnathub_conf.render") / "manifests.yaml").read_text("utf-8")
+    objects = list(yaml.safe_load_all(template))
+    for one in objects:
+        kind, name = one["kind"], one["metadata"]["name"]
+        if kind == "Secret":
+            one["data"] = {key: b64encode(secrets.token_hex(32).encode()).decode() for key in one["data"]}
+        elif kind == "ConfigMap":
+            one["data"]["site.yaml"] = json.dumps(site, indent=2, ensure_ascii=False) + "\n"
+        elif (kind, name) == ("Deployment", "hub"):
+            one["spec"]["template"]["metadata"]["annotations"] = {"xnathub/site": _digest(content)}
+    text = yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+    for placeholder, value in (
+        (PLACEHOLDER_BASE_URL, hub.base_url),
+        (PLACEHOLDER_BASE_URL.rstrip("/"), hub.base_url.rstrip("/")),
+        (str(PLACEHOLDER_UID), str(hub.uid)),
+        (str(PLACEHOLDER_GID), str(hub.gid)),
+        (PLACEHOLDER_NAMESPACE, kubernetes.namespace),
+    ):
+        text = text.replace(placeholder, value)
+    return (
+        f"# Made by `xnathub render kubernetes --manifests` from {loaded.document.file}.\n"
+        "# They want a Secret xnathub-secrets beside them, with the keys that the site file names.\n" + text
+    )
+
+
+def _digest(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _kubernetes_site(loaded: LoadedSite) -> dict[str, Any]:
+    if loaded.site.orchestrator.kubernetes is None:
+        raise ValueError("The site's orchestrator is not kubernetes.")
+    site: dict[str, Any] = loaded.document.data
+    return site
