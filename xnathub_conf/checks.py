@@ -3,11 +3,12 @@
 import difflib
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from urllib.parse import urlsplit
 
-from xnathub_conf.hub_settings import SPAWNERS, hub_bind_url, hub_connect_url, hub_settings, orchestrator_of
+from xnathub_conf.hub_settings import SPAWNERS, hub_bind_url, hub_settings, orchestrator_of
 from xnathub_conf.images import ImageError, parse_pattern
-from xnathub_conf.path_translation import PathError, normal_path, prefixes
+from xnathub_conf.path_translation import PathError, PathTranslation, normal_path, prefixes
 from xnathub_conf.policy import RESERVED_TARGETS, reserved_variable
 from xnathub_conf.problems import KeyPath, dotted
 from xnathub_conf.schema import entries, jupyterhub_names, node_at
@@ -102,7 +103,7 @@ def _addresses(document: Document, site: Site) -> None:
         ("hub", "public_url"): site.hub.public_url,
         ("hub", "bind_url"): site.hub.bind_url,
         ("hub", "hub_bind_url"): hub_bind_url(site),
-        ("hub", "hub_connect_url"): hub_connect_url(site),
+        ("hub", "hub_connect_url"): site.hub.hub_connect_url,
     }
     for path, url in urls.items():
         if url is None:
@@ -212,17 +213,18 @@ def _path_rules(document: Document, site: Site) -> None:
                 f"Nothing below {to} may be mounted.",
                 f"Add `- path: {to}` to servers.allowed_mounts.",
             )
+    translate = PathTranslation({from_: to for _, from_, to in rules})
     for index, mount in enumerate(site.servers.allowed_mounts):
-        for path, from_, to in rules:
-            if _below(_fixed_part(mount.path), from_) and not _below(_fixed_part(mount.path), to):
-                _report(
-                    document,
-                    ("servers", "allowed_mounts", index, "path"),
-                    "never-matches",
-                    f"No mount can match: {dotted(path)} translates {from_} to {to} before this is looked at.",
-                    f"Write {to}{mount.path[len(from_) :]}.",
-                )
-                break
+        fixed = _fixed_part(mount.path)
+        translated = translate(fixed)
+        if translated != fixed and not any(_below(fixed, to) or _below(to, fixed) for _, _, to in rules):
+            _report(
+                document,
+                ("servers", "allowed_mounts", index, "path"),
+                "never-matches",
+                f"No mount can match: `paths` translates {fixed} to {translated} before this is looked at.",
+                f"Write {translated}{mount.path[len(fixed) :]}.",
+            )
 
 
 def _below(path: str, folder: str) -> bool:
@@ -245,8 +247,12 @@ def _is_normal(document: Document, path: KeyPath, value: str) -> bool:
 
 
 def _mounts(document: Document, site: Site) -> None:
+    seen: set[str] = set()
     for index, mount in enumerate(site.servers.allowed_mounts):
         path: KeyPath = ("servers", "allowed_mounts", index, "path")
+        if mount.path in seen:
+            _report(document, path, "duplicate", "Another entry has the same path.", "Delete one of them.")
+        seen.add(mount.path)
         rest = mount.path.replace("{username}", "")
         if "{" in rest or "}" in rest:
             _report(document, path, "never-matches", "Only {username} may stand in braces.")
@@ -410,6 +416,14 @@ def _kubernetes(document: Document, site: Site) -> None:
                 f"No volume claim holds {mount.path}.",
                 "Add its claim to orchestrator.kubernetes.claims.",
             )
+    if kubernetes.schedule_timeout > site.servers.start_timeout:
+        _report(
+            document,
+            (*here, "schedule_timeout"),
+            "contradiction",
+            f"The start ends before, after servers.start_timeout, {site.servers.start_timeout} s.",
+            "Lower it, or raise servers.start_timeout.",
+        )
     for index, toleration in enumerate(kubernetes.tolerations):
         path = (*here, "tolerations", index)
         if toleration.operator == "Exists" and toleration.value is not None:
@@ -428,7 +442,11 @@ def _extra(document: Document, site: Site) -> None:
     traits = jupyterhub_names()["traits"]
     spawner = SPAWNERS[orchestrator_of(site)]
     usable = [name for name in traits if name not in SPAWNERS.values() or name == spawner]
-    ours = {setting.trait: setting.key for setting in hub_settings(site) if setting.key[0] != "extra"}
+    ours = {
+        setting.trait: setting.key
+        for setting in hub_settings(_with_every_key(site))
+        if setting.key[0] != "extra"
+    }
     for trait in site.extra:
         path: KeyPath = ("extra", trait)
         mark = document.key_mark(path)
@@ -456,6 +474,18 @@ def _extra(document: Document, site: Site) -> None:
                 document.report(mark, path, "extra", f"{trait} is decided elsewhere.", fix)
 
 
+def _with_every_key(site: Site) -> Site:
+    """Fill in what may be left out, so that `hub_settings` names every trait that has a key of its own.
+
+    An address that is wrong, and reported already, goes: it could not be read.
+    """
+    secret, kubernetes = Secret("env", "NAME"), site.orchestrator.kubernetes
+    hub = replace(site.hub, hub_bind_url=None, public_url="https://x/", db_url=secret, cookie_secret=secret)
+    if kubernetes:
+        kubernetes = replace(kubernetes, namespace="x")
+    return replace(site, hub=hub, orchestrator=replace(site.orchestrator, kubernetes=kubernetes))
+
+
 _SET_BY_CODE: Mapping[str, tuple[str, ...]] = {
     "JupyterHub": ("authenticator_class", "spawner_class", "template_paths", "load_roles", "base_url"),
     "Spawner": (
@@ -463,7 +493,8 @@ _SET_BY_CODE: Mapping[str, tuple[str, ...]] = {
         "read_only_volumes", "cpu_limit", "cpu_guarantee", "mem_limit", "mem_guarantee", "name_template", "pod_name_template",
         "format_volume_name", "options_form", "options_from_form", "extra_resource_limits", "extra_resource_guarantees",
         "node_selector", "tolerations", "node_affinity_required", "extra_container_spec", "extra_placement_spec",
-        "extra_resources_spec", "extra_task_spec", "extra_create_kwargs", "extra_host_config",
+        "extra_resources_spec", "extra_task_spec", "extra_create_kwargs", "extra_host_config", "uid", "gid", "fs_gid",
+        "supplemental_gids", "allow_privilege_escalation", "pod_security_context", "container_security_context",
     ),
 }  # fmt: skip
 """Traits that the code sets for each launch, whatever the configuration says."""

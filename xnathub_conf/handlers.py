@@ -1,7 +1,8 @@
-"""The hub's pages for signing in and out, where they differ from JupyterHub's own."""
+"""The hub's handlers, where they differ from JupyterHub's own."""
 
 from typing import Any
 
+from jupyterhub.apihandlers.users import UserServerAPIHandler
 from jupyterhub.handlers.login import LoginHandler, LogoutHandler
 from tornado.web import HTTPError
 
@@ -43,3 +44,17 @@ class SignOutHandler(LogoutHandler):
     async def render_logout_page(self) -> Any:
         """Lead to the sign-in page, told not to use XNAT's session."""
         self.redirect(f"{self.settings['login_url']}?{_JUST_SIGNED_OUT}=1", permanent=False)
+
+
+class DefaultServerHandler(UserServerAPIHandler):
+    """A user's default server in the REST API.
+
+    XNAT's plugin stops it with the body `{"remove": true}`, which JupyterHub refuses for a default server.
+    """
+
+    def get_json_body(self) -> Any:
+        """Give the request's body, without `remove` where a default server is stopped."""
+        body = super().get_json_body()
+        if self.request.method == "DELETE" and isinstance(body, dict):
+            body.pop("remove", None)
+        return body

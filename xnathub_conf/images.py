@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
-_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]{{1,5}})?")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_DIGEST = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-f]{32,}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
+_ID = re.compile(rf"[0-9a-f]{{64}}|{_DIGEST.pattern}")
 _STAR = "zzstarzz"
 """Stands for `*` while a pattern is read by the grammar of references: it fits every component."""
 
@@ -47,9 +49,12 @@ def parse_image(text: str) -> Image:
 def _split(text: str) -> Image:
     if len(text) > 600:
         raise ImageError("it is too long")
+    if _ID.fullmatch(text):
+        # Docker would look for a local image with this ID, whatever its name.
+        raise ImageError("it is an image's ID, not its name")
     name, at, digest = text.partition("@")
     if at and not _DIGEST.fullmatch(digest):
-        raise ImageError("its digest is not algorithm:hex")
+        raise ImageError("its digest is not sha256: and 64 hexadecimal digits")
     slash = name.rfind("/")
     tag: str | None = None
     if (colon := name.find(":", slash + 1)) != -1:
@@ -114,8 +119,6 @@ def parse_pattern(pattern: str) -> Image:
         image = _split(pattern.replace("*", _STAR))
     except ImageError as error:
         raise ImageError(f"no image can match it: {error}") from None
-    if image.digest and _STAR in image.digest:
-        raise ImageError("a digest can't hold `*`")
     return Image(
         image.registry.replace(_STAR, "*"),
         image.repository.replace(_STAR, "*"),

@@ -4,7 +4,6 @@ import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -16,7 +15,10 @@ ITEM_KEYS = (
 )  # fmt: skip
 """What the hub keeps in `user_options`: flat, and read by XNAT's plugin when it stops a server."""
 
-_CONSTRAINT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(==|!=)\s*(\S(?:.*\S)?)\s*")
+_CONSTRAINT = re.compile(
+    r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(==|!=)\s*([^\s\x00-\x1f](?:[^\x00-\x1f]*[^\s\x00-\x1f])?)\s*"
+)
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
@@ -85,6 +87,7 @@ def read_plan(answer: Any, username: str, server_name: str, translate: Callable[
     image = spec.get("image")
     if not isinstance(image, str) or not image:
         raise PlanError("container_spec.image", "no image is named")
+    _whole(image, "container_spec.image")
     return LaunchPlan(
         username=username,
         server_name=server_name,
@@ -114,13 +117,23 @@ def flat_item(options: Any) -> dict[str, str | int | float | bool | None]:
     return {
         key: value
         for key in ITEM_KEYS
-        if (value := options.get(key)) is None or isinstance(value, bool | int | float) or _short_text(value)
+        if (value := options.get(key)) is None
+        or isinstance(value, bool)
+        or _number(value)
+        or _short_text(value)
         if key in options
     }
 
 
 def _short_text(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= 1000
+    return isinstance(value, str) and len(value) <= 1000 and not _SURROGATE.search(value)
+
+
+def _whole(text: str, where: str) -> str:
+    """Give text back. JSON can write half a character, which no log, page or program can take: PlanError then."""
+    if _SURROGATE.search(text):
+        raise PlanError(where, "it holds half a character")
+    return text
 
 
 def _mapping(value: Any, where: str) -> Mapping[str, Any]:
@@ -145,7 +158,7 @@ def _command(value: Any) -> tuple[str, ...] | None:
     if not isinstance(value, str):
         raise PlanError("container_spec.command", "text was expected")
     try:
-        words = tuple(shlex.split(value))
+        words = tuple(shlex.split(_whole(value, "container_spec.command")))
     except ValueError as error:
         raise PlanError("container_spec.command", f"a shell could not split it: {error}") from None
     return words or None
@@ -160,7 +173,7 @@ def _environment(values: Mapping[str, Any]) -> dict[str, str]:
             continue
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise PlanError(f"container_spec.env.{name}", "text was expected")
-        environment[name] = str(value)
+        environment[name] = _whole(str(value), f"container_spec.env.{name}")
     return environment
 
 
@@ -176,6 +189,7 @@ def _mounts(values: Sequence[Any], translate: Callable[[str], str]) -> tuple[Mou
                 source = translate(normal_path(source))
             elif kind != "volume" or not isinstance(source, str):
                 raise PathError("its type is neither bind nor volume")
+            _whole(source, f"container_spec.mounts[{index}]")
         except PathError as error:
             shown = value["source"] if kind == "bind" else kind
             raise PlanError(
@@ -191,7 +205,7 @@ def _mounts(values: Sequence[Any], translate: Callable[[str], str]) -> tuple[Mou
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value >= 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e300
 
 
 def _cores(resources: Mapping[str, Any], key: str) -> float | None:
@@ -220,20 +234,21 @@ def _generic(values: Mapping[str, Any]) -> dict[str, int]:
     for name, value in values.items():
         if value is None or value == "":
             continue
-        text = str(value)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, str | int)
-            or not re.fullmatch(r"[0-9]{1,6}", text)
-        ):
-            raise PlanError(f"resources.generic_resources.{name}", "a whole number was expected")
-        if int(text):
-            resources[name] = int(text)
+        _whole(name, "resources.generic_resources")
+        where = f"resources.generic_resources.{name}"
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}", value):
+            amount = int(value)
+        elif isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 999_999:
+            amount = value
+        else:
+            raise PlanError(where, "a whole number was expected")
+        if amount:
+            resources[name] = amount
     return resources
 
 
 def _constraint(value: Any, where: str) -> Constraint:
-    match = _CONSTRAINT.fullmatch(value) if isinstance(value, str) else None
+    match = _CONSTRAINT.fullmatch(_whole(value, where)) if isinstance(value, str) else None
     if not match:
         raise PlanError(where, "a constraint such as node.labels.type==gpu was expected")
     operator: Literal["==", "!="] = "==" if match[2] == "==" else "!="

@@ -101,7 +101,8 @@ class Policy:
 
     def _check_mounts(self, plan: LaunchPlan) -> None:
         roots = dict(self._roots)
-        for path, writable in self._user_roots:
+        # A name with a slash would reach into the folder of another user.
+        for path, writable in self._user_roots if "/" not in plan.username else ():
             roots[path.replace("{username}", plan.username)] = writable
         targets: set[str] = set()
         for mount in plan.mounts:

@@ -11,6 +11,22 @@ Mark: TypeAlias = tuple[int, int]
 """A line and a column of a file, both counted from 1."""
 
 
+_SECRET_WORDS = ("password", "token", "secret", "db_url")
+
+
+def holds_secret(path: KeyPath) -> bool:
+    """Say whether a secret may stand at `path`, going by its keys' names; what stands there is then never shown."""
+    return any(word in str(part).lower() for part in path for word in _SECRET_WORDS)
+
+
+def without_secret(path: KeyPath) -> KeyPath:
+    """Cut a key path where what follows may be a secret that was taken for a key, as in `password: {letmein}`."""
+    for index in range(1, len(path)):
+        if holds_secret(path[:index]) and path[index] not in {"file", "env"}:
+            return path[:index]
+    return path
+
+
 def dotted(path: KeyPath) -> str:
     """Write a key path as people do, `xnat.calls.retries` or `paths.archive[0].from`.
 

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import json
 import keyword
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
@@ -12,9 +13,10 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 from xnathub_conf import site_types
-from xnathub_conf.problems import KeyPath, dotted
+from xnathub_conf.problems import KeyPath, dotted, holds_secret
 from xnathub_conf.secrets import Secret
 from xnathub_conf.units import site_bytes
 from xnathub_conf.yaml_source import Document
@@ -77,9 +79,49 @@ def keys_named(name: str) -> list[str]:
 
 def check_schema(document: Document) -> None:
     """Add to the document's problems everything that breaks the schema."""
-    validator = Draft202012Validator(site_schema())
-    for error in validator.iter_errors(document.data):
+    said: set[tuple[KeyPath, str]] = set()
+    unclear = {
+        problem.path for problem in document.problems if problem.rule in {"ambiguous", "encoding", "tag"}
+    }
+    for error in _Validator(site_schema()).iter_errors(document.data):
+        # What an unclear value ought to be is said already.
+        if not isinstance(error.instance, dict | list) and tuple(error.absolute_path) in unclear:
+            continue
+        found_before = len(document.problems)
         _report(document, error)
+        # A wrong type can break several keywords at once; that is one problem.
+        if len(document.problems) > found_before:
+            last = document.problems[-1]
+            if (last.path, last.message) in said:
+                document.problems.pop()
+            said.add((last.path, last.message))
+
+
+def _pattern(_validator: Any, pattern: str, value: Any, _node: Any) -> Iterator[ValidationError]:
+    # In JSON Schema `$` is the very end; in Python it also fits before a line's end.
+    if isinstance(value, str) and not re.search(pattern.replace("$", r"\Z"), value):
+        yield ValidationError("does not match")
+
+
+def _unique_items(_validator: Any, unique: bool, value: Any, _node: Any) -> Iterator[ValidationError]:
+    # The library's own takes quadratic time where types are mixed.
+    if unique and isinstance(value, list) and len({repr(item) for item in value}) < len(value):
+        yield ValidationError("repeats")
+
+
+def _special_type(_validator: Any, kind: str, value: Any, _node: Any) -> Iterator[ValidationError]:
+    if kind == "bytes" and isinstance(value, str | int | float):
+        try:
+            good = site_bytes(value) >= 1
+        except ValueError:
+            good = False
+        if not good:
+            yield ValidationError("no amount of memory")
+
+
+_Validator: Any = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator, {"pattern": _pattern, "uniqueItems": _unique_items, "x-type": _special_type}
+)
 
 
 def _report(document: Document, error: ValidationError) -> None:
@@ -124,11 +166,9 @@ def found(value: Any, path: KeyPath) -> str:
         return "keys below it"
     if isinstance(value, list):
         return f"a list of {len(value)}" if value else "an empty list"
-    if node.get("x-type") == "secret" or any(
-        "password" in str(part) or "token" in str(part) for part in path
-    ):
+    if node.get("x-type") == "secret" or holds_secret(path):
         return "text" if isinstance(value, str) else "something that is not text"
-    text = json.dumps(value, ensure_ascii=False)
+    text = re.sub(r"(?<=//)[^/@]*@", "...@", json.dumps(value, ensure_ascii=False))
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -44,5 +44,5 @@ class Secret:
                 f"The file {self.where} can't be read: {reason}. Mount it, or make it readable for the hub's user."
             ) from None
         if not value:
-            raise SecretError(f"The file {self.where} is empty. Put the secret into it.")
+            raise SecretError(f"The file {self.where} is empty. Put into it what belongs there.")
         return value

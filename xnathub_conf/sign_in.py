@@ -5,14 +5,13 @@ the preference allUsersCanStartJupyter is true. Hub names equal XNAT names lette
 them into the hub's paths as they are.
 """
 
-import asyncio
 import re
 from typing import Any
 
 from jupyterhub.auth import Authenticator
 from tornado.web import HTTPError, RequestHandler
 
-from xnathub_conf.handlers import SignInHandler, SignOutHandler
+from xnathub_conf.handlers import DefaultServerHandler, SignInHandler, SignOutHandler
 from xnathub_conf.hub_settings import xnat_public_url
 from xnathub_conf.site_types import SignIn, Site
 from xnathub_conf.xnat_client import (
@@ -96,8 +95,12 @@ class XnatAuthenticator(Authenticator):
         return authentication["name"] in self.site.hub.admin_users
 
     def get_handlers(self, app: Any) -> list[tuple[str, type[RequestHandler]]]:  # noqa: ARG002
-        """Give the hub's pages for signing in and out."""
-        return [("/login", SignInHandler), ("/logout", SignOutHandler)]
+        """Give the hub's handlers that differ from JupyterHub's."""
+        return [
+            ("/login", SignInHandler),
+            ("/logout", SignOutHandler),
+            ("/api/users/([^/]+)/server", DefaultServerHandler),
+        ]
 
     def xnat_url(self) -> str:
         """XNAT's address for links, without a slash at its end."""
@@ -159,10 +162,7 @@ class XnatAuthenticator(Authenticator):
         rules: SignIn = self.site.sign_in
         if rules.everyone == "always":
             return True
-        if rules.everyone == "never":
-            roles, everyone = await self.xnat.roles(name, credentials), False
-        else:
-            roles, everyone = await asyncio.gather(
-                self.xnat.roles(name, credentials), self.xnat.all_users_can_start(credentials)
-            )
-        return everyone or rules.role.casefold() in (role.casefold() for role in roles)
+        roles = await self.xnat.roles(name, credentials)
+        if rules.role.casefold() in (role.casefold() for role in roles):
+            return True
+        return rules.everyone == "preference" and await self.xnat.all_users_can_start(credentials)

@@ -200,6 +200,8 @@ class Kubernetes:
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"]
     image_pull_secrets: tuple[str, ...]
     generic_resources: Mapping[str, str]
+    schedule_timeout: int
+    start_as_root: bool
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,12 @@ import re
 
 _SUFFIXES = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 _SITE_FORM = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)([KMGT]?)")
-_XNAT_FORM = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([kmgt]?)(?:i?b)?\s*", re.IGNORECASE)
+_XNAT_FORM = re.compile(
+    r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([kmgt]?)(?:(?<=[kmgt])i)?b?\s*", re.IGNORECASE | re.ASCII
+)
 
 
-def site_bytes(text: str | int) -> int:
+def site_bytes(text: str | float) -> int:
     """Read site.yaml's form, a number or one with K, M, G or T (JupyterHub's ByteSpecification), as bytes.
 
     Raises ValueError on any other form.

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 
 from xnathub_conf.site_types import Xnat
@@ -293,7 +294,7 @@ class XnatClient:
                 f"XNAT's certificate at {self._url} is not good: {_reason(error)}. Renew it, or name the CA's "
                 "certificate in xnat.ca_file."
             ) from None
-        except requests.exceptions.Timeout:
+        except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
             if time.monotonic() >= deadline:
                 raise self._too_slow() from None
             raise _Again(
@@ -302,7 +303,7 @@ class XnatClient:
                     f"{self._calls.connect_timeout:g} s, and read_timeout, {self._calls.read_timeout:g} s)."
                 )
             ) from None
-        except (requests.exceptions.RequestException, OSError) as error:
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise _Again(
                 XnatUnreachable(
                     f"XNAT at {self._url} can't be reached: {_reason(error)}. Is XNAT up, and xnat.url right?"

@@ -13,13 +13,13 @@ from typing import Any
 
 import yaml
 
-from xnathub_conf.problems import KeyPath, Mark, Problem, SiteError
+from xnathub_conf.problems import KeyPath, Mark, Problem, SiteError, holds_secret, without_secret
 
 MAX_BYTES = 1_000_000
 """The largest site file: a Kubernetes ConfigMap holds no more."""
 
 MAX_DEPTH = 32
-MAX_NODES = 200_000
+MAX_NODES = 20_000
 
 _NULL = re.compile(r"~|null|Null|NULL|")
 _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
@@ -28,9 +28,13 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _YAML_1_1_BOOL = re.compile(r"yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|[yYnN]")
 _ODD_NUMBER = re.compile(
-    r"[-+]?(0[0-9_]+|0o[0-7]+|0b[01_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"
-    r"|[0-9]+(_[0-9]+)+(\.[0-9_]*)?)"
+    r"[-+]?(0o[0-7]+|0b[01_]+|0x[0-9a-fA-F_]+|\.[0-9][0-9_]*([eE][-+]?[0-9]+)?"
+    r"|[0-9][0-9_]*(:[0-5]?[0-9])*(\.[0-9_]*)?([eE][-+]?[0-9]+)?)"
 )
+"""What looks like a number to some reader; asked only of text that is no number in YAML 1.2's plain forms."""
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t][0-9:.+Zz \t-]*)?")
+_CONTROL = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass
@@ -38,7 +42,7 @@ class Document:
     """A parsed file: `data` in plain Python types, and where each value (and its key) stands."""
 
     file: str
-    data: Any = None
+    data: Any = field(default=None, repr=False)
     values: dict[KeyPath, Mark] = field(default_factory=dict)
     keys: dict[KeyPath, Mark] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -58,6 +62,7 @@ class Document:
     ) -> None:
         """Add a problem found at `mark`."""
         severity: Any = "warning" if warn else "error"
+        path = without_secret(path)
         self.problems.append(Problem(self.file, *mark, path, rule, message, fix, severity))
 
 
@@ -87,8 +92,7 @@ def _decode(content: bytes, document: Document) -> str:
         mark = (before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
         found = f"Found the byte 0x{content[error.start]:02x}, which is not UTF-8."
         raise _stop(document, mark, "encoding", found, "Save the file as UTF-8.") from None
-    bad = re.search(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", text)
-    if bad:
+    if bad := _CONTROL.search(text):
         line = text.count("\n", 0, bad.start()) + 1
         column = bad.start() - (text.rfind("\n", 0, bad.start()) + 1) + 1
         found = f"Found the control character U+{ord(bad.group()):04X}."
@@ -114,8 +118,10 @@ class _Reader:
     def __init__(self, document: Document, text: str):
         self.document = document
         self.text = text
-        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.anchors: dict[str, tuple[Any, int, int]] = {}
+        """What each anchor names: the data, how many nodes they hold, and how many levels."""
         self.nodes = 0
+        self.deepest = 0
 
     def read(self) -> None:
         events: Iterator[Any] = iter(
@@ -181,6 +187,7 @@ class _Reader:
                 "too-large",
                 f"The file describes more than {MAX_NODES:,} values once its aliases are followed.",
             )
+        self.deepest = max(self.deepest, depth)
         if depth > MAX_DEPTH:
             raise _stop(
                 self.document, mark, "too-deep", f"More than {MAX_DEPTH} levels stand inside each other."
@@ -190,18 +197,21 @@ class _Reader:
         mark = _mark(event)
         self.document.values[path] = mark
         self._count(mark, 1, depth)
-        before = self.nodes
         data: Any
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
                 raise _stop(
-                    self.document, mark, "alias", f"The alias *{event.anchor} stands inside its own anchor."
+                    self.document,
+                    mark,
+                    "alias",
+                    "No anchor that ends before this alias (`*...`) has its name.",
+                    "Put text that begins with * in quotes.",
                 )
-            data, size = self.anchors[event.anchor]
-            self._count(mark, size, depth)
+            data, size, levels = self.anchors[event.anchor]
+            self._count(mark, size, depth + levels)
             return data
-        if event.tag and not event.tag.startswith("tag:yaml.org,2002:"):
-            self.document.report(mark, path, "tag", f"The tag {event.tag} has no meaning here.", "Delete it.")
+        nodes, deepest, self.deepest = self.nodes, self.deepest, depth
+        self._refuse_tag(event, path)
         if isinstance(event, yaml.MappingStartEvent):
             data = self._mapping(events, path, depth)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -209,8 +219,19 @@ class _Reader:
         else:
             data = self._scalar(event, path)
         if event.anchor:
-            self.anchors[event.anchor] = (data, self.nodes - before + 1)
+            self.anchors[event.anchor] = (data, self.nodes - nodes + 1, self.deepest - depth)
+        self.deepest = max(deepest, self.deepest)
         return data
+
+    def _refuse_tag(self, event: Any, path: KeyPath) -> None:
+        if event.tag:
+            self.document.report(
+                _mark(event),
+                path,
+                "tag",
+                "Tags (`!...`) have no meaning here.",
+                "Delete it, or put text that begins with ! in quotes.",
+            )
 
     def _sequence(self, events: Iterator[Any], path: KeyPath, depth: int) -> list[Any]:
         data: list[Any] = []
@@ -245,23 +266,30 @@ class _Reader:
         if not isinstance(event, yaml.ScalarEvent):
             self._node(event, events, (*path, "?"), depth + 1)
             raise _stop(self.document, mark, "key", "A key must be text.")
+        self._refuse_tag(event, path)
+        if event.anchor:
+            self.document.report(mark, path, "key", "A key can't have an anchor (`&...`).", "Delete it.")
         if event.value == "<<" and event.implicit[0]:
             self.document.report(
                 mark, path, "merge-key", "Merge keys (`<<`) are not part of YAML 1.2.", "Write the keys out."
             )
         elif not isinstance(self._scalar(event, (*path, event.value)), str):
+            shown = "this" if holds_secret(path) else event.value or "nothing"
             self.document.report(
                 mark,
                 (*path, event.value),
                 "key",
-                f"A key must be text, and {event.value or 'nothing'} is not.",
-                f'Write "{event.value}" in quotes.',
+                f"A key must be text, and {shown} is not.",
+                "Put it in quotes.",
             )
         return str(event.value)
 
     def _scalar(self, event: Any, path: KeyPath) -> Any:
         value: str = event.value
-        if not event.implicit[0]:
+        if bad := _CONTROL.search(value):
+            found = f"This text holds the control character U+{ord(bad.group()):04X}."
+            self.document.report(_mark(event), path, "encoding", found, "Delete it.")
+        if event.style:
             return value
         if _NULL.fullmatch(value):
             return None
@@ -276,12 +304,17 @@ class _Reader:
 
     def _refuse_ambiguous(self, value: str, mark: Mark, path: KeyPath) -> None:
         shown = value if len(value) <= 40 else value[:37] + "..."
+        if holds_secret(path):
+            shown = "this"
         if _YAML_1_1_BOOL.fullmatch(value):
             meant = "true" if value.lower() in {"yes", "on", "y"} else "false"
-            fix = f'Write {meant}, or "{value}" in quotes for the text.'
-            self.document.report(mark, path, "ambiguous", f"Some YAML readers take {value} for {meant}.", fix)
+            fix = f"Write {meant}, or put {shown} in quotes for the text."
+            self.document.report(mark, path, "ambiguous", f"Some YAML readers take {shown} for {meant}.", fix)
+        elif _DATE.fullmatch(value):
+            found = f"Some YAML readers take {shown} for a date."
+            self.document.report(mark, path, "ambiguous", found, "Put it in quotes.")
         elif _ODD_NUMBER.fullmatch(value) or _NOT_FINITE.fullmatch(value) or _FLOAT.fullmatch(value):
-            fix = f'Write a plain decimal number, or "{shown}" in quotes for the text.'
+            fix = f"Write a plain decimal number, or put {shown} in quotes for the text."
             self.document.report(
                 mark, path, "ambiguous", f"YAML readers disagree on what number {shown} is.", fix
             )

@@ -48,7 +48,11 @@ def init(file: str, answers: Answers, *, force: bool) -> int:
     if path.exists() and not force:
         print(f"{file} exists. Name another file, or add --force to replace it.", file=sys.stderr)
         return 2
-    _ask(answers)
+    try:
+        _ask(answers)
+    except (EOFError, KeyboardInterrupt):
+        print("\nStopped; nothing is written.", file=sys.stderr)
+        return 2
     text = _text(answers)
     try:
         load(file, content=text.encode())

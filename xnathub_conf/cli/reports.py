@@ -1,12 +1,29 @@
 """How `xnathub validate` reports: for people, for programs, for GitHub's annotations, and as SARIF."""
 
 import json
+import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from xnathub_conf import __version__
 from xnathub_conf.problems import Problem, dotted
+
+
+def write_out(text: str) -> None:
+    """Write text to standard output, with escapes for what its encoding can't show.
+
+    A reader that has seen enough and left, such as `head`, is no error.
+    """
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left must not fail again when the process ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @dataclass(frozen=True)
@@ -87,7 +104,7 @@ def sarif_report(checked: Sequence[Checked]) -> str:
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": problem.file},
+                        "artifactLocation": {"uri": quote(os.fsencode(problem.file))},
                         "region": {"startLine": problem.line, "startColumn": problem.column},
                     }
                 }

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from xnathub_conf.cli.reports import write_out
 from xnathub_conf.hub_settings import hub_settings
-from xnathub_conf.problems import KeyPath, SiteError, dotted
+from xnathub_conf.problems import KeyPath, SiteError, dotted, holds_secret
 from xnathub_conf.schema import entries
-from xnathub_conf.secrets import Secret
+from xnathub_conf.secrets import REDACTED, Secret
 from xnathub_conf.site import LoadedSite, load
 
 
@@ -25,20 +26,22 @@ def show(file: str, *, as_json: bool) -> int:
         return 1
     rows = _rows(loaded)
     if as_json:
-        print(json.dumps(rows, indent=2))
+        write_out(json.dumps(rows, indent=2) + "\n")
         return 0
+    lines = []
     for row in rows:
         where = f"{file}:{row['line']}" if row["line"] else "default"
-        print(f"{row['key']} = {json.dumps(row['value'], ensure_ascii=False)}  ({where})")
+        lines.append(f"{row['key']} = {json.dumps(row['value'], ensure_ascii=False)}  ({where})\n")
         for trait, value in row["sets"].items():
-            print(f"    {trait} = {json.dumps(value, ensure_ascii=False)}")
+            lines.append(f"    {trait} = {json.dumps(value, ensure_ascii=False)}\n")
+    write_out("".join(lines))
     return 0
 
 
 def _rows(loaded: LoadedSite) -> list[dict[str, Any]]:
     sets: dict[KeyPath, dict[str, Any]] = {}
     for setting in hub_settings(loaded.site):
-        sets.setdefault(setting.key, {})[setting.trait] = _shown(setting.value)
+        sets.setdefault(setting.key, {})[setting.trait] = _shown(setting.value, setting.trait)
     rows = [
         {"key": dotted(key), "value": _shown(value), "line": loaded.line(key), "sets": sets.pop(key, {})}
         for key, value in entries(loaded.site)
@@ -51,15 +54,18 @@ def _rows(loaded: LoadedSite) -> list[dict[str, Any]]:
     return rows
 
 
-def _shown(value: Any) -> Any:
+def _shown(value: Any, name: str = "") -> Any:
     if isinstance(value, Secret):
         return str(value)
+    # Raw traits under `extra` can hold secrets as they are, such as ConfigurableHTTPProxy.auth_token.
+    if holds_secret((name,)) and value is not None and not isinstance(value, bool):
+        return REDACTED
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.name.rstrip("_"): _shown(getattr(value, field.name)) for field in dataclasses.fields(value)
         }
     if isinstance(value, Mapping):
-        return {key: _shown(item) for key, item in value.items()}
+        return {key: _shown(item, key) for key, item in value.items()}
     if isinstance(value, set | frozenset):
         return sorted(value)
     if isinstance(value, list | tuple):

@@ -4,9 +4,8 @@ import glob
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from xnathub_conf.cli.reports import REPORTS, Checked
+from xnathub_conf.cli.reports import REPORTS, Checked, write_out
 from xnathub_conf.problems import SiteError
 from xnathub_conf.site import load
 from xnathub_conf.yaml_source import MAX_BYTES
@@ -29,7 +28,7 @@ def validate(patterns: Sequence[str], *, strict: bool, secrets: bool, report_for
         except SiteError as error:
             missing = missing or any(problem.rule == "unreadable" for problem in error.problems)
             checked.append(Checked(name, False, tuple(error.problems)))
-    print(REPORTS[report_format](checked), end="")
+    write_out(REPORTS[report_format](checked))
     if missing:
         return 2
     return 0 if all(each.valid for each in checked) else 1
@@ -40,7 +39,7 @@ def _files(patterns: Sequence[str]) -> list[str]:
     names: dict[str, None] = {}
     for pattern in patterns:
         # A file may be named with brackets; only what is no file is a pattern.
-        literal = pattern == "-" or Path(pattern).exists()
+        literal = pattern == "-" or os.path.lexists(pattern)
         found = [] if literal else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - keeps names as typed
         names.update(dict.fromkeys(found or [pattern]))
     return list(names)

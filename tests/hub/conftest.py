@@ -1,0 +1,47 @@
+"""One hub and one stand-in XNAT for all tests of this folder; what a test changes in XNAT is undone after it."""
+
+import copy
+
+import pytest
+
+from tests.support import RunningHub, Visitor, new_standin
+
+
+@pytest.fixture(scope="session")
+def _xnat():
+    with new_standin() as xnat:
+        yield xnat
+
+
+@pytest.fixture(scope="session")
+def _hub(_xnat, tmp_path_factory):
+    hub = RunningHub(tmp_path_factory.mktemp("hub"), _xnat, {"hub": {"admin_users": ["alice"]}})
+    hub.start()
+    yield hub
+    hub.stop()
+
+
+@pytest.fixture
+def xnat(_xnat):
+    state = _xnat.state
+    users = {name: copy.deepcopy(state.user(name)) for name in ("demo", "alice", "Alice", "a.b@c.org", "nobody")}
+    kept = (state.all_users_can_start, state.without_session, state.environment, state.lockout_after)
+    _xnat.requests.clear()
+    yield _xnat
+    _xnat.faults.clear()
+    state.all_users_can_start, state.without_session, state.environment, state.lockout_after = kept
+    for name, user in users.items():
+        vars(state.user(name)).update(vars(user))
+
+
+@pytest.fixture
+def hub(_hub, xnat):
+    yield _hub
+    for user in _hub.api("GET", "/users").json():
+        for server in user.get("servers") or {}:
+            _hub.plugin.stop(user["name"], server)
+
+
+@pytest.fixture
+def visitor(hub):
+    return Visitor(hub.url)

@@ -1,0 +1,164 @@
+"""From XNAT's answer to a running server, and every way that ends before."""
+
+import json
+
+import pytest
+import requests
+
+from tests.support import Visitor, page_text, wait_until
+from xnathub_conf.standin import Environment, HubError, faults
+
+
+def start(hub, xnat, name="alice", project="P1", servername=""):
+    options = xnat.state.launch(name, project, servername)
+    hub.plugin.ensure_user(name)
+    hub.plugin.start(name, options)
+    return options
+
+
+def contents(hub, server, path, name="alice"):
+    token = hub.plugin.token(name, "test", 300)
+    address = hub.url.removesuffix("/jupyterhub") + server["url"] + f"api/contents/{path}"
+    return requests.get(address, headers={"Authorization": f"token {token}"}, timeout=20)
+
+
+def test_the_server_sees_the_project_s_files(hub, xnat):
+    start(hub, xnat)
+    server = hub.plugin.wait_ready("alice")
+    listing = contents(hub, server, "data/projects/P1/experiments").json()
+    assert any(entry["type"] == "directory" for entry in listing["content"])
+    readme = contents(hub, server, "data/projects/P1/experiments/README.txt").json()
+    assert readme["content"] == (hub.folder / "archive/P1/arc001/README.txt").read_text()
+
+
+def test_a_second_start_keeps_nothing_of_the_first(hub, xnat):
+    start(hub, xnat, project="P1")
+    hub.plugin.wait_ready("alice")
+    hub.plugin.stop("alice")
+    start(hub, xnat, project="P2")
+    server = hub.plugin.wait_ready("alice")
+    projects = contents(hub, server, "data/projects").json()["content"]
+    assert [entry["name"] for entry in projects] == ["P2"]
+
+
+def test_what_a_user_posts_decides_nothing_and_is_not_kept(hub, xnat):
+    xnat.state.launch("alice", "P1")
+    hub.plugin.ensure_user("alice")
+    evil = {"image": "evil", "task_template": {"container_spec": {"image": "evil"}}, "projectId": "P3", "x": [1]}
+    assert hub.api("POST", "/users/alice/server", json=evil).status_code in {201, 202}
+    facts = hub.plugin.wait_ready("alice")["user_options"]
+    assert facts["projectId"] == "P1"
+    assert not {"image", "task_template", "x"} & set(facts)
+
+
+def test_the_alias_secret_appears_nowhere(hub, xnat):
+    options = start(hub, xnat)
+    hub.plugin.wait_ready("alice")
+    secret = json.loads(xnat.state.user_options("alice"))["task_template"]["container_spec"]["env"]["XNAT_PASS"]
+    assert secret not in hub.log_since(0)
+    assert secret not in hub.api("GET", "/users/alice").text
+    assert secret.encode() not in (hub.folder / "jupyterhub.sqlite").read_bytes()
+    assert options["eventTrackingId"] in hub.api("GET", "/users/alice").text
+
+
+def test_nothing_to_start_leads_back_to_xnat(hub, xnat, visitor):
+    xnat.state.remove_user_options("alice")
+    visitor.sign_in("alice", xnat.state.user("alice").password)
+    page = visitor.get_page("/hub/spawn")
+    assert page.status_code == 404
+    assert "press Start Jupyter there" in page_text(page)
+    assert f'<a href="{xnat.url}">Open XNAT</a>' in page.text
+
+
+REFUSALS = {
+    "image": (Environment(image="evil/image:1"), "The image evil/image:1 is not allowed", "servers.allowed_images"),
+    "environment": (Environment(env={"LD_PRELOAD": "/x"}), "The variable LD_PRELOAD belongs to the hub", ""),
+    "resources": (Environment(generic_resources={"gpu": "1"}), "at most 0 are allowed", "generic_resources.gpu"),
+    "reserved": (Environment(mem_limit="1G", mem_reservation="2G"), "more than the limit", ""),
+}
+
+
+@pytest.mark.parametrize("rule", REFUSALS)
+def test_refusals_name_the_rule_and_its_key(hub, xnat, visitor, rule):
+    environment, sentence, key = REFUSALS[rule]
+    xnat.state.environment = environment
+    xnat.state.launch("alice", "P1")
+    visitor.sign_in("alice", xnat.state.user("alice").password)
+    position = len(hub.log_since(0))
+    page = visitor.get_page("/hub/spawn")
+    assert page.status_code == 403
+    for text in (sentence, key, "Ask your XNAT administrator"):
+        assert text in page_text(page)
+    assert "Traceback" not in hub.log_since(position)
+    assert sentence in hub.log_since(position)
+
+
+@pytest.mark.parametrize("change", [{"source": "/etc"}, {"source": "/data/xnat/archive/../../etc"}, {"target": "/etc"}])
+def test_mounts_outside_the_rules_are_refused(hub, xnat, visitor, change):
+    options = xnat.state.launch("alice", "P1")
+    options["task_template"]["container_spec"]["mounts"][1].update(change)
+    xnat.state.set_user_options("alice", options)
+    visitor.sign_in("alice", xnat.state.user("alice").password)
+    page = visitor.get_page("/hub/spawn")
+    assert page.status_code in {403, 502}
+    assert "administrator" in page_text(page)
+    assert hub.plugin.server("alice") is None
+
+
+BROKEN = {
+    "html": (faults.LoginPage(), "can't be used"),
+    "redirect": (faults.RedirectToLogin(), "can't be used"),
+    "truncated": (faults.TruncatedJson(), "can't be used"),
+    "shape": (faults.WrongShape(["x"]), "can't be read"),
+    "500": (faults.Status(500), "can't be used"),
+    "slow": (faults.Delay(9), "could not be asked"),
+    "closed": (faults.CloseMidway(), "could not be asked"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_xnat_broken_is_said_and_the_next_start_works(hub, xnat, name):
+    fault, sentence = BROKEN[name]
+    xnat.faults.set("/xapi/jupyterhub/users", fault)
+    position = len(hub.log_since(0))
+    visitor = Visitor(hub.url)
+    xnat.state.launch("Alice", "P2")
+    visitor.sign_in("Alice", xnat.state.user("Alice").password)
+    visitor.get_page("/hub/spawn")
+    page = wait_until(
+        lambda: (p := visitor.get_page("/hub/spawn-pending/Alice")).status_code != 200 and p, 30, "the failure"
+    )
+    assert sentence in page_text(page)
+    assert "Traceback" not in hub.log_since(position)
+    xnat.faults.clear()
+    start(hub, xnat, "Alice", "P2")
+    assert hub.plugin.wait_ready("Alice")["ready"]
+
+
+def test_a_failed_start_is_told_to_the_plugin(hub, xnat):
+    xnat.state.environment = Environment(image="evil/image:1")
+    with pytest.raises(HubError, match=r"evil/image:1 is not allowed"):
+        start(hub, xnat)
+
+
+def test_the_service_account_keeps_one_session(hub, xnat):
+    xnat.state.end_sessions("jupyterhub")
+    for _ in range(3):
+        xnat.state.launch("alice", "P1")
+        start(hub, xnat)
+        hub.plugin.wait_ready("alice")
+        hub.plugin.stop("alice")
+    assert len(xnat.state.sessions("jupyterhub")) == 1
+    asked = [request.how for request in xnat.requests.find("/xapi/jupyterhub/users")]
+    assert asked[-2:] == ["cookie", "cookie"]
+
+
+def test_restart_of_the_hub_reads_its_database_again(hub, xnat):
+    """Local servers end with their hub; the hub itself comes back with its users and their names."""
+    start(hub, xnat, "a.b@c.org", "P1")
+    hub.plugin.wait_ready("a.b@c.org")
+    hub.stop()
+    hub.start()
+    assert "a.b@c.org" in {user["name"] for user in hub.api("GET", "/users").json()}
+    start(hub, xnat, "a.b@c.org", "P1")
+    assert hub.plugin.wait_ready("a.b@c.org")["ready"]

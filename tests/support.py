@@ -1,0 +1,179 @@
+"""A real hub on this machine for tests, and a browser-like client for it."""
+
+import contextlib
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import requests
+import yaml
+
+from xnathub_conf.standin import HubLink, HubPlugin, StandIn, demo_state, make_sample_archive
+
+XNATHUB = Path(sys.executable).with_name("xnathub")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(look, timeout: float = 30, what: str = "it"):
+    """Look again and again until there is something to give; fail after `timeout` seconds."""
+    end = time.monotonic() + timeout
+    while True:
+        if found := look():
+            return found
+        assert time.monotonic() < end, f"{what} did not happen within {timeout} s"
+        time.sleep(0.1)
+
+
+def new_standin(**kwargs) -> StandIn:
+    return StandIn(demo_state(), **kwargs)
+
+
+class RunningHub:
+    """`xnathub run` with the orchestrator `local` in a folder of its own; `changes` are merged into its site file."""
+
+    def __init__(self, folder: Path, xnat: StandIn, changes: dict | None = None):
+        self.folder = folder
+        self.xnat = xnat
+        self.token = secrets.token_hex(32)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/jupyterhub"
+        self.log = folder / "hub.log"
+        self.site_file = folder / "site.yaml"
+        (folder / "token").write_text(self.token)
+        (folder / "password").write_text(xnat.state.user("jupyterhub").password)
+        make_sample_archive(folder / "archive")
+        site = merged(self._site(), changes or {})
+        self.site_file.write_text(yaml.safe_dump(site))
+        self.process: subprocess.Popen | None = None
+        xnat.hub = HubLink(f"{self.url}/hub/api", self.url, self.token)
+
+    def _site(self) -> dict:
+        folder = str(self.folder)
+        return {
+            "version": 1,
+            "xnat": {
+                "url": self.xnat.url,
+                "service_account": {"password": {"file": f"{folder}/password"}},
+                "calls": {"deadline": 20, "read_timeout": 7, "connect_timeout": 2, "retries": 1},
+            },
+            "hub": {
+                "api_token": {"file": f"{folder}/token"},
+                "bind_url": f"http://127.0.0.1:{self.port}",
+                "hub_bind_url": f"http://127.0.0.1:{free_port()}",
+            },
+            "servers": {
+                "allowed_images": ["xnat/*"],
+                "allowed_mounts": [
+                    {"path": f"{folder}/archive"},
+                    {"path": f"{folder}/workspaces/users/{{username}}", "writable": True},
+                ],
+                "start_timeout": 60,
+                "stop_timeout": 5,
+            },
+            "paths": {
+                "archive": [{"from": "/data/xnat/archive", "to": f"{folder}/archive"}],
+                "workspaces": [{"from": "/data/xnat/workspaces", "to": f"{folder}/workspaces"}],
+            },
+            "orchestrator": {"local": {"directory": f"{folder}/servers"}},
+            "extra": {"ConfigurableHTTPProxy.api_url": f"http://127.0.0.1:{free_port()}"},
+        }
+
+    def start(self) -> "RunningHub":
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [XNATHUB, "run", self.site_file],
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+        def healthy() -> bool:
+            assert self.process.poll() is None, self.log.read_text()
+            with contextlib.suppress(requests.ConnectionError):
+                return requests.get(f"{self.url}/hub/health", timeout=5).status_code == 200
+            return False
+
+        wait_until(healthy, 60, "the hub's start")
+        return self
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.terminate()
+            try:
+                self.process.wait(40)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                raise
+            self.process = None
+
+    @property
+    def plugin(self) -> HubPlugin:
+        """XNAT's plugin, as it calls this hub."""
+        return HubPlugin(self.xnat.hub, start_timeout=60, stop_timeout=30, poll_interval=0.2)
+
+    def api(self, method: str, path: str, **kwargs) -> requests.Response:
+        """Call the hub's REST API with the service's token."""
+        headers = {"Authorization": f"token {self.token}"}
+        return requests.request(method, f"{self.url}/hub/api{path}", headers=headers, timeout=30, **kwargs)
+
+    def log_since(self, position: int) -> str:
+        return self.log.read_text("utf-8", "replace")[position:]
+
+
+def merged(base: dict, changes: dict) -> dict:
+    """Merge `changes` into a copy of `base`; a None takes a key away."""
+    result = dict(base)
+    for key, value in changes.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict) and isinstance(result.get(key), dict):
+            result[key] = merged(result[key], value)
+        else:
+            result[key] = value
+    return result
+
+
+class Visitor(requests.Session):
+    """A browser without JavaScript: cookies, the hub's forms, and the text that a page shows."""
+
+    def __init__(self, hub_url: str):
+        super().__init__()
+        self.hub_url = hub_url
+
+    def get_page(self, path: str, **kwargs) -> requests.Response:
+        return self.get(self.hub_url + path, timeout=60, **kwargs)
+
+    def sign_in(self, username: str, password: str) -> requests.Response:
+        form = self.get_page("/hub/login")
+        xsrf = re.search(r'name="_xsrf"\s+value="([^"]*)"', form.text)[1]
+        return self.post(
+            f"{self.hub_url}/hub/login",
+            data={"username": username, "password": password, "_xsrf": xsrf},
+            headers={"Referer": form.url, "Sec-Fetch-Mode": "navigate"},
+            allow_redirects=False,
+            timeout=60,
+        )
+
+    def is_signed_in_as(self, username: str) -> bool:
+        page = self.get_page("/hub/home", allow_redirects=False)
+        return page.status_code == 200 and f'user: "{username}"' in page.text
+
+
+def page_text(response: requests.Response) -> str:
+    """Give what a page shows, without its tags."""
+    body = response.text.partition("<body>")[2]
+    body = re.sub(r"<(script|style)\b.*?</\1>", " ", body, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body)).replace("&#39;", "'").replace("&#34;", '"').strip()

@@ -1,0 +1,67 @@
+"""Names of containers, services and pods: DNS labels, and never the same for two servers."""
+
+import re
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from xnathub_conf.adapters.names import object_name
+
+LABEL = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+PREFIXES = ["jupyter", "x", "abcdefghijklmnop"]
+USERS = [
+    "alice", "Alice", "ALICE", "alice-", "-alice", "alice.", "alice_", "a.b@c.org", "a-b@c.org", "a.b-c.org", "a", "1", "123", "é", "e",
+    "日本", "...", "-", "a--b", "a-b", "a---b", "{username}", "..", "x" * 300, "x" * 299, "x" * 300 + "y", "X" * 300, "alice--lab", "alice-lab",
+]  # fmt: skip
+SERVERS = ["", "lab", "Lab", "lab-1", "lab_1", "a--b", "b", "é", "l" * 300, "l" * 299, "1"]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_every_user_and_server_has_a_dns_label_of_its_own(prefix):
+    names = {(user, server): object_name(prefix, user, server) for user in USERS for server in SERVERS}
+    assert len(set(names.values())) == len(names)
+    for name in names.values():
+        assert LABEL.fullmatch(name), name
+        assert name.startswith(prefix + "-")
+    assert names == {key: object_name(prefix, *key) for key in names}
+
+
+def test_plain_names_stay_readable():
+    assert object_name("jupyter", "alice", "") == "jupyter-alice"
+    assert object_name("jupyter", "alice", "lab1") == "jupyter-alice--lab1"
+    assert "a-b-c-org" in object_name("jupyter", "a.b@c.org", "")
+
+
+def test_a_user_called_like_anothers_name_gets_another():
+    """What stands behind the prefix is itself a name that someone may choose in XNAT."""
+    for user in USERS:
+        for server in ("", "lab"):
+            taken = object_name("jupyter", user, server)
+            copy = taken.removeprefix("jupyter-")
+            if copy != user:
+                assert object_name("jupyter", copy, "") != taken
+            name, _, server_part = copy.partition("--")
+            if (name, server_part) != (user, server):
+                assert object_name("jupyter", name, server_part) != taken
+
+
+_NAME = st.text(alphabet="abAB01-._@{}é ", min_size=1, max_size=40) | st.text(
+    alphabet=st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80
+)
+
+
+@given(_NAME, _NAME | st.just(""), _NAME, _NAME | st.just(""), st.sampled_from(PREFIXES))
+@example("a--b", "", "a", "b", "x")
+@example("a-", "b", "a", "-b", "x")
+def test_different_pairs_have_different_names(user, server, other_user, other_server, prefix):
+    assume((user, server) != (other_user, other_server))
+    one, other = object_name(prefix, user, server), object_name(prefix, other_user, other_server)
+    assert LABEL.fullmatch(one)
+    assert one != other
+
+
+@given(_NAME)
+def test_case_and_a_single_character_matter(name):
+    variants = {name, name.upper(), name.lower(), name + "-", "-" + name, name + "a", name.replace("-", "_")}
+    assert len({object_name("jupyter", each, "") for each in variants}) == len(variants)

@@ -1,0 +1,759 @@
+"""From a file to a Site: valid sites, and everything that is wrong with the others, where it stands."""
+
+import contextlib
+import dataclasses
+import json
+import pickle
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.helpers import EXAMPLE, MINIMAL, dump, loaded, problems_of, put, site_text, where
+from xnathub_conf.cli.reports import REPORTS, Checked
+from xnathub_conf.cli.show import _rows
+from xnathub_conf.problems import Problem, SiteError, dotted
+from xnathub_conf.schema import entries, node_at, resolve, site_schema
+from xnathub_conf.secrets import Secret
+from xnathub_conf.site import load, load_site
+from xnathub_conf.yaml_source import parse_yaml
+
+MISTAKES = Path(__file__).with_name("eight_mistakes.yaml")
+
+
+# ---- valid sites
+
+
+def test_a_minimal_site_is_short_and_valid():
+    assert len(MINIMAL.splitlines()) < 25
+    assert problems_of(MINIMAL, strict=True) == []
+
+
+@pytest.mark.parametrize("orchestrator", [{"local": {"directory": "/srv/x"}}, {"docker": {}}, {"swarm": {}}])
+def test_each_orchestrator_has_a_minimal_site(orchestrator):
+    assert problems_of(site_text(orchestrator=orchestrator), strict=True) == []
+
+
+def test_defaults_are_filled_in():
+    site = loaded(MINIMAL).site
+    assert site.hub.base_url == "/jupyterhub/"
+    assert site.xnat.calls.max_body == 32 * 1024**2
+    assert site.servers.allowed_mounts[1].path == "/data/xnat/workspaces/users/{username}"
+    assert site.servers.allowed_mounts[1].writable is True
+    assert site.orchestrator.swarm.network_name == "xnat_jupyterhub"
+    assert site.orchestrator.docker is None
+    assert site.xnat.service_account.password == Secret("file", "/run/secrets/xnat_password")
+
+
+def test_a_site_is_immutable_to_its_depth():
+    site = loaded(EXAMPLE.read_bytes()).site
+    seen = set()
+
+    def walk(value):
+        seen.add(type(value).__name__)
+        assert not isinstance(value, list | dict | set | bytearray)
+        if dataclasses.is_dataclass(value):
+            for field in dataclasses.fields(value):
+                with pytest.raises(dataclasses.FrozenInstanceError):
+                    setattr(value, field.name, None)
+                walk(getattr(value, field.name))
+        elif isinstance(value, Mapping):
+            with pytest.raises(TypeError):
+                value["new"] = 1
+            for item in value.values():
+                walk(item)
+        elif isinstance(value, tuple):
+            for item in value:
+                walk(item)
+
+    walk(site)
+    assert {"Site", "Swarm", "PathRule", "mappingproxy", "tuple", "Secret"} <= seen
+    nested = loaded(site_text(extra={"JupyterHub.tornado_settings": {"a": [1, {"b": []}]}})).site
+    walk(nested)
+
+
+# ---- site.example.yaml
+
+
+def test_the_example_is_valid_and_strict():
+    assert load(EXAMPLE, strict=True).warnings == ()
+
+
+def schema_keys(node, path=()):
+    """Every key path that the schema names; lists of objects count through their items."""
+    node = resolve(node)
+    if node.get("x-type") == "secret":
+        return
+    for key, child in node.get("properties", {}).items():
+        yield (*path, key)
+        yield from schema_keys(child, (*path, key))
+    if "items" in node:
+        yield from schema_keys(node["items"], path)
+
+
+def data_keys(data, path=()):
+    if isinstance(data, list):
+        for item in data:
+            yield from data_keys(item, path)
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            yield (*path, key)
+            yield from data_keys(value, (*path, key))
+
+
+def commented_sections(text):
+    """The example with each commented orchestrator in the place of swarm."""
+    head, orchestrators = text.split("\norchestrator:\n")
+    orchestrators, tail = re.split(r"\n(?=# -+ the way out)", orchestrators)
+    for section in orchestrators.split("\n\n"):
+        lines = [line.removeprefix("  # ") for line in section.splitlines()]
+        first = next(
+            (i for i, line in enumerate(lines) if re.match(r"(docker|kubernetes|local):$", line)), None
+        )
+        if first is not None:
+            body = "\n".join("  " + line for line in lines[first:])
+            yield f"{head}\norchestrator:\n{body}\n\n{tail}"
+
+
+def test_every_key_of_the_schema_stands_in_the_example():
+    text = EXAMPLE.read_text()
+    sections = list(commented_sections(text))
+    assert len(sections) == 3
+    found = {key for each in (text, *sections) for key in data_keys(yaml.safe_load(each))}
+    assert set(schema_keys(site_schema())) - found == set()
+
+
+def test_what_stands_as_a_comment_in_the_example_is_valid_too():
+    names = set()
+    for text in commented_sections(EXAMPLE.read_text()):
+        assert problems_of(text, strict=True) == []
+        names |= set(yaml.safe_load(text)["orchestrator"])
+    assert names == {"docker", "kubernetes", "local"}
+
+
+def test_no_other_comment_in_the_example_looks_like_a_setting():
+    keys = {key[-1] for key in schema_keys(site_schema())}
+    outside = EXAMPLE.read_text().replace(EXAMPLE.read_text().split("\norchestrator:\n")[1], "")
+    for line in outside.splitlines():
+        match = re.match(r"\s*#\s*([a-z_]+):(\s|$)", line)
+        assert not match or match[1] not in keys, line
+
+
+CALLED_DEFAULTS = [
+    "xnat.verify_tls", "xnat.start_timeout", "xnat.stop_timeout", "xnat.calls.connect_timeout", "xnat.calls.read_timeout", "xnat.calls.deadline",
+    "xnat.calls.retries", "xnat.calls.concurrency", "xnat.calls.max_body", "hub.base_url", "hub.bind_url", "hub.api_scopes", "hub.uid", "hub.gid",
+    "hub.shutdown_on_logout", "hub.allow_named_servers", "hub.named_server_limit_per_user", "sign_in.role", "sign_in.everyone",
+    "sign_in.xnat_session", "servers.uid", "servers.gid", "servers.allowed_mount_targets", "servers.start_timeout", "servers.http_timeout",
+    "servers.stop_timeout", "servers.default_url", "logging.level", "orchestrator.swarm.network_name",
+]  # fmt: skip
+"""What the comments above a setting call the default."""
+
+
+def test_what_the_example_calls_a_default_is_one():
+    called = set()
+    for text in (EXAMPLE.read_text(), *commented_sections(EXAMPLE.read_text())):
+        document, lines = loaded(text).document, text.splitlines()
+        for path, (line, _) in document.keys.items():
+            if dotted(path) in CALLED_DEFAULTS or re.search(r"the default( |$|\))", lines[line - 1]):
+                value = document.data
+                for part in path:
+                    value = value[part]
+                assert value == node_at(path)["default"], dotted(path)
+                called.add(dotted(path))
+    assert called > {
+        *CALLED_DEFAULTS,
+        "orchestrator.docker.prefix",
+        "orchestrator.kubernetes.schedule_timeout",
+    }
+
+
+# ---- several mistakes in one run
+
+
+def test_eight_mistakes_are_eight_problems_each_in_its_place():
+    text = MISTAKES.read_text()
+    with pytest.raises(SiteError) as raised:
+        load_site(MISTAKES)
+    problems = raised.value.problems
+    at = [(p.line, p.column, dotted(p.path), p.rule) for p in problems]
+    assert at == [
+        (*where(text, "2\nxnat"), "version", "const"),
+        (*where(text, "xnat.example"), "xnat.url", "pattern"),
+        (*where(text, "service_account"), "xnat.service_account.password", "required"),
+        (*where(text, "no\n"), "hub.shutdown_on_logout", "ambiguous"),
+        (*where(text, "[]"), "servers.allowed_images", "minItems"),
+        (*where(text, "start_timout"), "servers.start_timout", "unknown-key"),
+        (*where(text, "0\norch"), "servers.cpu_limit", "exclusiveMinimum"),
+        (*where(text, "network_name: xnat"), "orchestrator.swarm.network_name", "duplicate-key"),
+    ]
+    assert len(problems) == 8
+    for problem in problems:
+        assert problem.file == str(MISTAKES)
+        assert problem.message
+        assert str(problem).startswith(f"{MISTAKES}:{problem.line}:{problem.column}: error: ")
+        assert str(problem) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "problems"),
+    [
+        ("cpu_guarantee: 8\n  cpu_limit: 4\n  mem_guarantee: 8G\n  mem_limit: 4G\n  start_timeout: 500\n  stop_timeout: 500",
+         [("contradiction", 9), ("contradiction", 11), ("contradiction", 13), ("contradiction", 14)]),
+        ("allowed_mount_targets: [/etc, /data, /usr/x]\n  allowed_mounts: [{path: /a, writable: true}, {path: /b/../c}]\n  environment: {LD_A: x}",
+         [("reserved-target", 9), ("reserved-target", 9), ("shared-writable", 10), ("path", 10), ("reserved-variable", 11)]),
+    ],
+)  # fmt: skip
+def test_several_contradictions_in_one_run(change, problems):
+    found = problems_of(MINIMAL.replace("servers:\n", f"servers:\n  {change}\n"))
+    assert [(p.rule, p.line) for p in found] == problems
+    assert found == sorted(found, key=lambda p: (p.line, p.column))
+
+
+@pytest.mark.parametrize(
+    ("typo", "parent", "suggestion"),
+    [
+        ("start_timout", "servers", "`start_timeout`"), ("allowed_image", "servers", "`allowed_images`"), ("mem_limits", "servers", "`mem_limit`"),
+        ("urll", "xnat", "`url`"), ("Url", "xnat", "`url`"), ("sevrers", "", "`servers`"), ("base_url", "servers", "`hub.base_url`"),
+        ("start_timeout", "hub", "`xnat.start_timeout`"), ("network_name", "servers", "`orchestrator.docker.network_name`"),
+        ("concurency", "hub", "`xnat.calls.concurrency`"), ("zzz", "xnat/calls", "Known here: connect_timeout"),
+        ("flie", "hub/cookie_secret", "`file`"), ("dockre", "orchestrator", "`docker`"), ("pull_policy", "orchestrator/swarm", "`orchestrator.docker.pull_policy`"),
+    ],
+)  # fmt: skip
+def test_a_typo_is_told_the_nearest_name(typo, parent, suggestion):
+    data = put(yaml.safe_load(MINIMAL), f"{parent}/{typo}".strip("/"), 1)
+    text = dump(data)
+    problem = next(p for p in problems_of(text) if p.rule == "unknown-key")
+    assert suggestion in problem.fix
+    assert problem.line == where(text, f"{typo}:")[0] or text.count(f"{typo}:") > 1
+
+
+def test_problems_are_in_the_files_order():
+    text = "orchestrator: {}\nservers: {x: 1}\nhub: 5\nxnat: []\nversion: no\n"
+    found = problems_of(text)
+    assert len(found) == 6
+    assert [p.line for p in found] == [1, 2, 2, 3, 4, 5]
+
+
+# ---- rules across keys: each with what breaks it, and a neighbour that does not
+
+K8S = {"claims": [{"path": "/data/xnat", "claim_name": "xnat"}]}
+TCP = {"docker_host": "tcp://host:2376"}
+TLS = {"tls": {"ca_cert": "/a", "client_cert": "/b", "client_key": "/c"}}
+ARCHIVE, WORKSPACES = (
+    {"from": "/data/xnat/archive", "to": "/mnt/a"},
+    {"from": "/data/xnat/workspaces", "to": "/mnt/w"},
+)
+MOUNTS = [{"path": "/mnt/a"}, {"path": "/mnt/w/users/{username}", "writable": True}]
+TRANSLATED = {"servers__allowed_mounts": MOUNTS}
+
+
+def rules(*archive, workspaces=()):
+    return {"paths": {"archive": list(archive), "workspaces": list(workspaces)}}
+
+
+def mounts(*paths, **more):
+    return {"servers__allowed_mounts": [{"path": path, **more} for path in paths]}
+
+
+BREAKS = [
+    # changes, rule, path, and the neighbour that is well
+    ({"xnat__url": "https://xnat.example.org:99999"}, "address", "xnat.url", {"xnat__url": "https://xnat.example.org:9999"}),
+    ({"xnat__url": "https://[::1"}, "address", "xnat.url", {"xnat__url": "https://[::1]/xnat"}),
+    ({"xnat__public_url": "https://:80"}, "address", "xnat.public_url", {"xnat__public_url": "https://x:80"}),
+    ({"hub__bind_url": "http://0.0.0.0:0"}, "address", "hub.bind_url", {"hub__bind_url": "http://0.0.0.0:1"}),
+    ({"hub__bind_url": "http://0.0.0.0:99999"}, "address", "hub.bind_url", {"hub__bind_url": "http://:8000"}),
+    ({"hub__hub_bind_url": "http://0.0.0.0:99999"}, "address", "hub.hub_bind_url", {"hub__hub_bind_url": "http://0.0.0.0:65535"}),
+    ({"hub__hub_bind_url": "http://[::1:8081"}, "address", "hub.hub_bind_url", {"hub__hub_bind_url": "http://[::1]:8081"}),
+    ({"hub__hub_connect_url": "http://hub:70000"}, "address", "hub.hub_connect_url", {"hub__hub_connect_url": "http://hub:7000"}),
+    ({"hub__bind_url": "http://0.0.0.0:8081"}, "address", "hub.bind_url", {"hub__bind_url": "http://0.0.0.0:8082"}),
+    ({"hub__public_url": "https://x.org/hub/"}, "address", "hub.public_url", {"hub__public_url": "https://x.org/jupyterhub"}),
+    ({"hub__public_url": "https://x.org/"}, "address", "hub.public_url", {"hub__public_url": "https://x.org/", "hub__base_url": "/"}),
+    ({"xnat__ca_file": "/a", "xnat__verify_tls": False}, "contradiction", "xnat.ca_file", {"xnat__ca_file": "/a"}),
+    # path translation
+    (rules(ARCHIVE, ARCHIVE) | TRANSLATED, "path-rule", "paths.archive[1].from", rules(ARCHIVE, {**ARCHIVE, "from": "/x"}) | TRANSLATED),
+    (rules(ARCHIVE, workspaces=[{**ARCHIVE, "to": "/mnt/w"}]) | TRANSLATED, "path-rule", "paths.workspaces[0].from", rules(ARCHIVE, workspaces=[WORKSPACES]) | TRANSLATED),
+    (rules(ARCHIVE, workspaces=[{**WORKSPACES, "to": "/mnt/a/w"}]) | mounts("/mnt/a"), "path-rule", "paths.workspaces[0].to",
+     rules(ARCHIVE, workspaces=[{**WORKSPACES, "to": "/mnt/aw"}]) | mounts("/mnt/a", "/mnt/aw")),
+    (rules({**ARCHIVE, "to": "/mnt"}, workspaces=[WORKSPACES]) | mounts("/mnt"), "path-rule", "paths.workspaces[0].to",
+     rules(ARCHIVE, workspaces=[WORKSPACES]) | mounts("/mnt")),
+    (rules({**ARCHIVE, "to": "/other"}) | mounts("/mnt/a"), "path-rule", "paths.archive[0].to", rules(ARCHIVE) | mounts("/mnt/a")),
+    (rules({**ARCHIVE, "from": "/data/../x"}) | mounts("/mnt/a"), "path", "paths.archive[0].from", rules({**ARCHIVE, "from": "/data/..x"}) | mounts("/mnt/a")),
+    (rules({**ARCHIVE, "to": "/mnt/./a"}) | mounts("/mnt/a"), "path", "paths.archive[0].to", rules(ARCHIVE) | mounts("/mnt/a")),
+    (rules(ARCHIVE) | mounts("/mnt/a", "/data/xnat/archive/P1"), "never-matches", "servers.allowed_mounts[1].path", rules(ARCHIVE) | mounts("/mnt/a", "/data/xnat/x")),
+    (rules(ARCHIVE, {"from": "/data", "to": "/mnt/d"}) | mounts("/mnt/a", "/mnt/d", "/data/x"), "never-matches", "servers.allowed_mounts[2].path",
+     rules(ARCHIVE, {"from": "/data", "to": "/mnt/d"}, {"from": "/data/x", "to": "/data/x"}) | mounts("/mnt/a", "/mnt/d", "/data/x")),
+    # mounts
+    (mounts("/data/{user}"), "never-matches", "servers.allowed_mounts[0].path", mounts("/data/{username}")),
+    (mounts("/data/{username"), "never-matches", "servers.allowed_mounts[0].path", mounts("/data/username")),
+    (mounts("/data/x{username}"), "username", "servers.allowed_mounts[0].path", mounts("x{username}")),
+    (mounts("/data/.."), "path", "servers.allowed_mounts[0].path", mounts("/data/...")),
+    (mounts("/data/./x"), "path", "servers.allowed_mounts[0].path", mounts("/data/.x")),
+    (mounts("/data", writable=True), "shared-writable", "servers.allowed_mounts[0].path", mounts("/data/{username}", writable=True)),
+    (mounts("vol", writable=True), "shared-writable", "servers.allowed_mounts[0].path", mounts("vol-{username}", writable=True)),
+    (mounts("/data", "/data"), "duplicate", "servers.allowed_mounts[1].path", mounts("/data", "/data/x")),
+    ({"servers__allowed_mount_targets": ["/data", "/etc"]}, "reserved-target", "servers.allowed_mount_targets[1]", {"servers__allowed_mount_targets": ["/data", "/etcetera"]}),
+    ({"servers__allowed_mount_targets": ["/var/run"]}, "reserved-target", "servers.allowed_mount_targets[0]", {"servers__allowed_mount_targets": ["/home"]}),
+    ({"servers__allowed_mount_targets": ["/data/../etc"]}, "path", "servers.allowed_mount_targets[0]", {"servers__allowed_mount_targets": ["/data/etc"]}),
+    ({"servers__environment": {"LD_PRELOAD": "x"}}, "reserved-variable", "servers.environment.LD_PRELOAD", {"servers__environment": {"LDAP": "x"}}),
+    ({"servers__environment": {"JUPYTERHUB_API_TOKEN": "x"}}, "reserved-variable", "servers.environment.JUPYTERHUB_API_TOKEN", {"servers__environment": {"HUB": "x"}}),
+    # images
+    ({"servers__allowed_images": ["a", "xnat/A*"]}, "never-matches", "servers.allowed_images[1]", {"servers__allowed_images": ["a", "xnat/*"]}),
+    ({"servers__allowed_images": ["a:b:c"]}, "never-matches", "servers.allowed_images[0]", {"servers__allowed_images": ["a:b"]}),
+    # resources
+    ({"servers__cpu_guarantee": 2, "servers__cpu_limit": 1.5}, "contradiction", "servers.cpu_guarantee", {"servers__cpu_guarantee": 2, "servers__cpu_limit": 2}),
+    ({"servers__cpu_guarantee": 2, "servers__caps": {"cpu": 1}}, "contradiction", "servers.cpu_guarantee", {"servers__cpu_guarantee": 2, "servers__caps": {"mem": 1}}),
+    ({"servers__mem_guarantee": "2G", "servers__mem_limit": "2047M"}, "contradiction", "servers.mem_guarantee", {"servers__mem_guarantee": "2G", "servers__mem_limit": "2048M"}),
+    ({"servers__mem_limit": "2G", "servers__caps": {"mem": "1G"}}, "contradiction", "servers.mem_limit", {"servers__mem_limit": "1G", "servers__caps": {"mem": "1G"}}),
+    # timeouts
+    ({"servers__start_timeout": 181}, "contradiction", "servers.start_timeout", {"servers__start_timeout": 181, "xnat__start_timeout": 241}),
+    ({"servers__stop_timeout": 61}, "contradiction", "servers.stop_timeout", {"servers__stop_timeout": 60}),
+    ({"xnat__calls": {"read_timeout": 46}}, "contradiction", "xnat.calls.read_timeout", {"xnat__calls": {"read_timeout": 45}}),
+    ({"xnat__calls": {"deadline": 4, "read_timeout": 4}}, "contradiction", "xnat.calls.connect_timeout", {"xnat__calls": {"deadline": 5, "read_timeout": 5}}),
+    # names
+    ({"hub__admin_users": ["a", "b/c"]}, "username", "hub.admin_users[1]", {"hub__admin_users": ["a", "b@c.org"]}),
+    ({"hub__admin_users": [" a"]}, "username", "hub.admin_users[0]", {"hub__admin_users": ["a b"]}),
+    ({"hub__api_scopes": ["read:hub", "admin:server"]}, "scope", "hub.api_scopes[1]", {"hub__api_scopes": ["read:hub", "admin:servers"]}),
+    ({"hub__api_scopes": ["admin:servers!user=a", "zzzz!user=a"]}, "scope", "hub.api_scopes[1]", {"hub__api_scopes": ["admin:servers!user=a"]}),
+    # orchestrators
+    ({"orchestrator": {"swarm": TLS}}, "contradiction", "orchestrator.swarm.tls", {"orchestrator": {"swarm": TLS | TCP}}),
+    ({"orchestrator": {"docker": TLS}}, "contradiction", "orchestrator.docker.tls", {"orchestrator": {"docker": TLS | TCP}}),
+    ({"orchestrator": {"kubernetes": {"claims": K8S["claims"] * 2}}}, "claim", "orchestrator.kubernetes.claims[1].path",
+     {"orchestrator": {"kubernetes": {"claims": [*K8S["claims"], {"path": "/data/xnat/x", "claim_name": "x"}]}}}),
+    ({"orchestrator": {"kubernetes": {"claims": [{"path": "/data/../x", "claim_name": "x"}, *K8S["claims"]]}}}, "path", "orchestrator.kubernetes.claims[0].path",
+     {"orchestrator": {"kubernetes": {"claims": [{"path": "/data/x", "claim_name": "x"}, *K8S["claims"]]}}}),
+    ({"orchestrator": {"kubernetes": K8S}} | mounts("/data/xnat/a", "/data/xnats"), "claim", "servers.allowed_mounts[1].path",
+     {"orchestrator": {"kubernetes": K8S}} | mounts("/data/xnat/a", "/data/xnat")),
+    ({"orchestrator": {"kubernetes": {**K8S, "tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]}}}, "contradiction",
+     "orchestrator.kubernetes.tolerations[0].value", {"orchestrator": {"kubernetes": {**K8S, "tolerations": [{"key": "a", "operator": "Exists"}]}}}),
+    ({"orchestrator": {"kubernetes": {**K8S, "tolerations": [{"value": "b"}]}}}, "contradiction", "orchestrator.kubernetes.tolerations[0]",
+     {"orchestrator": {"kubernetes": {**K8S, "tolerations": [{"key": "a", "value": "b"}]}}}),
+    # secrets that stand in the file
+    ({"hub__api_token": "short"}, "secret", "hub.api_token", None),
+    ({"hub__api_token": "\u00e9" * 40}, "secret", "hub.api_token", None),
+    ({"hub__cookie_secret": "g" * 64}, "secret", "hub.cookie_secret", None),
+    ({"hub__cookie_secret": "0" * 63}, "secret", "hub.cookie_secret", None),
+    ({"hub__db_url": "hub.sqlite"}, "secret", "hub.db_url", {"hub__db_url": "sqlite:///hub.sqlite"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule", "path", "neighbour"),
+    BREAKS,
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_rule_across_keys(changes, rule, path, neighbour):
+    text = site_text(**changes)
+    with pytest.raises(SiteError) as raised:
+        loaded(text)
+    errors = [p for p in raised.value.problems if p.severity == "error"]
+    assert [(p.rule, dotted(p.path)) for p in errors] == [(rule, path)]
+    # The line is that of the value; of a default, that of the key above it.
+    document = parse_yaml(text.encode(), "site.yaml")
+    assert (errors[0].line, errors[0].column) in {
+        document.value_mark(errors[0].path),
+        document.key_mark(errors[0].path),
+    }
+    if neighbour is not None:
+        loaded(site_text(**neighbour), strict=True)
+
+
+WARNINGS = [
+    ({"xnat__url": "http://xnat.example.org"}, "unencrypted", "xnat.url", {"xnat__url": "http://127.0.0.1:8080"}),
+    ({"xnat__url": "http://10.0.0.1"}, "unencrypted", "xnat.url", {"xnat__url": "http://localhost"}),
+    ({"xnat__verify_tls": False}, "unverified", "xnat.verify_tls", {"xnat__verify_tls": True}),
+    ({"servers__http_timeout": 61}, "contradiction", "servers.http_timeout", {"servers__http_timeout": 60}),
+    ({"orchestrator": {"swarm": TCP}}, "unencrypted", "orchestrator.swarm.docker_host", {"orchestrator": {"swarm": TCP | TLS}}),
+    ({"hub__api_token": "0123456789abcdef" * 4}, "literal-secret", "hub.api_token", {"hub__api_token": {"env": "TOKEN"}}),
+    ({"xnat__service_account": {"password": "hunter2"}}, "literal-secret", "xnat.service_account.password", {}),
+    ({"hub__db_url": "postgresql://u:p@h/db"}, "literal-secret", "hub.db_url", {"hub__db_url": "sqlite:////data/x.sqlite"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "rule", "path", "neighbour"), WARNINGS)
+def test_warnings_let_a_site_pass_unless_strict(changes, rule, path, neighbour):
+    text = site_text(**changes)
+    (warning,) = loaded(text).warnings
+    assert (warning.rule, dotted(warning.path), warning.severity) == (rule, path, "warning")
+    with pytest.raises(SiteError) as raised:
+        loaded(text, strict=True)
+    assert list(raised.value.problems) == [warning]
+    loaded(site_text(**neighbour), strict=True)
+
+
+# ---- extra
+
+
+@pytest.mark.parametrize(
+    ("trait", "orchestrator", "message"),
+    [
+        ("JupyterHub.concurrent_spawn_limi", "swarm", "Did you mean `JupyterHub.concurrent_spawn_limit`?"),
+        ("JupyterHubb.concurrent_spawn_limit", "swarm", "Did you mean `JupyterHub.concurrent_spawn_limit`?"),
+        ("JupyterHub.zzzz", "swarm", "has no trait zzzz"), ("KubeSpawner.namespace", "swarm", "has no part in this hub"),
+        ("DockerSpawner.extra_host_config", "swarm", "Did you mean `SwarmSpawner.extra_host_config`?"),
+        ("SwarmSpawner.network_name", "swarm", "Use `orchestrator.swarm.network_name`"),
+        ("SwarmSpawner.mem_limit", "swarm", "decided elsewhere"), ("SwarmSpawner.start_timeout", "swarm", "Use `servers.start_timeout`"),
+        ("SwarmSpawner.environment", "swarm", "decided elsewhere"), ("SwarmSpawner.pre_spawn_hook", "swarm", "decided elsewhere"),
+        ("JupyterHub.authenticator_class", "swarm", "decided elsewhere"), ("JupyterHub.spawner_class", "swarm", "decided elsewhere"),
+        ("JupyterHub.db_url", "swarm", "Use `hub.db_url`"), ("JupyterHub.cookie_secret", "swarm", "Use `hub.cookie_secret`"), ("JupyterHub.public_url", "swarm", "Use `hub.public_url`"),
+        ("JupyterHub.bind_url", "swarm", "Use `hub.bind_url`"),
+        ("JupyterHub.log_level", "swarm", "Use `logging.level`"), ("JupyterHub.services", "swarm", "Use `hub.api_token`"),
+        ("JupyterHub.load_roles", "swarm", "decided elsewhere"), ("Authenticator.admin_users", "swarm", "Use `hub.admin_users`"),
+        ("Authenticator.allow_all", "swarm", "decided elsewhere"), ("KubeSpawner.namespace", "kubernetes", "Use `orchestrator.kubernetes.namespace`"),
+        ("SimpleLocalProcessSpawner.cmd", "local", "decided elsewhere"), ("SwarmSpawner.prefix", "docker", "has no part in this hub"),
+    ],
+)  # fmt: skip
+def test_extra_that_can_not_be(trait, orchestrator, message):
+    settings = {
+        "swarm": {},
+        "docker": {},
+        "kubernetes": {**K8S, "namespace": "x"},
+        "local": {"directory": "/srv/x"},
+    }
+    text = site_text(
+        orchestrator={orchestrator: settings[orchestrator]},
+        extra={"JupyterHub.active_server_limit": 5, trait: 1},
+    )
+    found = [p for p in problems_of(text) if p.severity == "error"]
+    assert [(p.rule, p.path) for p in found] == [("extra", ("extra", trait))]
+    assert re.search(message, f"{found[0].message} {found[0].fix}")
+    assert found[0].line == where(text, f"{trait}:")[0]
+
+
+@pytest.mark.parametrize(
+    "trait",
+    [
+        "JupyterHub",
+        "JupyterHub.",
+        ".x",
+        "JupyterHub.A",
+        "a.b.c",
+        "JupyterHub.active_server_limit\n",
+        "Jupyter Hub.x",
+    ],
+)
+def test_extra_names_have_a_form(trait):
+    assert [p.rule for p in problems_of(site_text(extra={trait: 1}))] == ["name"]
+
+
+@pytest.mark.parametrize(
+    "trait",
+    [
+        "JupyterHub.active_server_limit",
+        "ConfigurableHTTPProxy.api_url",
+        "Authenticator.blocked_users",
+        "SwarmSpawner.debug",
+        "SwarmSpawner.poll_interval",
+    ],
+)
+def test_extra_that_can_be(trait):
+    assert problems_of(site_text(extra={trait: [1, {"a": None}]}), strict=True) == []
+
+
+# ---- what only the host can tell
+
+
+def test_secrets_and_certificates_of_the_host(tmp_path):
+    def file(name, content):
+        (tmp_path / name).write_bytes(content)
+        return str(tmp_path / name)
+
+    good = {
+        "hub__api_token": {"file": file("token", b"0123456789abcdef" * 4 + b"\n")},
+        "xnat__service_account": {"password": {"env": "PASSWORD"}},
+        "xnat__ca_file": file("ca", b"-----BEGIN CERTIFICATE-----"),
+    }
+    environment = {"PASSWORD": "hunter2", "EMPTY": ""}
+    assert problems_of(site_text(**good), environment=environment) == []
+    tls = {name: file(name, b"x") for name in ("ca_cert", "client_cert", "client_key")}
+    remote = {"orchestrator": {"docker": {**TCP, "tls": tls}}}
+    assert problems_of(site_text(**good, **remote), environment=environment) == []
+    cases = [
+        ({"hub__api_token": {"file": str(tmp_path / "none")}}, "hub.api_token", "can't be read: No such file"),
+        ({"hub__api_token": {"file": str(tmp_path)}}, "hub.api_token", "can't be read: Is a directory"),
+        ({"hub__api_token": {"file": file("empty", b" \n\n")}}, "hub.api_token", "is empty"),
+        ({"hub__api_token": {"file": file("short", b"s3cr3t-short")}}, "hub.api_token", "It has 12 characters"),
+        ({"hub__api_token": {"file": file("latin", b"\xe9" * 64)}}, "hub.api_token", "not UTF-8"),
+        ({"hub__api_token": {"file": file("lines", b"0123456789abcdef\n" * 4)}}, "hub.api_token", "printable"),
+        ({"xnat__service_account": {"password": {"env": "MISSING"}}}, "xnat.service_account.password", "MISSING is not set"),
+        ({"xnat__service_account": {"password": {"env": "EMPTY"}}}, "xnat.service_account.password", "EMPTY is not set"),
+        ({"hub__cookie_secret": {"env": "PASSWORD"}}, "hub.cookie_secret", "64 hexadecimal digits"),
+        ({"hub__db_url": {"env": "PASSWORD"}}, "hub.db_url", "database address"),
+        ({"xnat__ca_file": str(tmp_path / "none")}, "xnat.ca_file", "can't be read"),
+        ({"xnat__ca_file": file("void", b"")}, "xnat.ca_file", "is empty"),
+        ({"orchestrator": {"docker": {**TCP, "tls": {**tls, "client_key": str(tmp_path / "none")}}}}, "orchestrator.docker.tls.client_key", "can't be read"),
+    ]  # fmt: skip
+    for changes, path, message in cases:
+        text = site_text(**{**good, **changes})
+        (problem,) = problems_of(text, environment=environment)
+        assert (dotted(problem.path), problem.severity) == (path, "error")
+        assert message in problem.message
+        assert path.rpartition(".")[2] in "".join(text.splitlines()[problem.line - 2 : problem.line])
+        for secret in ("hunter2", "s3cr3t", "0123456789abcdef"):
+            assert secret not in str(problem)
+        loaded(text)  # without the host's environment, nothing of it is asked
+    everything = {
+        key: value
+        for changes, _, _ in cases[:1] + cases[6:7] + cases[10:11]
+        for key, value in changes.items()
+    }
+    assert len(problems_of(site_text(**everything), environment={})) == 3
+
+
+# ---- secrets
+
+SECRET = "s3cr3t-0123456789abcdef-0123456789"  # long enough for a token
+SECRET_PLACES = ["hub__api_token", "xnat__service_account__password", "hub__cookie_secret", "hub__db_url"]
+
+
+def everything_said(text):
+    """All that any part of the program says of a file: objects, errors, reports, and `show`."""
+    said = []
+    for options in ({}, {"strict": True}, {"environment": {}}):
+        try:
+            result = loaded(text, **options)
+        except SiteError as error:
+            problems = tuple(error.problems)
+            said += [str(error), repr(error), repr(error.args), *map(repr, problems)]
+            checked = Checked("f", False, problems)
+        else:
+            said += [
+                repr(result),
+                str(result),
+                repr(result.site),
+                repr(result.document),
+                str(result.site.hub),
+            ]
+            said += [json.dumps(_rows(result)), repr(list(entries(result.site)))]
+            checked = Checked("f", True, result.warnings)
+        said += [report([checked]) for report in REPORTS.values()]
+    return "\n".join(said)
+
+
+@pytest.mark.parametrize("place", SECRET_PLACES)
+@pytest.mark.parametrize(
+    "value",
+    [SECRET, {SECRET: 1}, [SECRET], {"file": "/x", SECRET: 2}, {"value": SECRET}, {"env": {"x": SECRET}}],
+)
+def test_a_literal_secret_is_said_nowhere(place, value):
+    said = everything_said(site_text(**{place: value}))
+    assert len(said) > 100
+    assert SECRET not in said
+    assert "s3cr3t" not in said
+
+
+def test_no_error_of_another_place_says_a_secret():
+    assert "s3cr3t" not in everything_said(site_text(**dict.fromkeys(SECRET_PLACES, SECRET), hub__uid="x"))
+    assert "s3cr3t" not in everything_said(
+        site_text(**dict.fromkeys(SECRET_PLACES, SECRET), extra={"A.b_c": SECRET})
+    )
+
+
+def test_raw_settings_that_hold_secrets_are_not_shown():
+    raw = {"ConfigurableHTTPProxy.auth_token": SECRET, "JupyterHub.service_tokens": {SECRET: "xnat"}}
+    result = loaded(
+        site_text(
+            extra={**raw, "JupyterHub.active_server_limit": 5}, servers__environment={"MY_TOKEN": SECRET}
+        )
+    )
+    shown = json.dumps(_rows(result))
+    assert "s3cr3t" not in shown
+    assert '"JupyterHub.active_server_limit": 5' in shown
+
+
+def test_credentials_in_an_address_are_not_repeated():
+    for url in ("https://admin:s3cr3t@xnat.example.org", "https://s3cr3t@x", "postgresql://u:s3cr3t@h/d"):
+        for place in ("xnat__url", "hub__public_url", "hub__hub_connect_url"):
+            (problem,) = problems_of(site_text(**{place: url}))
+            assert "s3cr3t" not in str(problem)
+
+
+def test_a_secret_shows_where_it_comes_from_and_never_what_it_is(tmp_path):
+    file = tmp_path / "x"
+    file.write_text("s3cr3t\n \n")
+    assert Secret("file", str(file)).read({}) == "s3cr3t"
+    assert Secret("env", "A").read({"A": "s3cr3t "}) == "s3cr3t "
+    for secret in (Secret("literal", "s3cr3t"), Secret("file", str(file)), Secret("env", "A")):
+        assert "s3cr3t" not in f"{secret} {secret!r} {[secret]}"
+    assert str(Secret("env", "NAME")) == "{env: NAME}"
+    assert str(Secret("file", "/a/b")) == "{file: /a/b}"
+
+
+# ---- forms of values
+
+
+@pytest.mark.parametrize(
+    ("place", "good", "bad"),
+    [
+        ("xnat__url", ["https://a", "http://localhost:8080/xnat", "https://[::1]:8443"],
+         ["", "a", "ftp://a", "https://", "https://a?b", "https://a#b", "https://a b", "https://a\n", "HTTPS://a", " https://a", 5, None, ["https://a"]]),
+        ("xnat__ca_file", ["/a", "/a/b c"], ["a", "./a", "/", "/a/", "//a", "/a//b", "/a\n", "/a\tb", "", 5]),
+        ("hub__base_url", ["/", "/a/", "/a/b-c/"], ["a", "/a", "a/", "//", "/a b/", "/a/\n", ""]),
+        ("hub__uid", [1, 65534, 2.0], [0, -1, 4294967295, "1000", 1.5, True, None, 1e300]),
+        ("hub__gid", [0, 999], [-1, "docker"]),
+        ("hub__cookie_secret", [{"file": "/a"}, {"env": "A_1"}],
+         [{"file": "a"}, {"env": "1A"}, {"env": "A\n"}, {"env": "A B"}, {}, {"file": "/a", "env": "A"}, [], 5, "", None, True]),
+        ("hub__api_scopes", [["read:hub"]], [[], ["READ"], ["read hub"], ["read:hub", "read:hub"], "read:hub", [5], ["read:hub\n"]]),
+        ("hub__allow_named_servers", [True, False], ["true", 1, 0, None]),
+        ("hub__named_server_limit_per_user", [0, 5], [-1, 1.5, "5"]),
+        ("sign_in__everyone", ["always", "never", "preference"], ["Always", "", True, None]),
+        ("sign_in__role", ["x"], ["", 5, None]),
+        ("servers__mem_limit", ["1G", "1.5G", "512M", "100", 1, 10**9, "1T", 2.0],
+         ["1g", "1GB", "1Gi", "G", "", "-1G", "1 G", "1G\n", 0, -1, "0", "0G", "0.1", 1.5, True, 10**19, "9" * 16 + "G", "9" * 5000, 1e300, None, "\u0663G"]),
+        ("servers__cpu_limit", [0.1, 1, 4096, 1e-3], [0, -1, 4097, "1", True, None]),
+        ("servers__start_timeout", [1, 120], [0, 86401, 1.5, "120"]),
+        ("servers__default_url", ["/lab", "/"], ["lab", ""]),
+        ("servers__allowed_images", [["a"]], [[], [""], "a", [5], {}]),
+        ("servers__environment", [{"A_1": "x"}, {}], [{"1A": "x"}, {"A-B": "x"}, {"A\n": "x"}, {"A": 1}, {"A": None}, ["A=1"], {"": "x"}]),
+        ("servers__caps__generic_resources", [{"gpu": 0}, {"nvidia.com/gpu": 2}], [{"gpu": -1}, {"gpu": "1"}, {"gpu": 1.5}]),
+        ("xnat__calls__retries", [0, 10], [-1, 11, "1", 0.5]),
+        ("xnat__calls__connect_timeout", [0.1, 5], [0, 0.05, "5"]),
+        ("logging__level", ["DEBUG"], ["debug", "TRACE", 10]),
+        ("version", [1], [0, 2, "1", True, None, 1.5]),
+        ("orchestrator", [{"docker": {}}, {"local": {"directory": "/d"}}],
+         [{}, {"docker": {}, "swarm": {}}, {"docker": None}, {"podman": {}}, [], "docker", None, {"local": {}}]),
+        ("orchestrator__swarm__prefix", ["a", "jupyter-2"], ["A", "", "a" * 17, "1a", "a_b", "a\n"]),
+        ("orchestrator__swarm__docker_host", ["unix:///run/docker.sock"], ["/run/docker.sock", "tcp://h", "http://h:1", "ssh://h"]),
+        ("orchestrator__swarm__placement_constraints", [["node.role==worker", "node.labels.a != b"]], [["node.role"], ["node.role="], ["==b"], [""], ["a==b\nc"], "a==b"]),
+    ],
+)  # fmt: skip
+def test_forms(place, good, bad):
+    for value in good:
+        assert problems_of(site_text(**{place: value}), strict=True) == [], value
+    for value in bad:
+        found = problems_of(site_text(**{place: value}))
+        assert found, value
+        assert any(place.split("__")[0] == p.path[0] for p in found)
+        for problem in found:
+            assert problem.severity == "error"
+            assert problem.message
+
+
+@pytest.mark.parametrize(
+    "content", [b"5", b"text", b"[]", b"[1, 2]", b"null", b"true", b"~", b"{}", b"- version: 1", b"'x'"]
+)
+def test_a_file_that_is_no_map_of_keys(content):
+    found = problems_of(content)
+    assert found
+    assert all(p.line >= 1 and p.column >= 1 for p in found)
+
+
+# ---- files
+
+
+def test_a_file_that_can_not_be_read(tmp_path):
+    for path in (tmp_path / "none", tmp_path, tmp_path / "none" / "x", tmp_path / ("x" * 300)):
+        with pytest.raises(SiteError) as raised:
+            load_site(path)
+        (problem,) = raised.value.problems
+        assert (problem.file, problem.rule) == (str(path), "unreadable")
+
+
+def test_a_large_file_is_not_read_to_its_end():
+    with pytest.raises(SiteError) as raised:
+        load_site("/dev/zero")
+    assert raised.value.problems[0].rule == "too-large"
+
+
+def test_errors_can_be_pickled_and_problems_compared():
+    with pytest.raises(SiteError) as raised:
+        loaded("version: 2")
+    assert pickle.loads(pickle.dumps(raised.value.problems)) == raised.value.problems
+    assert Problem("f", 1, 1, (), "r", "m") == Problem("f", 1, 1, (), "r", "m")
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ((), ""),
+        (("a", "b_c"), "a.b_c"),
+        (("a", 0, "b"), "a[0].b"),
+        (("a", "B.C"), 'a["B.C"]'),
+        (("a", 'x"y\\'), 'a["x\\"y\\\\"]'),
+        (("a", ""), 'a[""]'),
+    ],
+)
+def test_dotted(path, text):
+    assert dotted(path) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        MINIMAL + "".join(f"k{i}: 1\n" for i in range(4000)),
+        MINIMAL.replace("hub:\n", f"hub:\n  admin_users: [{', '.join(f'{i}, a{i}' for i in range(9000))}]\n"),
+        MINIMAL.replace("[xnat/*]", f"[{', '.join(f'a{i}/B' for i in range(15_000))}]"),
+        MINIMAL
+        + "extra:\n"
+        + "".join(
+            f"  JupyterHub.x{'y' * (i % 90)}{chr(97 + i % 26)}_{chr(97 + i // 26 % 26)}: 1\n"
+            for i in range(2000)
+        ),
+    ],
+    ids=["unknown keys", "mixed types", "patterns", "extra"],
+)
+def test_thousands_of_mistakes_take_no_long_time(text):
+    start = time.monotonic()
+    assert len(problems_of(text)) > 500
+    assert time.monotonic() - start < 10
+
+
+# ---- any parsed site
+
+ODD = [
+    None,
+    True,
+    -1,
+    1.5,
+    1e300,
+    "x",
+    "/a\n",
+    "9" * 20 + "G",
+    "http://[:99999",
+    [[None]],
+    ["a", "a"],
+    {"a": {}},
+]
+
+
+def places(data, path=()):
+    yield path
+    for key, value in (
+        data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    ):
+        yield from places(value, (*path, key))
+
+
+_FULL = yaml.safe_load(EXAMPLE.read_text())
+_ALL = [
+    "/".join(map(str, path)) for path in places(_FULL) if path and not any("/" in str(part) for part in path)
+]
+
+
+@pytest.mark.parametrize("place", _ALL)
+def test_any_odd_value_anywhere_is_a_site_or_a_site_error(place):
+    for value in ODD:
+        try:
+            result = loaded(dump(put(_FULL, place, value)))
+        except SiteError as error:
+            found = error.problems
+        else:
+            found = result.warnings
+            _rows(result)
+        assert all(p.line >= 1 and p.message for p in found)
+
+
+@given(st.lists(st.tuples(st.sampled_from(_ALL), st.sampled_from(ODD)), min_size=2, max_size=5))
+def test_several_odd_values_at_once(changes):
+    data = _FULL
+    for place, value in changes:
+        try:
+            data = put(data, place, value)
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+            continue
+    with contextlib.suppress(SiteError):
+        loaded(dump(data))
