@@ -1,6 +1,7 @@
 """A real hub on this machine for tests, and a browser-like client for it."""
 
 import contextlib
+import html
 import os
 import re
 import secrets
@@ -176,4 +177,4 @@ def page_text(response: requests.Response) -> str:
     """Give what a page shows, without its tags."""
     body = response.text.partition("<body>")[2]
     body = re.sub(r"<(script|style)\b.*?</\1>", " ", body, flags=re.DOTALL)
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body)).replace("&#39;", "'").replace("&#34;", '"').strip()
+    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))).strip()

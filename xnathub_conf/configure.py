@@ -1,6 +1,7 @@
 """From a site file to a configured JupyterHub: what jupyterhub_config.py calls."""
 
 import os
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,11 @@ def configure(c: Any, path: str | Path) -> None:
 
 
 def _revealed(value: Any) -> Any:
-    """Put the values of secrets in their places."""
+    """Put the values of secrets in their places; traits want plain lists and dicts, which they copy."""
     if isinstance(value, Secret):
         return value.read(os.environ)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_revealed(item) for item in value]
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _revealed(item) for key, item in value.items()}
     return value

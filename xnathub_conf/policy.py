@@ -132,8 +132,9 @@ class Policy:
 
     def _with_default_resources(self, plan: LaunchPlan) -> LaunchPlan:
         servers, caps = self._servers, self._servers.caps
-        cpu_limit = plan.cpu_limit or _least(servers.cpu_limit, caps.cpu)
-        mem_limit = plan.mem_limit or _least(servers.mem_limit, caps.mem)
+        # A default limit gives way to a larger reservation that XNAT asks for, as far as the cap.
+        cpu_limit = plan.cpu_limit or _most(_least(servers.cpu_limit, caps.cpu), plan.cpu_guarantee)
+        mem_limit = plan.mem_limit or _most(_least(servers.mem_limit, caps.mem), plan.mem_guarantee)
         return replace(
             plan,
             cpu_limit=cpu_limit,
@@ -143,7 +144,7 @@ class Policy:
             or (servers.cpu_guarantee and _least(servers.cpu_guarantee, cpu_limit)),
             mem_guarantee=plan.mem_guarantee
             or (servers.mem_guarantee and _least(servers.mem_guarantee, mem_limit)),
-            environment=MappingProxyType({**self._servers.environment, **plan.environment}),
+            environment=MappingProxyType({**plan.environment, **servers.environment}),
         )
 
     def _check_resources(self, plan: LaunchPlan) -> None:
@@ -179,3 +180,8 @@ _Amount = TypeVar("_Amount", int, float)
 def _least(one: _Amount | None, other: _Amount | None) -> _Amount | None:
     """Give the smaller of two amounts, None where neither is named."""
     return min((amount for amount in (one, other) if amount is not None), default=None)
+
+
+def _most(default: _Amount | None, asked: _Amount | None) -> _Amount | None:
+    """Give the default, or what was asked for where that is more; None, no limit, where there is no default."""
+    return default if default is None or asked is None else max(default, asked)

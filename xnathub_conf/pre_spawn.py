@@ -43,7 +43,8 @@ def pre_spawn_hook(site: Site, xnat: XnatClient) -> Callable[[Any], Awaitable[No
                 "XNAT holds nothing to start for you.",
                 "Go to your project, subject or scan in XNAT and press Start Jupyter there.",
                 link=(xnat_public_url(site), "Open XNAT"),
-                status=404,
+                # Not 404: the hub's page for that shows a text of its own.
+                status=409,
             ) from None
         except PolicyRefusal as refusal:
             key = f" (site.yaml: {refusal.key})" if refusal.key else ""

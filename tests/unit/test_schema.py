@@ -183,7 +183,6 @@ def test_every_trait_that_a_site_decides_exists_in_the_pinned_packages():
             assert node_at(setting.key) is not None, setting.key
 
 
-@pytest.mark.xfail(strict=True, reason="the schema's pattern for extra's names allows no digit")
 def test_every_trait_of_the_pinned_packages_can_stand_under_extra():
     """Each is taken or refused with a reason that names it, never because of its form."""
     refused = []

@@ -4,6 +4,7 @@ A process has no mounts of its own, so the plan's targets appear as links below 
 isolation: images, limits and read-only mounts are not applied.
 """
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -65,8 +66,11 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
 
 
 def _remove_links(root: Path) -> None:
-    for folder, folders, files in os.walk(root):
+    """Take away the links below a folder and the folders that only held links; files of the user stay."""
+    for folder, folders, files in os.walk(root, topdown=False):
         for name in (*folders, *files):
             path = Path(folder, name)
             if path.is_symlink():
                 path.unlink()
+        with contextlib.suppress(OSError):
+            Path(folder).rmdir()

@@ -25,7 +25,7 @@ def hub_environment(site_file: Path) -> dict[str, str]:
     return {**os.environ, "PATH": os.pathsep.join(folders), "XNATHUB_SITE": str(site_file)}
 
 
-def run(file: str) -> int:
+def run(file: str) -> int:  # noqa: RET503 - it ends by becoming the hub
     """Check a site file with its secrets, then become its hub. Gives 1, with all problems, where it is not valid."""
     try:
         loaded = load(file, environment=os.environ)
@@ -35,4 +35,4 @@ def run(file: str) -> int:
     for warning in loaded.warnings:
         print(warning, file=sys.stderr)
     command = hub_command()
-    os.execve(command[0], command, hub_environment(Path(file).resolve()))  # noqa: RET503, S606 - it does not come back, and wants no shell
+    os.execve(command[0], command, hub_environment(Path(file).resolve()))  # noqa: S606 - no shell is wanted
