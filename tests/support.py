@@ -152,6 +152,8 @@ class Visitor(requests.Session):
 
     def __init__(self, hub_url: str):
         super().__init__()
+        # The environment may name another CA, which requests would prefer.
+        self.trust_env = False
         self.hub_url = hub_url
 
     def get_page(self, path: str, **kwargs) -> requests.Response:
