@@ -1,0 +1,234 @@
+"""What people see: the demo from sign-in to a stopped server, and every page that says no, in a real browser."""
+
+import re
+import signal
+
+import psutil
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import VIEWS
+from tests.support import wait_until
+from xnathub_conf.standin import Environment, faults
+
+READ_AN_IMAGE = """\
+import os, pathlib, nibabel
+project = pathlib.Path(os.environ["XNAT_DATA"], "projects/P1/experiments")
+print((project / "README.txt").read_text())
+image = nibabel.load(next(project.rglob("*.nii.gz")))
+print(image.header)"""
+
+
+def open_folder(page, *names):
+    for name in names:
+        page.locator(".jp-DirListing-item", has_text=re.compile(f"^{re.escape(name)}")).first.dblclick()
+        expect(page.locator(".jp-BreadCrumbs")).to_contain_text(name)
+
+
+def test_the_demo_from_sign_in_to_ctrl_c(new_demo, person):
+    demo = new_demo()
+    someone = person()
+    page = someone.page
+
+    page.goto(demo.xnat)
+    someone.looks("xnat-sign-in")
+    someone.fill_in("demo", demo.password)
+    expect(page.get_by_role("heading", name="Your projects")).to_be_visible()
+    someone.looks("xnat-projects")
+
+    page.get_by_role("button", name="Start Jupyter on Synthetic heads").click()
+    expect(page.locator("#server-messages li").first).to_be_visible()
+    someone.looks("xnat-starting")
+    # The server opens by itself, and the hub asks for no password: XNAT's session is enough.
+    page.wait_for_url(re.compile(r"/jupyterhub/user/demo/lab"), timeout=90_000)
+    assert page.url.startswith(demo.hub)
+    open_folder(page, "data", "projects", "P1", "experiments")
+    for name in ("README.txt", "SUBJ01_MR1", "SUBJ02_MR1", "sessions.csv"):
+        expect(page.locator(".jp-DirListing-item", has_text=name)).to_be_visible()
+    page.locator(".jp-BreadCrumbs-home").click()
+    page.locator('.jp-LauncherCard[data-category="Notebook"]').first.click()
+    # Before the kernel is there, the notebook is drawn anew and would lose what is typed.
+    expect(page.get_by_text(re.compile(r"Python 3 .*\| Idle"))).to_be_visible(timeout=60_000)
+    cell = page.locator(".jp-Notebook .jp-CodeCell .cm-content").first
+    cell.click()
+    page.keyboard.insert_text(READ_AN_IMAGE)
+    expect(cell).to_contain_text("nibabel.load")
+    page.keyboard.press("Shift+Enter")
+    result = page.locator(".jp-OutputArea-output").first
+    expect(result).to_contain_text("Project P1: 2 synthetic MR sessions", timeout=60_000)
+    expect(result).to_contain_text("[ 3 24 24 24")
+    open_folder(page, "data", "projects", "P1", "experiments")
+    # JupyterLab asks whether it may fetch news; that would stand in the picture.
+    news = page.get_by_role("button", name="No", exact=True)
+    if news.is_visible():
+        news.click()
+        expect(news).to_be_hidden()
+    someone.looks("jupyterlab")
+
+    page.goto(demo.xnat)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.locator("#server-line")).to_contain_text("Stopped.")
+    someone.looks("xnat-stopped")
+
+    # Once more, so that Ctrl-C meets a running server.
+    page.get_by_role("button", name="Start Jupyter on Synthetic phantoms").click()
+    page.wait_for_url(re.compile(r"/jupyterhub/user/demo/lab"), timeout=90_000)
+    # JupyterLab now has a question about the old notebook in front of everything, so there is no clicking through.
+    page.goto(f"{demo.hub}user/demo/lab/tree/data/projects")
+    expect(page.locator(".jp-DirListing-item")).to_have_text([re.compile("^P2")])
+
+    family = demo.family()
+    assert any("jupyterhub-singleuser" in " ".join(process.cmdline()) for process in family)
+    assert list(demo.temp.glob("xnathub-demo-*"))
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.process.wait(60) == 0
+    demo.reader.join(10)
+    assert "nothing of it is left" in demo.output
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive, [process.cmdline() for process in alive]
+    assert not list(demo.temp.iterdir())
+
+
+def test_the_password_that_the_demo_prints_signs_in_at_its_hub(new_demo, person):
+    demo = new_demo()
+    someone = person()
+    someone.page.goto(demo.hub)
+    expect(someone.page.get_by_label("XNAT user name:")).to_be_focused()
+    someone.fill_in("demo", demo.password)
+    # The hub goes on to a server at once, and there is nothing to start yet.
+    expect(someone.page.locator("body")).to_contain_text("press Start Jupyter there")
+    assert someone.page.get_by_role("link", name="Open XNAT").get_attribute("href").rstrip("/") == demo.xnat
+
+
+def sign_in(someone, hub, standin, name, password=None):
+    someone.page.goto(f"{hub.url}/hub/login")
+    someone.fill_in(name, password or standin.state.user(name).password)
+
+
+@pytest.fixture
+def clean(standin, hub):
+    kept = standin.state.environment
+    yield
+    standin.faults.clear()
+    standin.state.environment = kept
+    for name in ("alice", "Alice", "a.b@c.org"):
+        standin.state.remove_user_options(name)
+        if hub.api("GET", f"/users/{name}").status_code == 200:
+            hub.plugin.stop(name)
+
+
+def test_signed_in_to_xnat_means_no_form(person, hub, standin, clean):
+    someone = person()
+    someone.page.goto(standin.url)
+    someone.fill_in("Alice", standin.state.user("Alice").password)
+    expect(someone.page.get_by_role("heading", name="Your projects")).to_be_visible()
+    someone.page.goto(f"{hub.url}/hub/home")
+    expect(someone.page.locator("#login_widget")).to_contain_text("Alice")
+    # Signing out of the hub is meant, although XNAT's session goes on.
+    someone.page.locator("#logout").click()
+    expect(someone.page.get_by_label("XNAT user name:")).to_be_visible()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_sign_in_page(person, hub, standin, clean, view):
+    someone = person(view)
+    page = someone.page
+    page.goto(f"{hub.url}/hub/login")
+    help_text = page.locator("#sign-in-help")
+    expect(help_text).to_contain_text("Use your XNAT user name and password")
+    expect(page.locator("#insecure-login-warning")).to_be_hidden()
+    link = help_text.get_by_role("link", name="Sign in to XNAT")
+    assert link.get_attribute("href").rstrip("/") == standin.url
+    someone.looks(f"sign-in{view}")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_refused_sign_ins_say_which(person, hub, standin, clean, view):
+    someone = person(view)
+    error = someone.page.locator(".login_error")
+    sign_in(someone, hub, standin, "alice", "not it")
+    expect(error).to_contain_text("XNAT does not accept this user name and password")
+    expect(someone.page.get_by_label("XNAT user name:")).to_have_value("alice")
+    someone.looks(f"wrong-password{view}")
+    sign_in(someone, hub, standin, "nobody")
+    expect(error).to_contain_text("You are nobody in XNAT")
+    expect(error).to_contain_text("Ask your XNAT administrator for the role Jupyter")
+    someone.looks(f"no-permission{view}")
+    standin.faults.set("/xapi", faults.Status(503))
+    sign_in(someone, hub, standin, "alice")
+    expect(error).to_contain_text("XNAT does not answer properly")
+    someone.looks(f"xnat-down{view}")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_nothing_to_start_leads_to_xnat(person, hub, standin, clean, view):
+    someone = person(view)
+    standin.state.remove_user_options("alice")
+    sign_in(someone, hub, standin, "alice")
+    page = someone.page
+    page.goto(f"{hub.url}/hub/spawn")
+    expect(page.locator("body")).to_contain_text("XNAT holds nothing to start for you.")
+    expect(page.get_by_role("link", name="Open XNAT")).to_be_visible()
+    someone.looks(f"nothing-to-start{view}")
+    page.get_by_role("link", name="Open XNAT").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert page.url.startswith(standin.url)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_refused_image_names_rule_and_key(person, hub, standin, clean, view):
+    someone = person(view)
+    standin.state.environment = Environment(image="evil.example.org/image:1")
+    standin.state.launch("alice", "P1")
+    sign_in(someone, hub, standin, "alice")
+    someone.page.goto(f"{hub.url}/hub/spawn")
+    body = someone.page.locator("body")
+    expect(body).to_contain_text("The image evil.example.org/image:1 is not allowed")
+    expect(body).to_contain_text("The rule is image (site.yaml: servers.allowed_images)")
+    expect(body).to_contain_text("Ask your XNAT administrator")
+    expect(someone.page.get_by_role("heading", name="Your server did not start")).to_be_visible()
+    someone.looks(f"refused{view}")
+
+
+def test_a_refusal_is_shown_in_xnat_too(person, hub, standin, clean):
+    someone = person()
+    standin.state.environment = Environment(image="evil.example.org/image:1")
+    page = someone.page
+    page.goto(standin.url)
+    someone.fill_in("alice", standin.state.user("alice").password)
+    page.get_by_role("button", name="Start Jupyter on Synthetic heads").click()
+    expect(page.locator("#server-error")).to_contain_text("The image evil.example.org/image:1 is not allowed")
+    someone.looks("xnat-refused")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_start_that_fails_late_says_why(person, hub, standin, clean, view):
+    someone = person(view)
+    page = someone.page
+    sign_in(someone, hub, standin, "alice")
+    standin.state.launch("alice", "P1")
+    for fault in (faults.Delay(3), faults.LoginPage()):
+        standin.faults.set("/xapi/jupyterhub/users", fault)
+    page.goto(f"{hub.url}/hub/spawn")
+    expect(page.locator("#progress-message")).to_contain_text("XNAT answered in a way that can't be used.")
+    page.reload()
+    expect(page.get_by_role("heading", name="Your server did not start")).to_be_visible()
+    expect(page.locator("body")).to_contain_text("XNAT answered in a way that can't be used.")
+    someone.looks(f"failed{view}")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_progress_and_home(person, hub, standin, clean, view):
+    someone = person(view)
+    page = someone.page
+    sign_in(someone, hub, standin, "a.b@c.org")
+    standin.state.launch("a.b@c.org", "P1")
+    page.goto(f"{hub.url}/hub/home")
+    someone.looks(f"home{view}")
+    # Held back, so that the page with the progress stays long enough to be looked at.
+    standin.faults.set("/xapi/jupyterhub/users", faults.Delay(3))
+    page.goto(f"{hub.url}/hub/spawn")
+    expect(page.locator("body")).to_contain_text("Your server is starting up")
+    someone.looks(f"progress{view}")
+    wait_until(lambda: hub.plugin.wait_ready("a.b@c.org"), 60, "the server")
+    page.wait_for_url(re.compile(r"/jupyterhub/user/a\.b(@|%40)c\.org/lab"), timeout=60_000)
