@@ -75,6 +75,10 @@ def _hub(site: Site) -> Iterator[Setting]:
     # Servers outlive the hub, but for local ones, which are its own processes.
     local = orchestrator_of(site) == "local"
     yield Setting("JupyterHub.cleanup_servers", local, ("orchestrator",))
+    if not local:
+        # The kept folder may hold the file of an earlier container's proxy, whose number is another process here.
+        pid_file = "/tmp/jupyterhub-proxy.pid"  # noqa: S108 - the container's own
+        yield Setting("ConfigurableHTTPProxy.pid_file", pid_file, ("orchestrator",))
     service = {"name": "xnat", "api_token": hub.api_token, "display": False}
     yield Setting("JupyterHub.services", [service], ("hub", "api_token"))
     role = {"name": "xnat", "scopes": list(hub.api_scopes), "services": ["xnat"]}

@@ -24,7 +24,9 @@ def _hub(_xnat, tmp_path_factory):
 @pytest.fixture
 def xnat(_xnat):
     state = _xnat.state
-    users = {name: copy.deepcopy(state.user(name)) for name in ("demo", "alice", "Alice", "a.b@c.org", "nobody")}
+    users = {
+        name: copy.deepcopy(state.user(name)) for name in ("demo", "alice", "Alice", "a.b@c.org", "nobody")
+    }
     kept = (state.all_users_can_start, state.without_session, state.environment, state.lockout_after)
     _xnat.requests.clear()
     yield _xnat

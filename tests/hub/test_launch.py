@@ -44,7 +44,12 @@ def test_a_second_start_keeps_nothing_of_the_first(hub, xnat):
 def test_what_a_user_posts_decides_nothing_and_is_not_kept(hub, xnat):
     xnat.state.launch("alice", "P1")
     hub.plugin.ensure_user("alice")
-    evil = {"image": "evil", "task_template": {"container_spec": {"image": "evil"}}, "projectId": "P3", "x": [1]}
+    evil = {
+        "image": "evil",
+        "task_template": {"container_spec": {"image": "evil"}},
+        "projectId": "P3",
+        "x": [1],
+    }
     assert hub.api("POST", "/users/alice/server", json=evil).status_code in {201, 202}
     facts = hub.plugin.wait_ready("alice")["user_options"]
     assert facts["projectId"] == "P1"
@@ -54,7 +59,9 @@ def test_what_a_user_posts_decides_nothing_and_is_not_kept(hub, xnat):
 def test_the_alias_secret_appears_nowhere(hub, xnat):
     options = start(hub, xnat)
     hub.plugin.wait_ready("alice")
-    secret = json.loads(xnat.state.user_options("alice"))["task_template"]["container_spec"]["env"]["XNAT_PASS"]
+    secret = json.loads(xnat.state.user_options("alice"))["task_template"]["container_spec"]["env"][
+        "XNAT_PASS"
+    ]
     assert secret not in hub.log_since(0)
     assert secret not in hub.api("GET", "/users/alice").text
     assert secret.encode() not in (hub.folder / "jupyterhub.sqlite").read_bytes()
@@ -71,9 +78,17 @@ def test_nothing_to_start_leads_back_to_xnat(hub, xnat, visitor):
 
 
 REFUSALS = {
-    "image": (Environment(image="evil/image:1"), "The image evil/image:1 is not allowed", "servers.allowed_images"),
+    "image": (
+        Environment(image="evil/image:1"),
+        "The image evil/image:1 is not allowed",
+        "servers.allowed_images",
+    ),
     "environment": (Environment(env={"LD_PRELOAD": "/x"}), "The variable LD_PRELOAD belongs to the hub", ""),
-    "resources": (Environment(generic_resources={"gpu": "1"}), "at most 0 are allowed", "generic_resources.gpu"),
+    "resources": (
+        Environment(generic_resources={"gpu": "1"}),
+        "at most 0 are allowed",
+        "generic_resources.gpu",
+    ),
     "reserved": (Environment(mem_limit="1G", mem_reservation="2G"), "more than the limit", ""),
 }
 
@@ -93,7 +108,9 @@ def test_refusals_name_the_rule_and_its_key(hub, xnat, visitor, rule):
     assert sentence in hub.log_since(position)
 
 
-@pytest.mark.parametrize("change", [{"source": "/etc"}, {"source": "/data/xnat/archive/../../etc"}, {"target": "/etc"}])
+@pytest.mark.parametrize(
+    "change", [{"source": "/etc"}, {"source": "/data/xnat/archive/../../etc"}, {"target": "/etc"}]
+)
 def test_mounts_outside_the_rules_are_refused(hub, xnat, visitor, change):
     options = xnat.state.launch("alice", "P1")
     options["task_template"]["container_spec"]["mounts"][1].update(change)

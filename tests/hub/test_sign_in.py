@@ -109,7 +109,9 @@ def test_forbidden_sign_in_without_xsrf_token(hub, xnat):
 def test_form_without_a_name_is_a_clear_error(hub, visitor):
     form = visitor.get_page("/hub/login")
     xsrf = form.text.partition('name="_xsrf" value="')[2].partition('"')[0]
-    answer = visitor.post(f"{hub.url}/hub/login", data={"_xsrf": xsrf}, headers={"Referer": form.url}, timeout=30)
+    answer = visitor.post(
+        f"{hub.url}/hub/login", data={"_xsrf": xsrf}, headers={"Referer": form.url}, timeout=30
+    )
     assert answer.status_code == 400
 
 

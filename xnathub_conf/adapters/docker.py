@@ -3,55 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-from docker.errors import APIError, ImageNotFound, NotFound
+from docker.errors import DockerException
 from docker.types import DeviceRequest
 from dockerspawner import DockerSpawner
+from requests import RequestException
 
-from xnathub_conf.adapters.names import object_name
-from xnathub_conf.launch_error import LaunchFailed
+from xnathub_conf.adapters.containers import (
+    PlannedObject,
+    container_environment,
+    engine_error,
+    object_labels,
+)
 from xnathub_conf.plan import LaunchPlan
 from xnathub_conf.policy import PolicyRefusal
-from xnathub_conf.site_types import Docker, Servers, Site, Swarm
-
-
-def container_environment(plan: LaunchPlan, servers: Servers) -> dict[str, str]:
-    """Give a container's environment: the plan's, and the IDs that images of docker-stacks drop to from root."""
-    return {**plan.environment, "NB_UID": str(servers.uid), "NB_GID": str(servers.gid)}
-
-
-def object_labels(plan: LaunchPlan) -> dict[str, str]:
-    """Give the labels that say whose and what a container or service is."""
-    facts: Mapping[str, Any] = {
-        "user": plan.username,
-        "server": plan.server_name,
-        "project": plan.item.get("projectId"),
-        "item": plan.item.get("itemId"),
-        "type": plan.item.get("xsiType"),
-        "event": plan.item.get("eventTrackingId"),
-    }
-    return {f"org.xnat.jupyter.{name}": str(value) for name, value in facts.items() if value is not None}
-
-
-class PlannedObject:
-    """What DockerSpawner and SwarmSpawner share: names, and text from XNAT that is never taken for a template."""
-
-    site: Site
-    user: Any
-    name: str
-
-    def _settings(self) -> Docker | Swarm:
-        settings = self.site.orchestrator.docker or self.site.orchestrator.swarm
-        assert settings is not None
-        return settings
-
-    def _object_name_default(self) -> str:
-        return object_name(self._settings().prefix, self.user.name, self.name)
-
-    def _render_templates(self, obj: Any, ns: Any = None) -> Any:  # noqa: ARG002 - dockerspawner's signature
-        return obj
-
-    def _get_default_format_volume_name(self) -> Any:
-        return lambda template, spawner: template  # noqa: ARG005 - dockerspawner's signature
 
 
 class XnatDockerSpawner(PlannedObject, DockerSpawner):
@@ -77,7 +41,8 @@ class XnatDockerSpawner(PlannedObject, DockerSpawner):
         self.cpu_guarantee = plan.cpu_guarantee
         self.mem_limit = plan.mem_limit
         self.mem_guarantee = plan.mem_guarantee
-        host: dict[str, Any] = {"init": True}
+        # Docker would remove a container as it ends, and its exit code with it.
+        host: dict[str, Any] = {"init": True, "auto_remove": False}
         if plan.mem_guarantee:
             host["mem_reservation"] = plan.mem_guarantee
         if gpus := _gpus(plan.generic_resources):
@@ -90,24 +55,37 @@ class XnatDockerSpawner(PlannedObject, DockerSpawner):
             "stop_timeout": self.site.servers.stop_timeout,
         }
 
-    async def get_command(self) -> Any:
-        """Give the command, or None for the image's own, which the engine knows itself."""
-        return [*self.cmd, *self.get_args()] if self.cmd else None
-
     async def start(self) -> Any:
-        """Start the container. Raises LaunchFailed with a sentence where the engine refuses."""
+        """Start the container. Raises LaunchFailed with a sentence as soon as it can't come up, and leaves none then."""
         try:
-            return await super().start()
-        except ImageNotFound as error:
-            raise LaunchFailed(
-                "image",
-                f"The image {self.image} can't be had: {error.explanation}.",
-                "Is its name right, and may the node pull it?",
-            ) from None
-        except NotFound as error:
-            raise LaunchFailed("engine", f"Docker can't find something: {error.explanation}.") from None
-        except APIError as error:
-            raise LaunchFailed("engine", f"Docker refused to start it: {error.explanation}.") from None
+            address = await super().start()
+            await self._listening(address, self._look)
+        except (DockerException, RequestException) as error:
+            await self._remove()
+            raise engine_error(error, self.image) from None
+        except BaseException:
+            await self._remove()
+            raise
+        return address
+
+    async def poll(self) -> Any:
+        """Give None while the container runs, else how it ended; one that has ended is removed."""
+        ended = await super().poll()
+        if ended:
+            await self._remove()
+        return ended
+
+    async def _look(self) -> None:
+        container = await self.get_object()
+        if not (container and container["State"]["Running"]):
+            raise self._ended(container["State"]["ExitCode"] if container else "unknown")
+
+    async def _remove(self) -> None:
+        if self.object_id:
+            try:
+                await self.docker("remove_container", self.object_id, v=True, force=True)
+            except (DockerException, RequestException) as error:
+                self.log.warning("The container %s is not removed: %s", self.object_name, error)
 
 
 def _gpus(resources: Mapping[str, int]) -> list[Any]:

@@ -11,7 +11,7 @@ from kubernetes_asyncio.client.exceptions import ApiException
 from kubespawner import KubeSpawner
 from kubespawner.slugs import is_valid_label, safe_slug
 
-from xnathub_conf.adapters.docker import object_labels
+from xnathub_conf.adapters.containers import object_labels
 from xnathub_conf.launch_error import LaunchFailed
 from xnathub_conf.path_translation import prefixes
 from xnathub_conf.plan import Constraint, LaunchPlan, Mount

@@ -70,6 +70,18 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--force", action="store_true", help="write over a file that exists")
     init.set_defaults(run=_init)
 
+    render = commands.add_parser("render", help="write what Docker Swarm or Kubernetes deploys a site from")
+    targets = render.add_subparsers(metavar="ORCHESTRATOR", required=True)
+    swarm = targets.add_parser("swarm", help="a stack file for `docker stack deploy`")
+    _site_argument(swarm)
+    swarm.add_argument("--image", metavar="IMAGE", help="the hub's image (default: this release's)")
+    swarm.add_argument("--postgres", action="store_true", help="add a PostgreSQL service for the hub's data")
+    swarm.set_defaults(run=_render_swarm)
+    kubernetes = targets.add_parser("kubernetes", help="values for the Helm chart")
+    _site_argument(kubernetes)
+    kubernetes.add_argument("--manifests", action="store_true", help="write manifests for `kubectl apply`")
+    kubernetes.set_defaults(run=_render_kubernetes)
+
     run = commands.add_parser("run", help="check a site file and start its hub")
     _site_argument(run)
     run.set_defaults(run=_run)
@@ -121,6 +133,23 @@ def _init(options: argparse.Namespace) -> int:
 
     answers = Answers(options.xnat_url, options.public_url, options.image, options.orchestrator)
     return init(options.file, answers, force=options.force)
+
+
+def _render_swarm(options: argparse.Namespace) -> int:
+    from functools import partial
+
+    from xnathub_conf.cli.render import render
+    from xnathub_conf.render.swarm import IMAGE, render_stack
+
+    renderer = partial(render_stack, image=options.image or IMAGE, postgres=options.postgres)
+    return render(options.file, renderer)
+
+
+def _render_kubernetes(options: argparse.Namespace) -> int:
+    from xnathub_conf.cli.render import render
+    from xnathub_conf.render.kubernetes import render_manifests, render_values
+
+    return render(options.file, render_manifests if options.manifests else render_values)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -35,4 +35,6 @@ def run(file: str) -> int:  # noqa: RET503 - it ends by becoming the hub
     for warning in loaded.warnings:
         print(warning, file=sys.stderr)
     command = hub_command()
+    # The hub's database holds sign-in tokens: for its own user alone.
+    os.umask(0o077)
     os.execve(command[0], command, hub_environment(Path(file).resolve()))  # noqa: S606 - no shell is wanted

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 import secrets
 from base64 import b64encode
 from importlib import resources
@@ -10,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from xnathub_conf.render.yaml_text import yaml_text, yaml_texts
 from xnathub_conf.site import LoadedSite
 
 PLACEHOLDER_BASE_URL = "/base.url.of.xnathub/"
@@ -17,28 +17,6 @@ PLACEHOLDER_UID = 1999999991
 PLACEHOLDER_GID = 1999999992
 PLACEHOLDER_NAMESPACE = "namespace-of-xnathub"
 """What stands in manifests.yaml where a site decides; xnat-jupyterhub-chart/generate renders the chart with these."""
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes text that any YAML reader, of 1.1 or 1.2, takes for text."""
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - PyYAML's signature
-        super().increase_indent(flow, indentless=False)
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    plain = re.fullmatch(r"[A-Za-z][A-Za-z_]+", text) and text.lower() not in {
-        "yes", "no", "on", "off", "true", "false", "null",
-    }  # fmt: skip
-    style = None if plain else "|" if "\n" in text else '"'
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
-
-
-_Dumper.add_representer(str, _text)
-
-
-def _dump(value: Any) -> str:
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
 
 
 def render_values(loaded: LoadedSite, content: str) -> str:
@@ -59,7 +37,7 @@ def render_values(loaded: LoadedSite, content: str) -> str:
     }
     return (
         f"# Made by `xnathub render kubernetes` from {loaded.document.file}. The chart's own values.yaml has the rest.\n"
-        + _dump(values)
+        + yaml_text(values)
     )
 
 
@@ -83,7 +61,7 @@ def render_manifests(loaded: LoadedSite, content: str) -> str:
             one["data"]["site.yaml"] = json.dumps(site, indent=2, ensure_ascii=False) + "\n"
         elif (kind, name) == ("Deployment", "hub"):
             one["spec"]["template"]["metadata"]["annotations"] = {"xnathub/site": _digest(content)}
-    text = yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+    text = yaml_texts(objects)
     for placeholder, value in (
         (PLACEHOLDER_BASE_URL, hub.base_url),
         (PLACEHOLDER_BASE_URL.rstrip("/"), hub.base_url.rstrip("/")),

@@ -1,0 +1,152 @@
+"""The hub as a container on one engine, from sign-in to a kernel in a container beside it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.docker.testbed import GID, UID, Site, command, wait_for
+from xnathub_conf.standin import StandIn, demo_state
+
+
+class Engine(Site):
+    """A hub that was started with `docker run` on a bridge network."""
+
+    def create(self) -> None:
+        self.write_site()
+        command("docker", "network", "create", f"{self.name}-net")
+        secrets = self.folder / "secrets"
+        secrets.mkdir()
+        for name, value in self.secrets.items():
+            (secrets / name).write_text(value)
+            os.chown(secrets / name, 4001, -1)
+            (secrets / name).chmod(0o400)
+        self.site_file.chmod(0o644)
+        command(
+            *("docker", "run", "--detach", "--name", self.name, "--hostname", "jupyterhub"),
+            *("--network", f"{self.name}-net", "--network-alias", "jupyterhub"),
+            *("--publish", f"{self.port}:{self.port}", "--user", f"4001:{self.site['hub']['gid']}"),
+            *("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"),
+            *("--volume", f"{secrets}:/run/secrets:ro", "--volume", f"{self.site_file}:/etc/xnathub/site.yaml:ro"),
+            *("--volume", f"{self.name}_data:/srv/jupyterhub"),
+            *("--volume", "/var/run/docker.sock:/var/run/docker.sock", "xnathub:test"),
+        )  # fmt: skip
+        self.wait_until_up()
+
+    def remove(self) -> None:
+        for container in [*self.servers(), *self.client.containers.list(filters={"name": self.name})]:
+            container.remove(force=True)
+        command("docker", "network", "rm", f"{self.name}-net")
+        command("docker", "volume", "rm", f"{self.name}_data")
+
+    def servers(self) -> list[Any]:
+        """Give the containers of users' servers, those that have ended too."""
+        return self.client.containers.list(all=True, filters={"name": f"{self.name}-"})
+
+    def logs(self) -> str:
+        return command("docker", "logs", self.name)
+
+
+@pytest.fixture(scope="module")
+def shared_hub(docker_client, host_address, tmp_path_factory) -> Iterator[Engine]:
+    name = f"xhtest-{uuid.uuid4().hex[:8]}"
+    docker = {"network_name": f"{name}-net", "prefix": name, "pull_policy": "never"}
+    with StandIn(demo_state(), host=host_address) as xnat:
+        hub = Engine(docker_client, name, tmp_path_factory.mktemp("docker"), xnat, {"docker": docker})
+        try:
+            hub.create()
+            yield hub
+            print(hub.logs())
+        finally:
+            hub.remove()
+
+
+@pytest.fixture
+def hub(shared_hub: Engine) -> Iterator[Engine]:
+    """The hub that all tests share; none leaves a server on it."""
+    yield shared_hub
+    shared_hub.stop_all()
+    assert not shared_hub.servers()
+
+
+def test_a_user_works_in_a_container_beside_others(hub: Engine):
+    (hub.workspace("alice") / "secret.txt").write_text("alice's")
+    hub.start("Alice", "P2")
+    hub.start("alice", cpu_limit=0.5, mem_limit="512M", mem_reservation="100M")
+    hub.start("alice", "P2", servername="second")
+    assert len({container.name for container in hub.servers()}) == 3
+    said = hub.execute(
+        "alice",
+        """
+import os, pathlib
+readme = pathlib.Path("/data/projects/P1/experiments/README.txt")
+print(readme.read_text().split(":")[0])
+try:
+    readme.write_text("mine")
+except OSError as error:
+    print(type(error).__name__, error.errno)
+pathlib.Path("/workspace/alice/result.txt").write_text("done")
+print(os.getuid(), os.getgid(), os.listdir("/workspace"), os.listdir("/data/projects"))
+""",
+    )
+    assert said.splitlines() == ["Project P1", "OSError 30", f"{UID} {GID} ['alice'] ['P1']"]
+    made = (hub.workspace("alice") / "result.txt").stat()
+    assert (made.st_uid, made.st_gid) == (UID, GID)
+    (container,) = (
+        each
+        for each in hub.servers()
+        if (each.labels["org.xnat.jupyter.user"], each.labels["org.xnat.jupyter.server"]) == ("alice", "")
+    )
+    host = container.attrs["HostConfig"]
+    assert (host["CpuQuota"], host["Memory"], host["MemoryReservation"]) == (50_000, 512 << 20, 100 << 20)
+    assert container.labels["org.xnat.jupyter.project"] == "P1"
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"image": "missing.example.org/lab:1"}, "The image missing.example.org/lab:1 can't be had: "),
+        ({"constraints": ("node.role==manager",)}, "a single Docker engine has no choice."),
+        ({"generic_resources": {"gpu": "1"}}, "Docker could not start the server: "),
+        ({"command": "no-such-program"}, "The server ended as soon as it was started, with exit code 127."),
+    ],
+    ids=["image", "constraint", "gpu", "command"],
+)
+def test_a_start_that_can_not_work_is_told_in_a_sentence(hub: Engine, environment, said):
+    sentence, seconds = hub.failure("demo", **environment)
+    print(f"{seconds:.1f} s: {sentence}")
+    assert said in sentence
+    assert seconds < 20
+    wait_for(lambda: not hub.servers(), 5)
+
+
+def test_a_folder_that_is_not_there_is_told(hub: Engine):
+    source = "/data/xnat/archive/P1/gone"
+    mount = {"source": source, "target": "/data/projects/P9", "type": "bind", "read_only": True}
+    sentence, _ = hub.failure("demo", mount)
+    assert f"The folder {hub.folder}/archive/P1/gone, which XNAT asks for, is not on the node." in sentence
+    assert not hub.servers()
+
+
+def test_a_container_that_was_left_over_gives_way(hub: Engine):
+    hub.start("demo")
+    (container,) = hub.servers()
+    name = container.name
+    hub.plugin.stop("demo")
+    hub.client.containers.create("xnathub-busybox:test", "true", name=name)
+    hub.start("demo", "P1")
+    assert hub.execute("demo", "print(6 * 7)") == "42\n"
+
+
+def test_servers_outlive_the_hub(hub: Engine):
+    hub.start("demo")
+    (server,) = hub.servers()
+    command("docker", "kill", hub.name)
+    command("docker", "start", hub.name)
+    hub.wait_until_up()
+    assert hub.execute("demo", "print(6 * 7)") == "42\n"
+    assert [each.id for each in hub.servers()] == [server.id]

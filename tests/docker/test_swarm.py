@@ -1,0 +1,243 @@
+"""The hub as a stack on a real swarm, from sign-in to a kernel in a service."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from tests.docker.testbed import GID, UID, Stack, wait_for
+from xnathub_conf.standin import StandIn, demo_state
+
+
+@pytest.fixture(scope="module")
+def shared_stack(docker_client, host_address, tmp_path_factory) -> Iterator[Stack]:
+    name = f"xhtest-{uuid.uuid4().hex[:8]}"
+    orchestrator = {"swarm": {"network_name": f"{name}-net", "prefix": name}}
+    with StandIn(demo_state(), host=host_address) as xnat:
+        stack = Stack(docker_client, name, tmp_path_factory.mktemp("swarm"), xnat, orchestrator)
+        try:
+            stack.create()
+            yield stack
+            print(stack.logs())
+        finally:
+            stack.remove()
+            stack.clean()
+
+
+@pytest.fixture
+def stack(shared_stack: Stack) -> Iterator[Stack]:
+    """The stack that all tests share; none leaves a server on it."""
+    yield shared_stack
+    shared_stack.stop_all()
+    assert not shared_stack.servers()
+
+
+def test_a_user_signs_in_and_works_in_a_service(stack: Stack):
+    session = stack.sign_in("demo")
+    (stack.workspace("alice") / "secret.txt").write_text("alice's")
+    stack.start("demo")
+
+    opened = session.get(f"{stack.url}/user/demo/lab", timeout=60)
+    assert (opened.status_code, "JupyterLab" in opened.text) == (200, True)
+
+    said = stack.execute(
+        "demo",
+        """
+import os, pathlib
+print(pathlib.Path("/data/projects/P1/experiments/README.txt").read_text().split(":")[0])
+try:
+    pathlib.Path("/data/projects/P1/experiments/README.txt").write_text("mine")
+except OSError as error:
+    print(type(error).__name__, error.errno)
+print(os.getuid(), os.getgid(), os.environ["JUPYTERHUB_ROOT_DIR"])
+pathlib.Path("/workspace/demo/result.txt").write_text("done")
+print(sorted(os.listdir("/workspace")), sorted(os.listdir("/data/projects")))
+print(open("/proc/self/status").read().split("CapEff:")[1].split()[0])
+""",
+    )
+    assert said.splitlines() == [
+        "Project P1",
+        "OSError 30",
+        f"{UID} {GID} /workspace/demo",
+        "['demo'] ['P1']",
+        "0000000000000000",
+    ]
+    made = (stack.workspace("demo") / "result.txt").stat()
+    assert (made.st_uid, made.st_gid) == (UID, GID)
+
+
+def test_users_whose_names_look_alike_get_services_and_folders_of_their_own(stack: Stack):
+    users = {"alice": "P1", "Alice": "P2", "a.b@c.org": "P1"}
+    for user in users:
+        (stack.workspace(user) / "whose.txt").write_text(user)
+    for user, project in users.items():
+        stack.start(user, project)
+    stack.start("alice", "P2", servername="second-one")
+    names = {stack.server(user).name for user in users} | {stack.server("alice", "second-one").name}
+    assert len(names) == 4
+    assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name) for name in names)
+    for user in users:
+        code = f"import os; print(open('/workspace/{user}/whose.txt').read(), os.listdir('/workspace'))"
+        assert stack.execute(user, code) == f"{user} ['{user}']\n"
+    opened = stack.sign_in("alice").get(f"{stack.url}/user/Alice/api/contents", timeout=30)
+    assert opened.status_code in {403, 404}
+
+
+def test_the_service_is_what_xnat_and_the_site_ask_for(stack: Stack):
+    stack.start(
+        "a.b@c.org",
+        cpu_limit=0.5,
+        cpu_reservation=0.1,
+        mem_limit="512M",
+        mem_reservation="100M",
+        constraints=("node.role==manager", "node.labels.type!=gpu"),
+        env={"ODD": "{username} $HOME $$"},
+    )
+    service = stack.server("a.b@c.org").attrs["Spec"]
+    task = service["TaskTemplate"]
+    container = task["ContainerSpec"]
+    assert task["Resources"] == {
+        "Limits": {"NanoCPUs": 500_000_000, "MemoryBytes": 512 * 1024**2},
+        "Reservations": {"NanoCPUs": 100_000_000, "MemoryBytes": 100 * 1024**2},
+    }
+    assert task["Placement"]["Constraints"] == ["node.role==manager", "node.labels.type!=gpu"]
+    assert task["RestartPolicy"]["Condition"] == "none"
+    assert service["EndpointSpec"]["Mode"] == "dnsrr"
+    assert (container["User"], container["Init"], container["StopGracePeriod"]) == ("0", True, 2_000_000_000)
+    assert "Args" not in container
+    assert {f"NB_UID={UID}", f"NB_GID={GID}"} <= set(container["Env"])
+    assert [mount.get("ReadOnly", False) for mount in container["Mounts"]] == [False, True]
+    labels = service["Labels"]
+    assert labels["org.xnat.jupyter.user"] == "a.b@c.org"
+    assert labels["org.xnat.jupyter.project"] == "P1"
+    assert labels["org.xnat.jupyter.type"] == "xnat:projectData"
+    assert labels["com.docker.stack.namespace"] == stack.name
+    assert stack.execute("a.b@c.org", "import os; print(os.environ['ODD'])") == "{username} $HOME $$\n"
+
+
+def test_a_start_has_nothing_left_of_the_one_before(stack: Stack):
+    stack.start("alice", "P1", cpu_limit=0.5, env={"OLD": "1"}, command="start jupyterhub-singleuser")
+    stack.plugin.stop("alice")
+    stack.start("alice", "P2")
+    task = stack.server("alice").attrs["Spec"]["TaskTemplate"]
+    assert [mount["Target"] for mount in task["ContainerSpec"]["Mounts"]] == [
+        "/workspace/alice",
+        "/data/projects/P2/experiments",
+    ]
+    assert "Args" not in task["ContainerSpec"]
+    assert "NanoCPUs" not in task["Resources"]["Limits"]
+    assert not [each for each in task["ContainerSpec"]["Env"] if each.startswith("OLD=")]
+
+
+def test_a_dashboard_starts_through_its_command(stack: Stack):
+    command = "jhsingle-native-proxy --destport=0 --authtype=oauth -- python3 -m http.server {port}"
+    stack.start("demo", command=command)
+    page = stack.sign_in("demo").get(f"{stack.url}/user/demo/", timeout=30)
+    assert (page.status_code, "Directory listing" in page.text) == (200, True), page.text
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"image": "missing.example.org/lab:1"}, "The image missing.example.org/lab:1 can't be had: No such image"),
+        ({"constraints": ("node.labels.type==gpu",)}, "No node of the swarm can take the server: scheduling constraints not satisfied on 1 node."),
+        ({"cpu_limit": 100, "cpu_reservation": 100}, "No node of the swarm can take the server: insufficient resources on 1 node."),
+        ({"generic_resources": {"gpu": "1"}}, "No node of the swarm can take the server: insufficient resources on 1 node."),
+        ({"constraints": ("node.labels.type==a;b",)}, "Docker could not start the server: "),
+        ({"command": "no-such-program"}, "The server ended as soon as it was started, with exit code 127."),
+        ({"command": "true"}, "The server ended as soon as it was started, with exit code 0."),
+    ],
+    ids=["image", "placement", "cpu", "gpu", "constraint", "command", "end"],
+)  # fmt: skip
+def test_a_start_that_can_not_work_is_told_in_a_sentence(stack: Stack, environment, said):
+    sentence, seconds = stack.failure("demo", **environment)
+    print(f"{seconds:.1f} s: {sentence}")
+    assert said in sentence
+    assert seconds < 20
+    wait_for(lambda: not stack.servers(), 5)
+
+
+def test_a_folder_that_is_not_there_is_told(stack: Stack):
+    source = "/data/xnat/archive/P1/gone"
+    mount = {"source": source, "target": "/data/projects/P9", "type": "bind", "read_only": True}
+    sentence, seconds = stack.failure("demo", mount)
+    print(f"{seconds:.1f} s: {sentence}")
+    assert f"The folder {stack.folder}/archive/P1/gone, which XNAT asks for, is not on the node." in sentence
+    assert seconds < 20
+    wait_for(lambda: not stack.servers(), 5)
+
+
+def test_progress_tells_each_state_of_the_task(stack: Stack):
+    options = stack.options("demo")
+    stack.plugin.ensure_user("demo")
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(stack.plugin.start, "demo", options)
+        wait_for(lambda: stack.plugin.server("demo"), 20)
+        messages = [event["message"] for event in stack.plugin.progress("demo") if event.get("message")]
+        asked.result()
+    print(messages)
+    told = [message for message in messages if message.startswith("Swarm: ")]
+    assert told
+    assert told[-1] == "Swarm: running, started"
+
+
+def test_a_server_that_ends_by_itself_leaves_no_service(stack: Stack):
+    stack.start("demo")
+    token = stack.plugin.token("demo", "test", 600)
+    address = f"{stack.url}/user/demo/api/shutdown"
+    assert requests.post(address, headers={"Authorization": f"token {token}"}, timeout=30).ok
+    wait_for(lambda: not stack.plugin.server("demo"), 60)
+    wait_for(lambda: not stack.servers(), 5)
+
+
+def test_servers_outlive_the_hub_and_a_new_site_file(stack: Stack):
+    stack.start("demo")
+    session = stack.sign_in("demo")
+    task = stack.server("demo").tasks()[0]["ID"]
+    killed = stack.hub_container()
+    killed.kill("SIGKILL")
+    wait_for(lambda: killed.id not in [each.id for each in stack.client.containers.list()], 30)
+    stack.wait_until_up()
+    assert stack.execute("demo", "print(6 * 7)") == "42\n"
+    # The cookie's secret outlives the container too.
+    assert session.get(f"{stack.url}/hub/home", timeout=30).url.endswith("/hub/home")
+
+    before = stack.hub_container().id
+    stack.site["servers"]["start_timeout"] = 51
+    stack.deploy()
+    wait_for(lambda: before not in [each.id for each in stack.client.containers.list()], 60)
+    stack.wait_until_up()
+    shown = stack.hub_container().exec_run(["xnathub", "show", "/etc/xnathub/site.yaml"]).output.decode()
+    assert "Spawner.start_timeout = 51" in shown
+    assert stack.server("demo").tasks()[0]["ID"] == task
+    assert stack.execute("demo", "print(6 * 7)") == "42\n"
+
+
+def test_the_hub_runs_with_nothing_it_does_not_need(stack: Stack):
+    hub = stack.hub_container()
+    said = hub.exec_run(
+        ["sh", "-c", "id -u; grep CapEff /proc/1/status; ls -l /srv/jupyterhub /run/secrets; touch /x"]
+    )
+    print(said.output.decode(), hub.top()["Processes"])
+    lines = said.output.decode().splitlines()
+    assert lines[:2] == ["4001", "CapEff:\t0000000000000000"]
+    assert any(re.match(r"-rw------- .* jupyterhub.sqlite$", line) for line in lines)
+    assert any(re.match(r"-r-------- .* 4001 .*_token$", line) for line in lines)
+    assert "Read-only file system" in lines[-1]
+    wait_for(lambda: hub.reload() or hub.attrs["State"]["Health"]["Status"] == "healthy", 60)
+
+
+def test_stack_rm_leaves_nothing_but_volumes_and_the_admins_secrets(shared_stack: Stack):
+    shared_stack.start("demo")
+    shared_stack.remove()
+    assert shared_stack.client.volumes.list(filters={"name": f"{shared_stack.name}_data"})
+    # What was kept is taken up again.
+    shared_stack.deploy()
+    shared_stack.wait_until_up()
+    assert shared_stack.plugin.server("demo") is None
+    assert "demo" in [user["name"] for user in shared_stack.plugin.users()]

@@ -1,0 +1,288 @@
+"""A site on the real engine: a stand-in XNAT on the host, folders for its data, and a hub to start servers with."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import docker
+import requests
+import websocket
+import yaml
+
+from tests.support import XNATHUB, free_port
+from xnathub_conf.standin import Environment, HubError, HubLink, HubPlugin, StandIn, make_sample_archive
+
+UID, GID = 5001, 6001
+"""What Tomcat would be: the owner of archive and workspaces. The hub itself runs as another."""
+
+SINGLEUSER = "xnathub-singleuser:test"
+
+
+class Site:
+    """What the hubs of both kinds share; `orchestrator` is the site file's section."""
+
+    def __init__(
+        self,
+        client: docker.DockerClient,
+        name: str,
+        folder: Path,
+        xnat: StandIn,
+        orchestrator: dict[str, Any],
+    ) -> None:
+        self.client, self.name, self.folder, self.xnat = client, name, folder, xnat
+        self.state = xnat.state
+        self.token = secrets.token_hex(32)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/jupyterhub"
+        self.plugin = HubPlugin(HubLink(f"{self.url}/hub/api", self.url, self.token), start_timeout=90)
+        make_sample_archive(folder / "archive")
+        for path in [folder / "archive", *(folder / "archive").rglob("*")]:
+            os.chown(path, UID, GID)
+        gid = Path("/var/run/docker.sock").stat().st_gid
+        self.site: dict[str, Any] = {
+            "version": 1,
+            "xnat": {
+                "url": xnat.url,
+                "service_account": {"password": {"file": f"/run/secrets/{name}_password"}},
+            },
+            "hub": {
+                "api_token": {"file": f"/run/secrets/{name}_token"},
+                "bind_url": f"http://0.0.0.0:{self.port}",
+                "uid": 4001,
+                "gid": gid,
+            },
+            "servers": {
+                "uid": UID,
+                "gid": GID,
+                "allowed_images": ["xnathub-*:test", "missing.example.org/*"],
+                "allowed_mounts": [
+                    {"path": f"{folder}/archive"},
+                    {"path": f"{folder}/workspaces/users/{{username}}", "writable": True},
+                ],
+                "mem_limit": "1G",
+                "caps": {"generic_resources": {"gpu": 1}},
+                "start_timeout": 50,
+                "http_timeout": 40,
+                "stop_timeout": 2,
+            },
+            "paths": {
+                "archive": [{"from": "/data/xnat/archive", "to": f"{folder}/archive"}],
+                "workspaces": [{"from": "/data/xnat/workspaces", "to": f"{folder}/workspaces"}],
+            },
+            "orchestrator": orchestrator,
+        }
+
+    @property
+    def site_file(self) -> Path:
+        return self.folder / "site.yaml"
+
+    def write_site(self) -> None:
+        self.site_file.write_text(yaml.safe_dump(self.site))
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        return {
+            f"{self.name}_token": self.token,
+            f"{self.name}_password": self.state.user("jupyterhub").password,
+        }
+
+    def wait_until_up(self) -> None:
+        def up() -> bool:
+            with contextlib.suppress(requests.RequestException):
+                return requests.get(f"{self.url}/hub/health", timeout=5).status_code == 200
+            return False
+
+        wait_for(up, 60, self.logs)
+
+    def logs(self) -> str:
+        """Give what the hub said."""
+        raise NotImplementedError
+
+    def workspace(self, user: str) -> Path:
+        """Make a user's folder, as XNAT does."""
+        folder = self.folder / "workspaces" / "users" / user
+        folder.mkdir(parents=True, exist_ok=True)
+        os.chown(folder, UID, GID)
+        folder.chmod(0o700)
+        return folder
+
+    def options(self, user: str, project: str = "P1", servername: str = "", **environment: Any) -> Any:
+        """Store what XNAT would answer for a server, and give it."""
+        self.workspace(user)
+        chosen = Environment(**{"image": SINGLEUSER, **environment})
+        return self.state.launch(user, project, servername, environment=chosen)
+
+    def start(self, user: str, project: str = "P1", servername: str = "", **environment: Any) -> Any:
+        """Start a server as XNAT does, and give the hub's model of it."""
+        options = self.options(user, project, servername, **environment)
+        self.plugin.ensure_user(user)
+        self.plugin.start(user, options)
+        return self.plugin.wait_ready(user, servername)
+
+    def failure(
+        self, user: str, mount: dict[str, Any] | None = None, **environment: Any
+    ) -> tuple[str, float]:
+        """Start a server that can't start; give what the user reads, and the seconds until then."""
+        options = self.options(user, **environment)
+        if mount:
+            options["task_template"]["container_spec"]["mounts"].append(mount)
+            self.state.set_user_options(user, options)
+        self.plugin.ensure_user(user)
+        began = time.monotonic()
+        try:
+            self.plugin.start(user, options)
+        except HubError as error:
+            return str(error), time.monotonic() - began
+        while time.monotonic() < began + 60:
+            for event in self.plugin.progress(user):
+                if event.get("failed"):
+                    return str(event["message"]), time.monotonic() - began
+                assert not event.get("ready"), "the server started"
+        raise AssertionError("nothing was said within a minute")
+
+    def stop_all(self) -> None:
+        for user in self.plugin.users():
+            for servername in user["servers"] or ():
+                self.plugin.stop(user["name"], servername)
+
+    def sign_in(self, user: str) -> requests.Session:
+        """Sign in on the hub's page, as a browser."""
+        session = requests.Session()
+        session.trust_env = False
+        assert session.get(f"{self.url}/hub/login", timeout=30).status_code == 200
+        form = {
+            "_xsrf": session.cookies.get("_xsrf", path="/jupyterhub/hub/"),
+            "username": user,
+            "password": self.state.user(user).password,
+        }
+        answer = session.post(f"{self.url}/hub/login", data=form, timeout=60)
+        assert "/hub/login" not in answer.url, answer.text
+        return session
+
+    def execute(self, user: str, code: str, servername: str = "") -> str:
+        """Run code in a new kernel of a user's server, and give what it prints."""
+        server = f"{self.url}/user/{user}" + (f"/{servername}" if servername else "")
+        headers = {"Authorization": f"token {self.plugin.token(user, 'test', 600)}"}
+        kernel = requests.post(f"{server}/api/kernels", headers=headers, timeout=60).json()["id"]
+        address = f"{server.replace('http', 'ws', 1)}/api/kernels/{kernel}/channels"
+        channel = websocket.create_connection(
+            address, header=[f"{k}: {v}" for k, v in headers.items()], timeout=60
+        )
+        message_id = uuid.uuid4().hex
+        request = {
+            "header": {
+                "msg_id": message_id,
+                "msg_type": "execute_request",
+                "username": "",
+                "session": "",
+                "version": "5.3",
+            },
+            "parent_header": {},
+            "metadata": {},
+            "content": {"code": code, "silent": False, "store_history": False, "allow_stdin": False},
+            "channel": "shell",
+        }
+        channel.send(json.dumps(request))
+        output = ""
+        try:
+            while True:
+                message = json.loads(channel.recv())
+                if message["parent_header"].get("msg_id") != message_id:
+                    continue
+                if message["msg_type"] == "stream":
+                    output += message["content"]["text"]
+                elif message["msg_type"] == "error":
+                    raise AssertionError("\n".join(message["content"]["traceback"]))
+                elif message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                    return output
+        finally:
+            channel.close()
+            requests.delete(f"{server}/api/kernels/{kernel}", headers=headers, timeout=60)
+
+
+class Stack(Site):
+    """A hub deployed with `docker stack deploy` from what `xnathub render swarm` writes."""
+
+    def deploy(self) -> None:
+        self.write_site()
+        stack = command(XNATHUB, "render", "swarm", self.site_file, "--image", "xnathub:test")
+        file = self.folder / "docker-stack.yml"
+        file.write_text(stack)
+        command(
+            "docker", "stack", "deploy", "--resolve-image", "never", "--compose-file", file, self.name
+        )  # fmt: skip
+
+    def create(self) -> None:
+        for name, value in self.secrets.items():
+            self.client.secrets.create(name=name, data=value.encode())
+        self.deploy()
+        self.wait_until_up()
+
+    def remove(self) -> None:
+        command("docker", "stack", "rm", self.name)
+        wait_for(lambda: not self.left(), 60, lambda: str(self.left()))
+
+    def clean(self) -> None:
+        """Remove what `docker stack rm` leaves, which is the admin's: secrets and volumes."""
+        for secret in self.client.secrets.list(filters={"name": f"{self.name}_"}):
+            secret.remove()
+        for volume in self.client.volumes.list(filters={"name": self.name}):
+            volume.remove(force=True)
+
+    def left(self) -> list[str]:
+        """Name everything of the stack that there is, but for secrets and volumes."""
+        label = {"label": f"com.docker.stack.namespace={self.name}"}
+        return [
+            *(service.name for service in self.client.services.list(filters=label)),
+            *(container.name for container in self.client.containers.list(all=True, filters=label)),
+            *(network.name for network in self.client.networks.list(filters=label)),
+            *(config.name for config in self.client.configs.list(filters=label)),
+            *(service.name for service in self.servers()),
+        ]
+
+    def servers(self) -> list[Any]:
+        """Give the services of users' servers."""
+        return [each for each in self.client.services.list() if each.name.startswith(f"{self.name}-")]
+
+    def server(self, user: str, servername: str = "") -> Any:
+        wanted = (user, servername)
+        found = [
+            each
+            for each in self.servers()
+            if (labels := each.attrs["Spec"]["Labels"])
+            and (labels["org.xnat.jupyter.user"], labels["org.xnat.jupyter.server"]) == wanted
+        ]
+        assert len(found) == 1, found
+        return found[0]
+
+    def hub_container(self) -> Any:
+        label = {"label": f"com.docker.swarm.service.name={self.name}_hub"}
+        (container,) = self.client.containers.list(filters=label)
+        return container
+
+    def logs(self) -> str:
+        hub = f"{self.name}_hub"
+        tasks = command("docker", "service", "ps", "--no-trunc", hub)
+        return tasks + command("docker", "service", "logs", "--raw", hub)
+
+
+def command(*words: str | Path) -> str:
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
+    assert done.returncode == 0, f"{words} gave {done.returncode}:\n{done.stdout}{done.stderr}"
+    return done.stdout + (done.stderr if "logs" in words else "")
+
+
+def wait_for(condition: Callable[[], object], seconds: float, explain: Callable[[], str] = str) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s\n{explain()}"
+        time.sleep(0.3)

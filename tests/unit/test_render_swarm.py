@@ -1,0 +1,127 @@
+"""The stack file that `xnathub render swarm` writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from xnathub_conf.cli import main
+from xnathub_conf.render.swarm import render_stack
+from xnathub_conf.site import load
+
+ROOT = Path(__file__).parents[2]
+
+SITE = """\
+version: 1
+xnat:
+  url: https://xnat.example.org
+  service_account: {password: {file: /run/secrets/xnat_password}}
+hub:
+  api_token: {file: /etc/keys/hub_api_token}
+  base_url: /jupyter/
+  bind_url: http://0.0.0.0:9000
+  uid: 1234
+  gid: 999
+servers:
+  allowed_images: [xnat/*]
+orchestrator:
+  swarm: {network_name: our_net}
+"""
+
+
+@pytest.fixture
+def render(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def render(text: str = SITE, **options):
+        Path("site.yaml").write_text(text)
+        return yaml.safe_load(render_stack(load("site.yaml"), text, **options))
+
+    return render
+
+
+def test_the_committed_stack_is_made_from_the_example(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert main(["render", "swarm", "site.example.yaml"]) == 0
+    assert capsys.readouterr().out == (ROOT / "docker-stack.yml").read_text()
+
+
+def test_the_hub_has_what_the_site_says(render):
+    stack = render(image="registry.example.org/hub:2")
+    hub = stack["services"]["hub"]
+    assert (hub["image"], hub["user"]) == ("registry.example.org/hub:2", "1234:999")
+    assert hub["ports"] == [{"target": 9000, "published": 9000, "protocol": "tcp", "mode": "host"}]
+    assert "9000" in hub["healthcheck"]["test"][-1]
+    assert "'/jupyter/hub/health'" in hub["healthcheck"]["test"][-1]
+    assert stack["networks"]["jupyter"]["name"] == "our_net"
+    assert hub["secrets"][1] == {
+        "source": "hub_api_token",
+        "target": "/etc/keys/hub_api_token",
+        "uid": "1234",
+        "gid": "999",
+        "mode": 0o400,
+    }
+    assert stack["secrets"] == {"xnat_password": {"external": True}, "hub_api_token": {"external": True}}
+    socket = {"type": "bind", "source": "/var/run/docker.sock", "target": "/var/run/docker.sock"}
+    assert socket in hub["volumes"]
+
+
+def test_an_edit_gives_the_config_another_name(render):
+    before, after = render(), render(SITE + "# more\n")
+    assert before["configs"]["site"]["name"] != after["configs"]["site"]["name"]
+    assert before["services"] == after["services"]
+
+
+def test_the_docker_socket_stays_out_where_docker_is_elsewhere(render):
+    tls = "{ca_cert: /run/secrets/ca, client_cert: /run/secrets/cert, client_key: /run/secrets/key}"
+    stack = render(
+        SITE.replace("our_net}", f"our_net, docker_host: 'tcp://manager.example.org:2376', tls: {tls}}}")
+    )
+    assert not [each for each in stack["services"]["hub"]["volumes"] if each["type"] == "bind"]
+    assert {"ca", "cert", "key"} <= stack["secrets"].keys()
+
+
+def test_postgresql_is_a_service_that_only_the_hub_reaches(render):
+    stack = render(postgres=True)
+    assert stack["networks"]["database"] == {"driver": "overlay", "internal": True}
+    assert stack["services"]["db"]["networks"].keys() == {"database"}
+    assert stack["services"]["hub"]["networks"].keys() == {"jupyter", "database"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("swarm: {network_name: our_net}", "docker: {}", "The site's orchestrator is not swarm."),
+        (
+            "/etc/keys/hub_api_token",
+            "/etc/keys/xnat_password",
+            "Two secrets would have the name xnat_password",
+        ),
+        ("/etc/keys/hub_api_token", "/etc/keys/hub token", "/etc/keys/hub token: Docker takes letters"),
+        ("  uid: 1234", "  db_url: sqlite:////data/hub.sqlite", "hub.db_url: the stack keeps the folder"),
+        ("version: 1", "version: 2", "version"),
+    ],
+)
+def test_what_can_not_be_a_stack_is_told(tmp_path, capsys, old, new, said):
+    file = tmp_path / "site.yaml"
+    file.write_text(SITE.replace(old, new))
+    assert main(["render", "swarm", str(file)]) == 1
+    told = capsys.readouterr()
+    assert said in told.err
+    assert not told.out
+
+
+def test_values_for_kubernetes_are_printed(tmp_path, capsys):
+    file = tmp_path / "site.yaml"
+    file.write_text(
+        SITE.replace(
+            "swarm: {network_name: our_net}",
+            "kubernetes: {namespace: jupyter, claims: [{path: /data/xnat, claim_name: xnat}]}",
+        )
+    )
+    assert main(["render", "kubernetes", str(file)]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["site"]["version"] == 1
+    assert main(["render", "kubernetes", "--manifests", str(file)]) == 0
+    assert "kind: Deployment" in capsys.readouterr().out

@@ -1,0 +1,147 @@
+"""What containers on one engine and services of a swarm share."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from docker.errors import APIError, DockerException
+from requests import RequestException
+
+from xnathub_conf.adapters.names import object_name
+from xnathub_conf.launch_error import LaunchFailed
+from xnathub_conf.plan import LaunchPlan
+from xnathub_conf.site_types import Docker, Servers, Site, Swarm
+
+LOOK_AGAIN_SECONDS = 0.3
+"""How often a start looks at what it waits for."""
+
+_FIRST_MOMENTS_SECONDS = 15
+_ENGINE_CALLS = ThreadPoolExecutor(8, thread_name_prefix="docker")
+_ADMIN = "Tell your XNAT administrator."
+
+
+def container_environment(plan: LaunchPlan, servers: Servers) -> dict[str, str]:
+    """Give a container's environment: the plan's, and the IDs that images of docker-stacks drop to from root."""
+    return {**plan.environment, "NB_UID": str(servers.uid), "NB_GID": str(servers.gid)}
+
+
+def object_labels(plan: LaunchPlan) -> dict[str, str]:
+    """Give the labels that say whose and what a container or service is."""
+    facts: Mapping[str, Any] = {
+        "user": plan.username,
+        "server": plan.server_name,
+        "project": plan.item.get("projectId"),
+        "item": plan.item.get("itemId"),
+        "type": plan.item.get("xsiType"),
+        "event": plan.item.get("eventTrackingId"),
+    }
+    return {f"org.xnat.jupyter.{name}": str(value) for name, value in facts.items() if value is not None}
+
+
+class PlannedObject:
+    """What DockerSpawner and SwarmSpawner share: names, and text from XNAT that is never taken for a template."""
+
+    site: Site
+    user: Any
+    name: str
+    cmd: Any
+    image: Any
+    get_args: Callable[[], list[str]]
+
+    def _settings(self) -> Docker | Swarm:
+        settings = self.site.orchestrator.docker or self.site.orchestrator.swarm
+        assert settings is not None
+        return settings
+
+    def _object_name_default(self) -> str:
+        return object_name(self._settings().prefix, self.user.name, self.name)
+
+    def _render_templates(self, obj: Any, ns: Any = None) -> Any:  # noqa: ARG002 - dockerspawner's signature
+        return obj
+
+    def _get_default_format_volume_name(self) -> Any:
+        return lambda template, spawner: template  # noqa: ARG005 - dockerspawner's signature
+
+    @property
+    def executor(self) -> ThreadPoolExecutor:
+        """The threads for calls to the engine: several, so that one slow call, such as a pull, holds up nobody else."""
+        return _ENGINE_CALLS
+
+    async def get_command(self) -> list[str] | None:
+        """Give the command, or None for the image's own, which the engine knows itself."""
+        return [*self.cmd, *self.get_args()] if self.cmd else None
+
+    async def _listening(self, address: tuple[str, int], look: Callable[[], Awaitable[object]]) -> None:
+        """Return once something listens at the address, or when the first moments are over.
+
+        `look` raises where the server has ended, as one does whose command can't work. JupyterHub alone would wait for
+        it until its timeout.
+        """
+        for _ in range(round(_FIRST_MOMENTS_SECONDS / LOOK_AGAIN_SECONDS)):
+            await look()
+            try:
+                async with asyncio.timeout(LOOK_AGAIN_SECONDS):
+                    _, writer = await asyncio.open_connection(*address)
+            except (OSError, TimeoutError):
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            else:
+                writer.close()
+                return
+
+    def _ended(self, code: object) -> LaunchFailed:
+        return LaunchFailed(
+            "ended",
+            f"The server ended as soon as it was started, with exit code {code}.",
+            f"{_ADMIN} Does {self.image} hold a Jupyter server?",
+            status=502,
+        )
+
+
+def engine_error(error: DockerException | RequestException, image: str) -> LaunchFailed:
+    """Say why the engine did not do what it was asked for."""
+    if isinstance(error, APIError):
+        return engine_failure(str(error.explanation or error), image)
+    return LaunchFailed(
+        "docker-api",
+        "The Docker API can't be reached.",
+        f"Try again later. {_ADMIN}",
+        detail=str(error),
+        status=503,
+    )
+
+
+def engine_failure(text: str, image: str) -> LaunchFailed:
+    """Say in a sentence what Docker says of a container, task or service that it can't start."""
+    text = text.strip().rstrip(".")
+    if found := re.search(r"no suitable node \((.*)\)", text):
+        return LaunchFailed(
+            "unschedulable",
+            f"No node of the swarm can take the server: {found[1]}.",
+            _ADMIN
+            if "constraints" in found[1]
+            else "Ask for less in XNAT, or try again when others have stopped theirs.",
+            status=503,
+        )
+    if found := re.search(r"bind source path does not exist: (.*)", text):
+        return _failed(
+            "mount", f"The folder {found[1]}, which XNAT asks for, is not on the node.", "site.yaml: paths."
+        )
+    if re.search(r"no such image|pull access denied|manifest|repository .* not found", text, re.IGNORECASE):
+        return _failed(
+            "image",
+            f"The image {image} can't be had: {text}.",
+            "Is its name right, and may the node pull it?",
+        )
+    if found := re.search(r"network (\S+) not found", text):
+        return _failed("network", f"The network {found[1]} does not exist.", "site.yaml: network_name.")
+    if "larger than max" in text:
+        return _failed(
+            "too-large", f"XNAT asks for more mounts than Docker takes: {text}.", "Start on fewer projects."
+        )
+    return _failed("docker", f"Docker could not start the server: {text}.")
+
+
+def _failed(reason: str, message: str, advice: str = "") -> LaunchFailed:
+    return LaunchFailed(reason, message, f"{_ADMIN} {advice}".strip(), status=502)

@@ -1,0 +1,226 @@
+"""Services of a Docker Swarm."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from docker.errors import DockerException, NotFound
+from docker.types import (
+    ContainerSpec,
+    EndpointSpec,
+    Mount,
+    Placement,
+    Resources,
+    RestartPolicy,
+    TaskTemplate,
+)
+from dockerspawner import SwarmSpawner
+from requests import RequestException
+
+from xnathub_conf.adapters.containers import (
+    LOOK_AGAIN_SECONDS,
+    PlannedObject,
+    container_environment,
+    engine_error,
+    engine_failure,
+    object_labels,
+)
+from xnathub_conf.plan import LaunchPlan
+
+_STATES = ("new", "pending", "assigned", "accepted", "ready", "preparing", "starting", "running")
+"""The states of a task that lives, in their order."""
+
+_PLACEMENT_SECONDS = 5
+"""How long a task may find no node: a server that was just stopped gives back what it had in a moment."""
+
+
+class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
+    """Starts a plan as a service with one task, which is never started a second time."""
+
+    _plan: LaunchPlan
+    _events: tuple[dict[str, Any], ...] = ()
+
+    def apply_plan(self, plan: LaunchPlan) -> None:
+        """Set image, command, environment and resources; the service takes the rest from the plan itself."""
+        self._plan = plan
+        self._events = ()
+        self.image = plan.image
+        self.cmd = list(plan.command) if plan.command else None
+        self.environment = container_environment(plan, self.site.servers)
+        self.cpu_limit = plan.cpu_limit
+        self.cpu_guarantee = plan.cpu_guarantee
+        self.mem_limit = plan.mem_limit
+        self.mem_guarantee = plan.mem_guarantee
+
+    async def create_object(self) -> Any:
+        """Create the service."""
+        plan, swarm = self._plan, self.site.orchestrator.swarm
+        assert swarm is not None
+        labels = object_labels(plan)
+        container = ContainerSpec(
+            image=plan.image,
+            args=await self.get_command(),
+            env=self.get_env(),
+            # Images of docker-stacks start as root, take NB_UID and NB_GID, and drop to them.
+            user="0",
+            labels=labels,
+            mounts=[
+                Mount(target=mount.target, source=mount.source, type=mount.kind, read_only=mount.read_only)
+                for mount in plan.mounts
+            ],
+            init=True,
+            stop_grace_period=_nano(self.site.servers.stop_timeout),
+        )
+        resources = Resources(
+            cpu_limit=_nano(plan.cpu_limit),
+            mem_limit=plan.mem_limit,
+            cpu_reservation=_nano(plan.cpu_guarantee),
+            mem_reservation=plan.mem_guarantee,
+            generic_resources=dict(plan.generic_resources) or None,
+        )
+        task = TaskTemplate(
+            container,
+            resources=resources,
+            # A notebook that was stopped must not come back by itself.
+            restart_policy=RestartPolicy(condition="none"),
+            placement=Placement(constraints=[*swarm.placement_constraints, *map(str, plan.constraints)]),
+            networks=[swarm.network_name],
+        )
+        # `docker stack rm` takes away the servers too, whose network it could not remove otherwise.
+        if stack := os.environ.get("XNATHUB_STACK"):
+            labels |= {"com.docker.stack.namespace": stack}
+        return await self.docker(
+            "create_service",
+            task,
+            name=self.object_name,
+            labels=labels,
+            # The name leads straight to the one task; a virtual address between would gain nothing.
+            endpoint_spec=EndpointSpec(mode="dnsrr"),
+        )
+
+    async def start(self) -> Any:
+        """Start the service. Raises LaunchFailed with a sentence as soon as it can't come up, and leaves none then."""
+        try:
+            address = await super().start()
+            await self._listening(address, self._running)
+        except (DockerException, RequestException) as error:
+            await self._remove()
+            raise engine_error(error, self.image) from None
+        except BaseException:
+            await self._remove()
+            raise
+        return address
+
+    async def start_object(self) -> None:
+        """Wait until the service's task runs. Raises LaunchFailed where it does not get there."""
+        homeless_since = None
+        end = time.monotonic() + self.site.servers.start_timeout
+        while time.monotonic() < end:
+            task = await self.get_task()
+            # There is none yet, or the service was removed meanwhile.
+            status = task["Status"] if task else {"State": "removed" if self._events else "new"}
+            if task:
+                self._note(status)
+            if status["State"] == "running":
+                return
+            if status["State"] == "pending" and status.get("Err"):
+                homeless_since = homeless_since or time.monotonic()
+                if time.monotonic() - homeless_since >= _PLACEMENT_SECONDS:
+                    raise engine_failure(status["Err"], self.image)
+            else:
+                homeless_since = None
+                self._check(status)
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+    async def get_ip_and_port(self) -> tuple[str, int]:
+        """Give the task's own address: the service's name may lead to the task of an earlier start for a while."""
+        task = await self.get_task()
+        network = self._settings().network_name
+        for attached in (task or {}).get("NetworksAttachments") or ():
+            if attached["Network"]["Spec"]["Name"] == network:
+                return attached["Addresses"][0].split("/")[0], self.port
+        raise engine_failure(f"network {network} not found", self.image)
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """Give each state of the task as Swarm reports it, until it runs or has ended."""
+        said = 0
+        while True:
+            events = self._events
+            for event in events[said:]:
+                yield event
+            said = len(events)
+            if events and events[-1]["state"] not in _STATES[:-1]:
+                return
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+    async def poll(self) -> Any:
+        """Give None while the task lives, else how it ended; the service of one that has ended is removed."""
+        task = await self.get_task()
+        if task is None:
+            return 0
+        status = task["Status"]
+        if status["State"] in _STATES:
+            return None
+        await self._remove()
+        return f"{status['State']}: {status.get('Err') or status.get('Message')}"
+
+    async def get_task(self) -> Any:
+        """Give the service's newest task, or None."""
+        try:
+            tasks = await self.docker("tasks", filters={"service": self.object_name})
+        except NotFound:
+            return None
+        return max(tasks, key=lambda task: task["CreatedAt"], default=None)
+
+    async def stop(self, now: bool = False) -> None:
+        """Remove the service, and wait until its task has ended: its name leads to it until then."""
+        task = await self.get_task()
+        await super().stop(now)
+        end = time.monotonic() + self.site.servers.stop_timeout + 5
+        while task and time.monotonic() < end:
+            left = await self.docker("tasks", filters={"id": task["ID"]})
+            if not any(each["Status"]["State"] in _STATES for each in left):
+                return
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+    async def remove_object(self) -> None:
+        """Remove the service, if it is there."""
+        try:
+            await super().remove_object()
+        except NotFound:
+            self.log.debug("The service %s was gone.", self.object_name)
+
+    async def _running(self) -> None:
+        task = await self.get_task()
+        self._check(task["Status"] if task else {"State": "removed"})
+
+    def _check(self, status: dict[str, Any]) -> None:
+        """Raise LaunchFailed where a task has ended."""
+        state = status["State"]
+        if state in _STATES:
+            return
+        code = (status.get("ContainerStatus") or {}).get("ExitCode")
+        error = status.get("Err") or ""
+        if state == "complete" or (state == "failed" and "non-zero exit" in error):
+            raise self._ended(code)
+        raise engine_failure(error or f"its task is {state}", self.image)
+
+    def _note(self, status: dict[str, Any]) -> None:
+        state, message = status["State"], status.get("Err") or status.get("Message") or ""
+        text = f"Swarm: {state}" + (f", {message}" if message and message != state else "")
+        if not self._events or self._events[-1]["message"] != text:
+            place = _STATES.index(state) + 1 if state in _STATES else len(_STATES)
+            self._events += ({"progress": 10 * place, "message": text, "state": state},)
+
+    async def _remove(self) -> None:
+        if self.object_id:
+            try:
+                await self.remove_object()
+            except (DockerException, RequestException) as error:
+                self.log.warning("The service %s is not removed: %s", self.object_name, error)
+
+
+def _nano(value: float | None) -> int | None:
+    return None if value is None else round(value * 1e9)

@@ -1,0 +1,26 @@
+"""`xnathub render`."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from xnathub_conf.cli.reports import write_out
+from xnathub_conf.problems import SiteError
+from xnathub_conf.site import LoadedSite, load
+
+
+def render(file: str, renderer: Callable[[LoadedSite, str], str]) -> int:
+    """Print what `renderer` makes of a site and its file's text.
+
+    Gives 1 where the file is not valid, or the site not one for that.
+    """
+    try:
+        loaded = load(file)
+        text = renderer(loaded, Path(file).read_text("utf-8"))
+    except (SiteError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    for warning in loaded.warnings:
+        print(warning, file=sys.stderr)
+    write_out(text)
+    return 0

@@ -1,0 +1,221 @@
+"""A site as a stack file for `docker stack deploy`."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from xnathub_conf import __version__
+from xnathub_conf.render.yaml_text import yaml_text
+from xnathub_conf.schema import entries
+from xnathub_conf.secrets import Secret
+from xnathub_conf.site import LoadedSite
+from xnathub_conf.site_types import Swarm
+
+IMAGE = f"xnathub:{__version__}"
+"""The hub's image, unless the command line names another."""
+
+POSTGRES_IMAGE = "postgres:17-alpine"
+
+_OWNER_ONLY = 0o400
+_DATA = "/srv/jupyterhub"
+_SITE = "/etc/xnathub/site.yaml"
+_HEALTH = (
+    "import http.client as h; c = h.HTTPConnection('127.0.0.1', {port}, timeout=4); "
+    "c.request('GET', '{base_url}hub/health'); exit(c.getresponse().status != 200)"
+)
+
+
+def render_stack(loaded: LoadedSite, content: str, *, image: str = IMAGE, postgres: bool = False) -> str:
+    """Give a site's hub as a stack file; with `postgres`, its database as a second service.
+
+    `content` is the site file's text: the name of the config that holds it carries its hash, since Swarm never changes
+    a config, so that an edit starts the hub anew. Raises ValueError where the site can't be a stack.
+    """
+    site = loaded.site
+    swarm = site.orchestrator.swarm
+    if swarm is None:
+        raise ValueError("The site's orchestrator is not swarm.")
+    db_url = site.hub.db_url
+    if db_url and db_url.where.startswith("sqlite:////") and f"///{_DATA}/" not in db_url.where:
+        raise ValueError(
+            f"hub.db_url: the stack keeps the folder {_DATA} alone; put the database file there."
+        )
+    secrets, variables = _secrets(loaded), _variables(loaded)
+    services = {"hub": _hub(loaded, swarm, image, secrets, variables)}
+    networks: dict[str, Any] = {
+        "jupyter": {"name": swarm.network_name, "driver": "overlay", "attachable": True}
+    }
+    configs: dict[str, Any] = {
+        "site": {"name": f"xnathub_site_{_digest(content)}", "file": _literal(loaded.document.file)}
+    }
+    volumes: dict[str, Any] = {"data": {}}
+    external = {name: {"external": True} for name in secrets}
+    if (ca_file := site.xnat.ca_file) and ca_file not in secrets.values():
+        configs[_name(ca_file)] = {"external": True}
+        services["hub"]["configs"].append({"source": _name(ca_file), "target": ca_file})
+    if postgres:
+        services["db"] = _postgres()
+        services["hub"]["networks"]["database"] = {}
+        networks["database"] = {"driver": "overlay", "internal": True}
+        volumes["database"] = {}
+        external["hub_db_password"] = {"external": True}
+    stack = {
+        "version": "3.8",
+        "services": services,
+        "networks": networks,
+        "configs": configs,
+        "secrets": external,
+        "volumes": volumes,
+    }
+    text = yaml_text(stack).replace(f"mode: {_OWNER_ONLY}\n", f"mode: 0{_OWNER_ONLY:o}\n")
+    return _head(loaded, secrets, variables, postgres) + text
+
+
+def _head(loaded: LoadedSite, secrets: dict[str, str], variables: list[str], postgres: bool) -> str:
+    file = loaded.document.file
+    lines = [
+        f"Made by `xnathub render swarm` from {file}. After an edit of that file make it again, and deploy again:",
+        f"  xnathub render swarm {file} > docker-stack.yml && docker stack deploy --compose-file docker-stack.yml xnathub",
+        "Without --prune, which would remove the running servers: they are services of the same stack.",
+    ]
+    if secrets:
+        lines.append("It wants these secrets, made once:")
+        lines += [f"  docker secret create {name} FILE" for name in secrets]
+    if postgres:
+        lines += [
+            "  docker secret create hub_db_password FILE",
+            "and hub.db_url as a secret that says postgresql://jupyterhub:THE_PASSWORD@db/jupyterhub",
+        ]
+    if (ca_file := loaded.site.xnat.ca_file) and ca_file not in secrets.values():
+        lines += ["It wants this config:", f"  docker config create {_name(ca_file)} FILE"]
+    if variables:
+        lines += [
+            f"It wants these variables where `docker stack deploy` runs: {', '.join(variables)}.",
+            "Whoever may inspect services can read them; a secret file is safer.",
+        ]
+    return "".join(f"# {line}\n" for line in lines)
+
+
+def _hub(
+    loaded: LoadedSite, swarm: Swarm, image: str, secrets: dict[str, str], variables: list[str]
+) -> dict[str, Any]:
+    hub = loaded.site.hub
+    port = urlsplit(hub.bind_url).port or 8000
+    ids = {"uid": str(hub.uid), "gid": str(hub.gid)}
+    volumes = [
+        {"type": "volume", "source": "data", "target": _DATA},
+        {"type": "tmpfs", "target": "/tmp"},  # noqa: S108 - the container's own
+    ]
+    if swarm.docker_host.startswith("unix://"):
+        socket = swarm.docker_host.removeprefix("unix://")
+        volumes.append({"type": "bind", "source": socket, "target": socket})
+    return {
+        "image": image,
+        # Swarm gives the alias below to a healthy service; the proxy must reach the hub by its name before that.
+        "hostname": "jupyterhub",
+        "user": f"{hub.uid}:{hub.gid}",
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "init": True,
+        "stop_grace_period": "30s",
+        "environment": {
+            # So that the servers belong to the stack, and `docker stack rm` removes them too.
+            "XNATHUB_STACK": '{{index .Service.Labels "com.docker.stack.namespace"}}',
+            **{name: f"${{{name}:?the hub needs it}}" for name in variables},
+        },
+        "networks": {"jupyter": {"aliases": ["jupyterhub"]}},
+        "ports": [{"target": port, "published": port, "protocol": "tcp", "mode": "host"}],
+        "configs": [{"source": "site", "target": _SITE}],
+        **(
+            {
+                "secrets": [
+                    {"source": name, "target": path, **ids, "mode": _OWNER_ONLY}
+                    for name, path in secrets.items()
+                ]
+            }
+            if secrets
+            else {}
+        ),
+        "volumes": volumes,
+        "healthcheck": {
+            "test": ["CMD", "python3", "-c", _HEALTH.format(port=port, base_url=hub.base_url)],
+            # Servers find the hub after the first look that finds it healthy.
+            "interval": "5s",
+            "timeout": "5s",
+            "start_period": "60s",
+            "retries": 6,
+        },
+        "deploy": {
+            "endpoint_mode": "dnsrr",
+            "placement": {"constraints": ["node.role==manager"]},
+            # The old hub must have let go of the port and of the database.
+            "update_config": {"order": "stop-first", "failure_action": "rollback"},
+            "restart_policy": {"condition": "any", "delay": "2s"},
+        },
+    }
+
+
+def _postgres() -> dict[str, Any]:
+    return {
+        "image": POSTGRES_IMAGE,
+        "environment": {
+            "POSTGRES_USER": "jupyterhub",
+            "POSTGRES_DB": "jupyterhub",
+            "POSTGRES_PASSWORD_FILE": "/run/secrets/hub_db_password",
+        },
+        "networks": {"database": {"aliases": ["db"]}},
+        "secrets": ["hub_db_password"],
+        "volumes": [{"type": "volume", "source": "database", "target": "/var/lib/postgresql/data"}],
+        "healthcheck": {"test": ["CMD", "pg_isready", "--username=jupyterhub"], "interval": "15s"},
+        "deploy": {
+            "endpoint_mode": "dnsrr",
+            # Its volume is one node's.
+            "placement": {"constraints": ["node.role==manager"]},
+            "update_config": {"order": "stop-first"},
+        },
+    }
+
+
+def _secrets(loaded: LoadedSite) -> dict[str, str]:
+    """Give the path in the hub's container of each external secret, by the secret's name: the file's."""
+    paths: dict[str, str] = {}
+    for path in _secret_files(loaded):
+        if paths.setdefault(_name(path), path) != path:
+            raise ValueError(f"Two secrets would have the name {_name(path)}; give one file another name.")
+    return paths
+
+
+def _secret_files(loaded: LoadedSite) -> Iterator[str]:
+    for _, value in entries(loaded.site):
+        if isinstance(value, Secret) and value.kind == "file":
+            yield value.where
+    swarm = loaded.site.orchestrator.swarm
+    if swarm and swarm.tls:
+        yield from (swarm.tls.ca_cert, swarm.tls.client_cert, swarm.tls.client_key)
+
+
+def _variables(loaded: LoadedSite) -> list[str]:
+    return [
+        value.where for _, value in entries(loaded.site) if isinstance(value, Secret) and value.kind == "env"
+    ]
+
+
+def _name(path: str) -> str:
+    name = PurePosixPath(path).name
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?", name):
+        raise ValueError(
+            f"{path}: Docker takes letters, digits, dashes, dots and underscores, 64 at most, in a name."
+        )
+    return name
+
+
+def _literal(text: str) -> str:
+    """Double the dollar signs, since `docker stack deploy` puts variables in their places."""
+    return text.replace("$", "$$")
+
+
+def _digest(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
