@@ -227,6 +227,11 @@ class Stack(Site):
         self.deploy()
         self.wait_until_up()
 
+    def wait_until_up(self) -> None:
+        super().wait_until_up()
+        # Swarm gives the hub its name on the network, by which servers ask it, when it is healthy.
+        wait_for(lambda: self.hub_container().attrs["State"]["Health"]["Status"] == "healthy", 60)
+
     def remove(self) -> None:
         command("docker", "stack", "rm", self.name)
         wait_for(lambda: not self.left(), 60, lambda: str(self.left()))
