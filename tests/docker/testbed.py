@@ -168,11 +168,25 @@ class Site:
         assert "/hub/login" not in answer.url, answer.text
         return session
 
+    def _new_kernel(self, server: str, headers: dict[str, str]) -> str:
+        """Start a kernel.
+
+        After a kill of the hub, a server first waits 30 s for each connection that it kept open to the old one.
+        """
+        said: list[str] = []
+
+        def kernel() -> str | None:
+            answer = requests.post(f"{server}/api/kernels", headers=headers, timeout=60)
+            said.append(f"{answer.status_code} {answer.text[:300]}")
+            return answer.json()["id"] if answer.status_code == 201 else None
+
+        return wait_for(kernel, 150, lambda: "\n".join(said[-3:]))
+
     def execute(self, user: str, code: str, servername: str = "") -> str:
         """Run code in a new kernel of a user's server, and give what it prints."""
         server = f"{self.url}/user/{user}" + (f"/{servername}" if servername else "")
         headers = {"Authorization": f"token {self.plugin.token(user, 'test', 600)}"}
-        kernel = requests.post(f"{server}/api/kernels", headers=headers, timeout=60).json()["id"]
+        kernel = self._new_kernel(server, headers)
         address = f"{server.replace('http', 'ws', 1)}/api/kernels/{kernel}/channels"
         channel = websocket.create_connection(
             address, header=[f"{k}: {v}" for k, v in headers.items()], timeout=60
@@ -286,8 +300,9 @@ def command(*words: str | Path) -> str:
     return done.stdout + (done.stderr if "logs" in words else "")
 
 
-def wait_for(condition: Callable[[], object], seconds: float, explain: Callable[[], str] = str) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float, explain: Callable[[], str] = str) -> Any:
     end = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < end, f"not within {seconds} s\n{explain()}"
         time.sleep(0.3)
+    return found

@@ -1,0 +1,174 @@
+"""Real web servers that run from the shipped files, with only their example values changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.support import free_port, wait_until
+
+SHIPPED = Path(__file__).parents[2] / "reverse-proxy"
+KINDS = ["nginx", "haproxy", "caddy"]
+PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+
+
+def install() -> None:
+    """Make sure of the web servers; without them, fail, or skip where that was asked for."""
+    missing = [name for name in KINDS if not shutil.which(name, path=PATH)]
+    if not missing:
+        return
+    commands = [
+        ["apt-get", "update", "-qq"],
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing],
+    ]
+    if Path("/run/systemd/system").is_dir():
+        # Nothing but the tests wants them, and port 80 may be wanted by others.
+        commands.append(["systemctl", "disable", "--now", *missing])
+    sudo = [] if os.getuid() == 0 else ["sudo", "-n"]
+    for command in commands:
+        whole = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", *command]
+        done = subprocess.run(whole, capture_output=True, text=True)
+        if done.returncode:
+            reason = f"no web servers to test with: {' '.join(command)} ended with:\n{done.stderr[-1000:]}"
+            if "proxies" in os.environ.get("XNATHUB_SKIP_LAYERS", "").split(","):
+                pytest.skip(f"SKIPPED ON REQUEST (XNATHUB_SKIP_LAYERS): {reason}")
+            pytest.fail(f"{reason}\nXNATHUB_SKIP_LAYERS=proxies skips these tests.", pytrace=False)
+
+
+def make_certificate(folder: Path) -> None:
+    """Make fullchain.pem, privkey.pem, and site.pem with both, for localhost."""
+    cert, key = folder / "fullchain.pem", folder / "privkey.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    subprocess.run([*command.split(), "-keyout", key, "-out", cert], check=True, capture_output=True)
+    (folder / "site.pem").write_text(cert.read_text() + key.read_text())
+
+
+class WebServer:
+    """One web server before an XNAT and a hub (`host:port` each); `folder` has the certificate. A context manager."""
+
+    def __init__(self, kind: str, folder: Path, xnat: str, hub: str, port: int | None = None) -> None:
+        self.kind, self.folder, self.xnat, self.hub = kind, folder, xnat, hub
+        self.port, self.plain_port = port or free_port(), free_port()
+        self.url = f"https://localhost:{self.port}"
+        self.ca = str(folder / "fullchain.pem")
+        self.log = folder / f"{kind}-{self.port}.log"
+
+    def shipped(self, name: str) -> str:
+        """Give a shipped file with its example values replaced."""
+        text = (SHIPPED / name).read_text()
+        changes = {
+            "127.0.0.1:8080": self.xnat,
+            "127.0.0.1:8000": self.hub,
+            "/etc/ssl/xnat": str(self.folder),
+            "xnat.example.org": "localhost",
+            "listen 443": f"listen {self.port}",
+            "listen 80": f"listen {self.plain_port}",
+            "bind :443": f"bind :{self.port}",
+            "bind :80": f"bind :{self.plain_port}",
+        }
+        for old, new in changes.items():
+            text = text.replace(old, new)
+        return text
+
+    def _command(self) -> list[str | Path]:
+        folder = self.folder
+        if self.kind == "nginx":
+            (folder / "site.conf").write_text(self.shipped("nginx.conf"))
+            # What /etc/nginx/nginx.conf holds around the shipped file, with every path in the tests' folder.
+            user = "user root;" if os.getuid() == 0 else ""
+            kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+            paths = " ".join(f"{each}_temp_path {folder}/{each};" for each in kinds)
+            (folder / "nginx.conf").write_text(
+                f"daemon off; {user} pid {folder}/pid; error_log stderr; events {{}}\n"
+                f"http {{ access_log off; {paths} include {folder}/site.conf; }}\n"
+            )
+            return ["nginx", "-e", "stderr", "-c", folder / "nginx.conf"]
+        if self.kind == "haproxy":
+            text = self.shipped("haproxy.cfg")
+            if os.getuid():
+                # Only root can become someone else.
+                text = text.replace("    user haproxy\n    group haproxy\n", "")
+            (folder / "haproxy.cfg").write_text(text)
+            return ["haproxy", "-db", "-f", folder / "haproxy.cfg"]
+        ports = f"http_port {self.plain_port}\n\thttps_port {self.port}\n\tstorage file_system {folder}/caddy"
+        (folder / "Caddyfile").write_text(f"{{\n\tadmin off\n\t{ports}\n}}\n" + self.shipped("Caddyfile"))
+        return ["caddy", "run", "--adapter", "caddyfile", "--config", folder / "Caddyfile"]
+
+    def __enter__(self) -> WebServer:
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                self._command(),
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                # Caddy keeps its state at home.
+                env={
+                    **os.environ,
+                    "PATH": PATH,
+                    "HOME": str(self.folder),
+                    "XDG_CONFIG_HOME": str(self.folder),
+                },
+            )
+        try:
+            wait_until(self._answers, 20, f"{self.kind}'s start")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(10)
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return self.get("/jupyterhub/hub/health").status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def get(self, path: str, **kwargs) -> requests.Response:
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.get(self.url + path, verify=self.ca, timeout=30, **kwargs)
+
+
+class Echo:
+    """A web server that answers each GET with its own name, the path and the headers that reached it."""
+
+    def __init__(self, name: str) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:  # noqa: N802
+                seen = {key.lower(): self.headers.get_all(key) for key in self.headers}
+                body = json.dumps({"name": name, "path": self.path, "headers": seen}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.send_header("X-Content-Type-Options", "nosniff")
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{self.server.server_port}"
+
+    def __enter__(self) -> Echo:
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
