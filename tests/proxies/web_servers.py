@@ -150,7 +150,7 @@ class Echo:
 
     def __init__(self, name: str) -> None:
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 seen = {key.lower(): self.headers.get_all(key) for key in self.headers}
                 body = json.dumps({"name": name, "path": self.path, "headers": seen}).encode()
                 self.send_response(200)
