@@ -11,11 +11,8 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
-
 from xnathub_conf import site_types
+from xnathub_conf.light_jsonschema import Draft202012Validator, ValidationError, extend
 from xnathub_conf.problems import KeyPath, dotted, holds_secret
 from xnathub_conf.secrets import Secret
 from xnathub_conf.units import site_bytes

@@ -44,6 +44,24 @@ def folder(tmp_path, monkeypatch):
 # ---- validate
 
 
+def test_validate_stays_light():
+    script = (
+        "import sys; from xnathub_conf.cli import main; "
+        f"assert main(['validate', {str(EXAMPLE)!r}]) == 0; print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    imported = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "jsonschema" in imported, done.stderr
+    heavy = {"jupyterhub", "tornado", "traitlets", "dockerspawner", "kubespawner", "requests"}
+    # The last one takes a second: jsonschema imports it for a check that is not asked for.
+    assert not imported & (heavy | {"rfc3987_syntax"})
+
+
+def test_the_checkers_that_jsonschema_does_without_can_still_be_imported():
+    script = "import sys, xnathub_conf.schema; import rfc3986_validator; assert 'idna' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "files"),
     [
