@@ -70,7 +70,7 @@ class XnatNotFound(XnatError):
 
 @dataclass(frozen=True)
 class Credentials:
-    """Who asks: a user name with its password, or an XNAT session's ID. Neither shows in a repr."""
+    """Who asks: a user name with its password, an XNAT session's ID, or nobody. None shows in a repr but the name."""
 
     username: str = ""
     password: str = ""
@@ -156,10 +156,7 @@ class XnatClient:
     async def roles(self, username: str, credentials: Credentials) -> list[str]:
         """Ask for the names of a user's roles, as that user. Raises XnatError."""
         answer = await self._ask("GET", f"/xapi/users/{quote(username, safe='')}/roles", credentials)
-        roles = answer.json()
-        if not isinstance(roles, list):
-            raise XnatBadAnswer("XNAT's list of roles is not a list.")
-        return [role for role in roles if isinstance(role, str)]
+        return _role_names(answer)
 
     async def all_users_can_start(self, credentials: Credentials) -> bool:
         """Ask for the preference that lets users without the role start Jupyter. Raises XnatError."""
@@ -197,6 +194,34 @@ class XnatClient:
             return read(self._as_service("GET", path, deadline).json())
 
         return await self._in_pool(work)
+
+    async def service_account(self) -> tuple[str, list[str]]:
+        """Sign the service account in, and give its real login name and the names of its roles. Raises XnatError.
+
+        A password that is refused is tried once, here and by every other call, within HOLD_OFF.
+        """
+        name = (
+            (await self._in_pool(partial(self._as_service, "GET", "/xapi/users/username"))).text().strip('"')
+        )
+        path = f"/xapi/users/{quote(name, safe='')}/roles"
+        return name, _role_names(await self._in_pool(partial(self._as_service, "GET", path)))
+
+    async def plugin_preferences(self) -> dict[str, Any]:
+        """Ask, as the service account, what XNAT's JupyterHub plugin is set to. Raises XnatError.
+
+        The hub's token is among it for who holds the role JupyterHub.
+        """
+        work = partial(self._as_service, "GET", "/xapi/jupyterhub/preferences")
+        preferences = (await self._in_pool(work)).json()
+        if not isinstance(preferences, dict):
+            raise XnatBadAnswer("XNAT's Jupyter settings are not a map.")
+        return preferences
+
+    async def end_service_session(self) -> None:
+        """End the service account's session, if it has one; a failure is logged, not raised."""
+        if session := self._service_session:
+            self._service_session = ""
+            await self._end_session(session)
 
     def _ask(self, method: str, path: str, credentials: Credentials) -> Coroutine[Any, Any, Answer]:
         return self._in_pool(partial(self._with_retries, method, path, credentials))
@@ -272,7 +297,7 @@ class XnatClient:
         headers = {"Accept": "application/json, text/plain"}
         if credentials.session:
             headers["Cookie"] = f"{_SESSION_COOKIE}={credentials.session}"
-        else:
+        elif credentials.username:
             # By hand, since requests encodes what it is given as Latin-1.
             pair = f"{credentials.username}:{credentials.password}".encode()
             headers["Authorization"] = f"Basic {b64encode(pair).decode()}"
@@ -346,6 +371,13 @@ class XnatClient:
             if time.monotonic() > deadline:
                 raise self._too_slow()
         return b"".join(chunks)
+
+
+def _role_names(answer: Answer) -> list[str]:
+    roles = answer.json()
+    if not isinstance(roles, list):
+        raise XnatBadAnswer("XNAT's list of roles is not a list.")
+    return [role for role in roles if isinstance(role, str)]
 
 
 class _Again(Exception):

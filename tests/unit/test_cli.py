@@ -377,7 +377,9 @@ def test_init_that_is_left_or_answered_badly_writes_nothing(folder, monkeypatch,
 # ---- the rest
 
 
-@pytest.mark.parametrize("arguments", [[], ["validate"], ["show"], ["schema"], ["init"], ["run"], ["demo"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["validate"], ["show"], ["schema"], ["init"], ["plugin"], ["run"], ["demo"]]
+)
 def test_help_fits_a_small_terminal(arguments, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as left:

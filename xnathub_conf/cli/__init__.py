@@ -82,6 +82,27 @@ def _parser() -> argparse.ArgumentParser:
     kubernetes.add_argument("--manifests", action="store_true", help="write manifests for `kubectl apply`")
     kubernetes.set_defaults(run=_render_kubernetes)
 
+    plugin = commands.add_parser("plugin", help="say what to enter into XNAT's Jupyter settings for a site")
+    _site_argument(plugin)
+    form = plugin.add_mutually_exclusive_group()
+    form.add_argument(
+        "--format",
+        choices=["table", "env", "json"],
+        default="table",
+        help="how: for XNAT's page, or as variables of XNAT's Tomcat (default: table)",
+    )
+    form.add_argument(
+        "--json", dest="format", action="store_const", const="json", help="short for --format json"
+    )
+    now = plugin.add_mutually_exclusive_group()
+    now.add_argument(
+        "--current",
+        metavar="ENV",
+        help="a file of those variables as they are: say what contradicts the site",
+    )
+    now.add_argument("--xnat", action="store_true", help="ask XNAT what it is set to, for the same")
+    plugin.set_defaults(run=_plugin)
+
     run = commands.add_parser("run", help="check a site file and start its hub")
     _site_argument(run)
     run.set_defaults(run=_run)
@@ -150,6 +171,12 @@ def _render_kubernetes(options: argparse.Namespace) -> int:
     from xnathub_conf.render.kubernetes import render_manifests, render_values
 
     return render(options.file, render_manifests if options.manifests else render_values)
+
+
+def _plugin(options: argparse.Namespace) -> int:
+    from xnathub_conf.cli.plugin import plugin
+
+    return plugin(options.file, options.format, current=options.current, ask_xnat=options.xnat)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -53,6 +53,22 @@ def _all_users_can_start(state: State, _user: User, _caller: Caller) -> Answer:
     return json_answer({"allUsersCanStartJupyter": state.all_users_can_start})
 
 
+def _preferences(state: State, user: User, _caller: Caller) -> Answer:
+    preferences = {
+        "jupyterHubHostUrl": state.site_url,
+        "jupyterHubApiUrl": "http://host.docker.internal/jupyterhub/hub/api",
+        "jupyterHubToken": "secret-token",
+        "startTimeout": 180,
+        "stopTimeout": 60,
+        "workspacePath": state.workspace_root,
+        "allUsersCanStartJupyter": state.all_users_can_start,
+        **state.preferences,
+    }
+    if not user.roles & {SERVICE_ROLE, ADMIN_ROLE}:
+        del preferences["jupyterHubToken"]
+    return json_answer(preferences)
+
+
 def _user_options(state: State, user: User, _caller: Caller, name: str, servername: str) -> Answer:
     if SERVICE_ROLE not in user.roles:
         return error(403, f"The role {SERVICE_ROLE} is required.")
@@ -70,6 +86,7 @@ def _end_session(state: State, _user: User, caller: Caller) -> Answer:
 
 _RULES: tuple[tuple[str, re.Pattern[str], Callable[..., Answer]], ...] = (
     ("GET", re.compile(r"/xapi/users/([^/]+)/roles"), _roles),
+    ("GET", re.compile(r"/xapi/jupyterhub/preferences"), _preferences),
     ("GET", re.compile(r"/xapi/jupyterhub/preferences/allUsersCanStartJupyter"), _all_users_can_start),
     ("GET", re.compile(r"/xapi/jupyterhub/users/([^/]+)/server(?:/([^/]+))?/user-options"), _user_options),
     ("DELETE", re.compile(r"/data/JSESSION"), _end_session),

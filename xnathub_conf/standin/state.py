@@ -105,6 +105,7 @@ class State:
         self.environment = Environment()
         self.archive_root = "/data/xnat/archive"
         self.workspace_root = "/data/xnat/workspaces"
+        self.preferences: Mapping[str, Any] = {}
         self.site_url = ""
         self._lock = threading.RLock()
         self._users: dict[str, User] = {}
