@@ -11,7 +11,7 @@ from xnathub_conf.images import ImageError, parse_pattern
 from xnathub_conf.path_translation import PathError, PathTranslation, normal_path, prefixes
 from xnathub_conf.policy import RESERVED_TARGETS, reserved_variable
 from xnathub_conf.problems import KeyPath, dotted
-from xnathub_conf.schema import entries, jupyterhub_names, node_at
+from xnathub_conf.schema import check_trait, entries, jupyterhub_names, node_at
 from xnathub_conf.secrets import Secret, SecretError
 from xnathub_conf.site_types import Site
 from xnathub_conf.yaml_source import Document
@@ -472,6 +472,8 @@ def _extra(document: Document, site: Site) -> None:
             ):
                 fix = f"Use `{dotted(key)}`." if key and node_at(key) else "Delete it."
                 document.report(mark, path, "extra", f"{trait} is decided elsewhere.", fix)
+            else:
+                check_trait(document, path, traits[class_name][name], document.data["extra"][trait])
 
 
 def _with_every_key(site: Site) -> Site:
@@ -487,17 +489,21 @@ def _with_every_key(site: Site) -> Site:
 
 
 _SET_BY_CODE: Mapping[str, tuple[str, ...]] = {
-    "JupyterHub": ("authenticator_class", "spawner_class", "template_paths", "load_roles", "base_url"),
+    "JupyterHub": (
+        "authenticator_class", "spawner_class", "template_paths", "load_roles", "base_url", "ip", "port", "hub_ip", "hub_port",
+        "hub_connect_ip", "hub_connect_port", "config_file", "generate_config", "generate_certs", "show_config",
+        "show_config_json",
+    ),
     "Spawner": (
-        "pre_spawn_hook", "apply_user_options", "image", "cmd", "environment", "mounts", "volumes", "volume_mounts",
-        "read_only_volumes", "cpu_limit", "cpu_guarantee", "mem_limit", "mem_guarantee", "name_template", "pod_name_template",
+        "pre_spawn_hook", "apply_user_options", "image", "allowed_images", "profile_list", "cmd", "environment", "mounts", "volumes",
+        "volume_mounts", "read_only_volumes", "escape", "cpu_limit", "cpu_guarantee", "mem_limit", "mem_guarantee", "name_template", "pod_name_template",
         "format_volume_name", "options_form", "options_from_form", "extra_resource_limits", "extra_resource_guarantees",
         "node_selector", "tolerations", "node_affinity_required", "extra_container_spec", "extra_placement_spec",
         "extra_resources_spec", "extra_task_spec", "extra_create_kwargs", "extra_host_config", "uid", "gid", "fs_gid",
         "supplemental_gids", "allow_privilege_escalation", "pod_security_context", "container_security_context",
     ),
 }  # fmt: skip
-"""Traits that the code sets for each launch, whatever the configuration says."""
+"""Traits that the code sets, whatever the configuration says, and those that would end JupyterHub or go round site.yaml."""
 
 _CHECKS: tuple[Callable[[Document, Site], None], ...] = (
     _literal_secrets, _addresses, _path_rules, _mounts, _images, _resources, _timeouts, _admins, _scopes, _docker,

@@ -34,7 +34,7 @@ def site_schema() -> dict[str, Any]:
 
 @cache
 def jupyterhub_names() -> dict[str, Any]:
-    """Give JupyterHub's names: `scopes`, a list, and `traits`, a list for each class."""
+    """Give JupyterHub's names: `scopes`, a list, and `traits`, for each class each trait with its values' schema."""
     text = (resources.files("xnathub_conf") / "schema" / "jupyterhub_names.json").read_text("utf-8")
     names: dict[str, Any] = json.loads(text)
     return names
@@ -81,17 +81,25 @@ def check_schema(document: Document) -> None:
         problem.path for problem in document.problems if problem.rule in {"ambiguous", "encoding", "tag"}
     }
     for error in _Validator(site_schema()).iter_errors(document.data):
+        path: KeyPath = tuple(error.absolute_path)
         # What an unclear value ought to be is said already.
-        if not isinstance(error.instance, dict | list) and tuple(error.absolute_path) in unclear:
+        if not isinstance(error.instance, dict | list) and path in unclear:
             continue
         found_before = len(document.problems)
-        _report(document, error)
+        _report(document, error, path)
         # A wrong type can break several keywords at once; that is one problem.
         if len(document.problems) > found_before:
             last = document.problems[-1]
             if (last.path, last.message) in said:
                 document.problems.pop()
             said.add((last.path, last.message))
+
+
+def check_trait(document: Document, path: KeyPath, form: Mapping[str, Any], value: Any) -> None:
+    """Add to the document's problems where the value at `path` is none that a trait of this form takes."""
+    error = next(_Validator(form).iter_errors(value), None)
+    if error is not None:
+        _report(document, error, (*path, *error.absolute_path))
 
 
 def _pattern(_validator: Any, pattern: str, value: Any, _node: Any) -> Iterator[ValidationError]:
@@ -121,8 +129,7 @@ _Validator: Any = extend(  # type: ignore[no-untyped-call]
 )
 
 
-def _report(document: Document, error: ValidationError) -> None:
-    path: KeyPath = tuple(error.absolute_path)
+def _report(document: Document, error: ValidationError, path: KeyPath) -> None:
     rule = str(error.validator)
     node: Mapping[str, Any] = error.schema  # type: ignore[assignment]
     instance: Any = error.instance
@@ -171,7 +178,7 @@ def found(value: Any, path: KeyPath) -> str:
 
 _TYPES = {
     "string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
-    "array": "a list", "object": "keys below it",
+    "array": "a list", "object": "keys below it", "null": "nothing",
 }  # fmt: skip
 
 

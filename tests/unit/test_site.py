@@ -441,17 +441,18 @@ def test_extra_names_have_a_form(trait):
 
 
 @pytest.mark.parametrize(
-    "trait",
+    ("trait", "value"),
     [
-        "JupyterHub.active_server_limit",
-        "ConfigurableHTTPProxy.api_url",
-        "Authenticator.blocked_users",
-        "SwarmSpawner.debug",
-        "SwarmSpawner.poll_interval",
+        ("JupyterHub.active_server_limit", 5),
+        ("JupyterHub.tornado_settings", {"headers": {"X": [1, None]}}),
+        ("ConfigurableHTTPProxy.api_url", "http://127.0.0.1:8001"),
+        ("Authenticator.blocked_users", ["mallory"]),
+        ("SwarmSpawner.debug", True),
+        ("SwarmSpawner.poll_interval", 30),
     ],
 )
-def test_extra_that_can_be(trait):
-    assert problems_of(site_text(extra={trait: [1, {"a": None}]}), strict=True) == []
+def test_extra_that_can_be(trait, value):
+    assert problems_of(site_text(extra={trait: value}), strict=True) == []
 
 
 # ---- what only the host can tell

@@ -1,0 +1,129 @@
+"""Values under `extra`: `validate`, which never imports JupyterHub, takes what the real traits take, and nothing else."""
+
+import asyncio
+import copy
+
+import pytest
+from dockerspawner import DockerSpawner, SwarmSpawner
+from jupyterhub.app import JupyterHub
+from jupyterhub.auth import Authenticator
+from jupyterhub.proxy import ConfigurableHTTPProxy
+from jupyterhub.spawner import SimpleLocalProcessSpawner
+from kubespawner import KubeSpawner
+from traitlets import TraitError
+
+from tests.unit.helpers import problems_of, site_text, where
+from xnathub_conf.schema import check_trait, jupyterhub_names
+from xnathub_conf.yaml_source import Document
+
+CLASSES = (
+    JupyterHub, ConfigurableHTTPProxy, Authenticator, SimpleLocalProcessSpawner, DockerSpawner, SwarmSpawner, KubeSpawner,
+)  # fmt: skip
+VALUES = [
+    None, True, False, 0, 1, -1, 2, 70000, 10**19, 0.0, 0.5, 1.0, 1.5, "", "x", "1G", "1", "*", "é", "DEBUG", "debug", "info", "safe",
+    "escape", "legacy", "idna", "default", "no.such.Class", "allow-start", "ALWAYS", "always", [], ["x"], ["x", "y"], [1], [1.5], [True],
+    [None], [[]], [["a"]], [{}], [{"a": "b"}], {}, {"a": "b"}, {"a": 1}, {"a": None}, {"a": []}, {"a": ["b"]}, {"a": {}}, {"a": {"b": 1}},
+    {"a": {"b": {"c": [None]}}}, {"": ""}, {"/a/": "b"}, {"/a": "HTTP://b:80"}, {"a": "http://b"}, {"/": "http:///b"}, {"/": "http://[b"}, {"/": "https://[::1]:9/c"}, {"custom:a": {"description": "b"}},
+]  # fmt: skip
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "http://127.0.0.1:1"}}]
+contexts: [{name: c, context: {cluster: c, user: u}}]
+users: [{name: u, user: {token: x}}]
+current-context: c
+"""
+SET_ELSEWHERE = {
+    "bind_url", "public_url", "cookie_secret", "authenticator_class", "spawner_class", "config_file", "extra_handlers",
+    "extra_log_handlers", "mem_limit", "mem_guarantee", "cpu_limit", "image_pull_secrets", "log_level",
+    "allowed_images", "escape",
+}  # fmt: skip
+"""Traits whose values `extra` can't set in any case."""
+
+
+def taken_here(form, value):
+    document = Document("f")
+    check_trait(document, ("extra", "A.b"), form, value)
+    return not document.problems
+
+
+def is_a_slip(form, value):
+    """A truth value for a number or a number for a truth value: JupyterHub takes them, and nobody means them."""
+    kinds = {form.get("type")} if isinstance(form.get("type"), str) else set(form.get("type", ()))
+    if isinstance(value, bool):
+        return bool(kinds & {"integer", "number"})
+    if isinstance(value, list | dict) and value:
+        inner = form.get("items" if isinstance(value, list) else "additionalProperties", {})
+        return any(is_a_slip(inner, each) for each in (value if isinstance(value, list) else value.values()))
+    return kinds <= {"boolean", "null"} and isinstance(value, int)
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_each_trait_takes_the_same_values_here_and_in_jupyterhub(cls, tmp_path, monkeypatch):
+    (tmp_path / "kubeconfig").write_text(KUBECONFIG)
+    # KubeSpawner's constructor reads it, and calls nobody.
+    monkeypatch.setattr(
+        "kubernetes_asyncio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig")
+    )
+
+    async def made():
+        # Not a stand-in: KubeSpawner's own word for "without a user", whom its constructor asks for a name.
+        arguments = {KubeSpawner: {"_mock": True}, ConfigurableHTTPProxy: {"app": JupyterHub()}}
+        return cls(**arguments.get(cls, {}))
+
+    holder = asyncio.run(made())
+    traits, differ, counts = cls.class_traits(config=True), [], {True: 0, False: 0}
+    for name, form in jupyterhub_names()["traits"][cls.__name__].items():
+        for value in VALUES if name not in SET_ELSEWHERE else ():
+            try:
+                traits[name]._validate(holder, copy.deepcopy(value))
+                theirs = True
+            except (TraitError, ValueError, TypeError):
+                theirs = False
+            if theirs != taken_here(form, value) and not (theirs and is_a_slip(form, value)):
+                differ.append(
+                    (name, value, "only JupyterHub takes it" if theirs else "only validate takes it")
+                )
+            counts[theirs] += 1
+    assert differ == []
+    assert min(counts.values()) > 50
+
+
+@pytest.mark.parametrize(
+    ("orchestrator", "trait", "value", "place", "said"),
+    [
+        ("swarm", "JupyterHub.active_server_limit", "5", (), 'Found "5"; expected a whole number.'),
+        ("swarm", "JupyterHub.active_server_limit", 1.5, (), "Found 1.5; expected a whole number."),
+        ("swarm", "JupyterHub.active_server_limit", True, (), "Found true; expected a whole number."),
+        ("swarm", "JupyterHub.debug_db", 1, (), "Found 1; expected true or false."),
+        ("swarm", "JupyterHub.db_kwargs", ["x"], (), "Found a list of 1; expected keys below it."),
+        ("swarm", "JupyterHub.load_groups", {"a": 5}, ("a",), "Found 5; expected a list or keys below it."),
+        ("swarm", "JupyterHub.allow_existing_invalid_named_servers", "x", (), 'Found "x"; expected one of allow-start, allow-delete, autorename.'),
+        ("swarm", "JupyterHub.user_redirect_hook", "x", (), 'Found "x"; expected Python code, which a site file can\'t hold.'),
+        ("swarm", "JupyterHub.proxy_class", "no.such", (), 'Found "no.such"; expected one of configurable-http-proxy, default.'),
+        ("swarm", "Authenticator.blocked_users", ["a", ["b"]], (1,), "Found a list of 1; expected text."),
+        ("swarm", "ConfigurableHTTPProxy.command", [], (), "Found an empty list; expected a list or text of at least 1."),
+        ("swarm", "ConfigurableHTTPProxy.auth_token", 5, (), "Found something that is not text; expected text."),
+        ("swarm", "ConfigurableHTTPProxy.extra_routes", {"/a/": "b"}, ("/a/",), 'Found "b"; expected an address that begins with https:// or http://.'),
+        ("swarm", "SwarmSpawner.poll_jitter", 1.5, (), "Found 1.5; expected a number from 0 to 1."),
+        ("swarm", "SwarmSpawner.post_start_cmd", True, (), "Found true; expected text, or false."),
+        ("local", "SimpleLocalProcessSpawner.args", ["a", 1], (1,), "Found 1; expected text."),
+        ("kubernetes", "KubeSpawner.slug_scheme", "x", (), 'Found "x"; expected one of safe, escape.'),
+        ("kubernetes", "KubeSpawner.k8s_api_verify_ssl", "x", (), 'Found "x"; expected true or false or nothing.'),
+        ("docker", "JupyterHub.generate_config", True, (), "JupyterHub.generate_config is decided elsewhere."),
+        ("docker", "DockerSpawner.allowed_images", "*", (), "DockerSpawner.allowed_images is decided elsewhere."),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_told_where_it_stands_and_what_was_expected(orchestrator, trait, value, place, said):
+    settings = {
+        "local": {"directory": "/d"},
+        "kubernetes": {"claims": [{"path": "/data/xnat", "claim_name": "x"}]},
+    }
+    text = site_text(
+        orchestrator={orchestrator: settings.get(orchestrator, {})},
+        extra={"JupyterHub.upgrade_db": True, trait: value},
+    )
+    (problem,) = problems_of(text)
+    assert (problem.path, problem.message, problem.severity) == (("extra", trait, *place), said, "error")
+    assert problem.line >= where(text, f"{trait}:")[0]
+    assert problem.column > 1
