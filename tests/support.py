@@ -15,8 +15,10 @@ from pathlib import Path
 import requests
 import yaml
 
+from xnathub_conf.cli.run import hub_environment
 from xnathub_conf.standin import HubLink, HubPlugin, StandIn, demo_state, make_sample_archive
 
+ROOT = Path(__file__).resolve().parents[1]
 XNATHUB = Path(sys.executable).with_name("xnathub")
 
 
@@ -41,10 +43,14 @@ def new_standin(**kwargs) -> StandIn:
 
 
 class RunningHub:
-    """`xnathub run` with the orchestrator `local` in a folder of its own; `changes` are merged into its site file."""
+    """`xnathub run` with the orchestrator `local` in a folder of its own; `changes` are merged into its site file.
 
-    def __init__(self, folder: Path, xnat: StandIn, changes: dict | None = None):
+    `program` is the `xnathub` that runs: this environment's, or an installed wheel's.
+    """
+
+    def __init__(self, folder: Path, xnat: StandIn, changes: dict | None = None, program: Path = XNATHUB):
         self.folder = folder
+        self.program = program
         self.xnat = xnat
         self.token = secrets.token_hex(32)
         self.port = free_port()
@@ -93,8 +99,10 @@ class RunningHub:
     def start(self) -> "RunningHub":
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [XNATHUB, "run", self.site_file],
+                [self.program, "run", self.site_file],
                 cwd=self.folder,
+                # The proxy and its Node.js are this environment's, whichever xnathub runs.
+                env=hub_environment(self.site_file),
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -145,6 +153,25 @@ def merged(base: dict, changes: dict) -> dict:
         else:
             result[key] = value
     return result
+
+
+def build_wheel(folder: Path) -> Path:
+    """Build the package's wheel into `folder`."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def install_wheel(wheel: Path, folder: Path, extra: str = "") -> Path:
+    """Install a wheel with its pinned packages into a new environment at `folder`, and give its folder of programs."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    lock = ROOT / "requirements" / "hub.lock"
+    command = ["uv", "pip", "install", "--quiet", "--python", folder, "--constraint", lock, f"{wheel}{extra}"]
+    subprocess.run(
+        command, check=True, cwd=folder, env={**os.environ, "PATH": f"{XNATHUB.parent}:{os.environ['PATH']}"}
+    )
+    return folder / "bin"
 
 
 class Visitor(requests.Session):

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.unit.helpers import EXAMPLE, MINIMAL, dump, loaded, site_text, where
-from xnathub_conf.cli import main
+from xnathub_conf.cli import command_line, main
 from xnathub_conf.cli.reports import REPORTS, Checked
 from xnathub_conf.problems import Problem, dotted
 from xnathub_conf.schema import entries, schema_text
@@ -377,9 +377,21 @@ def test_init_that_is_left_or_answered_badly_writes_nothing(folder, monkeypatch,
 # ---- the rest
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize(
     "arguments", [[], ["validate"], ["show"], ["schema"], ["init"], ["plugin"], ["run"], ["demo"]]
 )
+=======
+def commands(parser, words=()):
+    """List the words of every command, those with commands below them too."""
+    yield list(words)
+    for action in parser._actions:
+        for name, below in action.choices.items() if isinstance(action.choices, dict) else ():
+            yield from commands(below, (*words, name))
+
+
+@pytest.mark.parametrize("arguments", [*commands(command_line())], ids=" ".join)
+>>>>>>> 6c5245e (Packaging: checking site files needs no JupyterHub; the wheel tested in clean environments; shell completion)
 def test_help_fits_a_small_terminal(arguments, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as left:

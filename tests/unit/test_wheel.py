@@ -1,36 +1,57 @@
-"""The built package carries everything that the commands need, away from the repository."""
+"""The built package in an environment of its own, away from the repository."""
 
 import os
 import subprocess
-import sys
-import zipfile
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+import pytest
+
+from tests.support import ROOT, build_wheel, install_wheel
+
+FLAGS = ["--xnat-url=https://x.org", "--public-url=https://x.org/jupyterhub/", "--image=xnat/*"]
 
 
-def test_a_built_wheel_works_away_from_the_repository(tmp_path):
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-    )
-    (wheel,) = tmp_path.glob("*.whl")
-    installed = tmp_path / "installed"
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(installed)
-    script = (
-        "import sys, xnathub_conf, xnathub_conf.cli as cli, xnathub_conf.cli.run as run\n"
-        "assert xnathub_conf.__file__.startswith(sys.argv[1]), xnathub_conf.__file__\n"
-        "assert open(run.hub_command()[-1]).read().count('configure')\n"
-        "sys.exit(cli.main(['validate', '--strict', sys.argv[2]]))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, installed, ROOT / "site.example.yaml"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(installed)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory):
+    return install_wheel(build_wheel(tmp_path_factory.mktemp("wheel")), tmp_path_factory.mktemp("env"))
+
+
+@pytest.fixture
+def run(programs, tmp_path):
+    def run(*arguments):
+        return subprocess.run(
+            [programs / "xnathub", *map(str, arguments)],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+        )
+
+    return run
+
+
+def test_what_needs_no_hub_works_without_jupyterhub(run, programs):
+    assert not list(programs.parent.glob("lib/python*/site-packages/jupyterhub*"))
+    assert not list(programs.parent.glob("lib/python*/site-packages/requests*"))
+    example = ROOT / "site.example.yaml"
+    for arguments in (
+        ["validate", "--strict", example],
+        ["show", example],
+        ["schema"],
+        ["completion", "bash"],
+        ["init", *FLAGS, "swarm.yaml", "--orchestrator=swarm"],
+        ["validate", "swarm.yaml"],
+        ["render", "swarm", "swarm.yaml"],
+        ["init", *FLAGS, "kubernetes.yaml", "--orchestrator=kubernetes"],
+        ["render", "kubernetes", "kubernetes.yaml"],
+    ):
+        done = run(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+@pytest.mark.parametrize(("command", "extra"), [("run", "hub"), ("demo", "demo")])
+def test_what_needs_more_says_what_to_install(run, command, extra):
+    done = run(command)
+    assert done.returncode == 2
+    assert f"pip install 'xnathub[{extra}]'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -3,8 +3,17 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
 
 from xnathub_conf import __version__
+
+_FILES = {
+    "bash": "_shtab_compgen_files",
+    "zsh": "_files",
+    "fish": "(__fish_complete_path (commandline -ct))",
+}
+"""How shells complete a file's name: shtab.FILE, without its import at each start."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -12,28 +21,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 is success, 1 a problem that was found, 2 a command that could not be carried out.
     """
-    options = _parser().parse_args(arguments)
+    options = command_line().parse_args(arguments)
     try:
         return int(options.run(options))
+    except ModuleNotFoundError as error:
+        if find_spec("jupyterhub") and options.extra == "hub":
+            raise
+        print(
+            f"This command needs {error.name}, which is not installed: pip install 'xnathub[{options.extra}]'",
+            file=sys.stderr,
+        )
+        return 2
     except BrokenPipeError:
         # The reader, such as `head`, has seen enough.
         sys.stderr.close()
         return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """Give the parser of the whole command line."""
     parser = argparse.ArgumentParser(
         prog="xnathub", description="One site.yaml becomes a JupyterHub for XNAT."
     )
+    parser.set_defaults(extra="hub")
     parser.add_argument("--version", action="version", version=f"xnathub {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     validate = commands.add_parser("validate", help="check site files and say everything that is wrong")
-    validate.add_argument(
-        "files",
-        nargs="+",
-        metavar="FILE",
-        help="files, patterns such as 'sites/*.yaml', or - for standard input",
+    _file_argument(
+        validate, "files", nargs="+", help="files, patterns such as 'sites/*.yaml', or - for standard input"
     )
     validate.add_argument("--strict", action="store_true", help="take warnings for errors")
     validate.add_argument(
@@ -58,9 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     schema.set_defaults(run=_schema)
 
     init = commands.add_parser("init", help="write a small site.yaml to begin with")
-    init.add_argument(
-        "file", nargs="?", default="site.yaml", metavar="FILE", help="where to (default: site.yaml)"
-    )
+    _file_argument(init, nargs="?", default="site.yaml", help="where to (default: site.yaml)")
     init.add_argument("--xnat-url", metavar="URL", help="XNAT's address")
     init.add_argument("--public-url", metavar="URL", help="the hub's address for browsers")
     init.add_argument("--image", metavar="IMAGE", help="an image, or a pattern, that XNAT may ask for")
@@ -118,14 +132,22 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--hub-port", type=int, default=8000, metavar="PORT", help="where the hub listens (default: 8000)"
     )
-    demo.set_defaults(run=_demo)
+    demo.set_defaults(run=_demo, extra="demo")
+
+    completion = commands.add_parser("completion", help="print a script that completes xnathub's arguments")
+    completion.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell that reads the script")
+    completion.set_defaults(run=_completion)
     return parser
 
 
 def _site_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "file", nargs="?", default="site.yaml", metavar="FILE", help="the site file (default: site.yaml)"
-    )
+    _file_argument(parser, nargs="?", default="site.yaml", help="the site file (default: site.yaml)")
+
+
+def _file_argument(parser: argparse.ArgumentParser, name: str = "file", **options: Any) -> None:
+    """Add an argument that shells complete with files."""
+    argument: Any = parser.add_argument(name, metavar="FILE", **options)
+    argument.complete = _FILES
 
 
 def _validate(options: argparse.Namespace) -> int:
@@ -189,3 +211,10 @@ def _demo(options: argparse.Namespace) -> int:
     from xnathub_conf.cli.demo import demo
 
     return demo(options.xnat_port, options.hub_port)
+
+
+def _completion(options: argparse.Namespace) -> int:
+    import shtab
+
+    print(shtab.complete(command_line(), options.shell))
+    return 0

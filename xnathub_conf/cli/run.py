@@ -26,7 +26,12 @@ def hub_environment(site_file: Path) -> dict[str, str]:
 
 
 def run(file: str) -> int:  # noqa: RET503 - it ends by becoming the hub
-    """Check a site file with its secrets, then become its hub. Gives 1, with all problems, where it is not valid."""
+    """Check a site file with its secrets, then become its hub. Gives 1, with all problems, where it is not valid.
+
+    Raises ModuleNotFoundError where JupyterHub is not installed.
+    """
+    if not find_spec("jupyterhub"):
+        raise ModuleNotFoundError(name="jupyterhub")
     try:
         loaded = load(file, environment=os.environ)
     except SiteError as error:
