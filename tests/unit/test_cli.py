@@ -377,11 +377,6 @@ def test_init_that_is_left_or_answered_badly_writes_nothing(folder, monkeypatch,
 # ---- the rest
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize(
-    "arguments", [[], ["validate"], ["show"], ["schema"], ["init"], ["plugin"], ["run"], ["demo"]]
-)
-=======
 def commands(parser, words=()):
     """List the words of every command, those with commands below them too."""
     yield list(words)
@@ -391,7 +386,6 @@ def commands(parser, words=()):
 
 
 @pytest.mark.parametrize("arguments", [*commands(command_line())], ids=" ".join)
->>>>>>> 6c5245e (Packaging: checking site files needs no JupyterHub; the wheel tested in clean environments; shell completion)
 def test_help_fits_a_small_terminal(arguments, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as left:
