@@ -189,6 +189,8 @@ def _mounts(values: Sequence[Any], translate: Callable[[str], str]) -> tuple[Mou
                 source = translate(normal_path(source))
             elif kind != "volume" or not isinstance(source, str):
                 raise PathError("its type is neither bind nor volume")
+            elif "/" in source:
+                raise PathError("a path is no volume's name")
             _whole(source, f"container_spec.mounts[{index}]")
         except PathError as error:
             shown = value["source"] if kind == "bind" else kind

@@ -34,7 +34,10 @@ _ODD_NUMBER = re.compile(
 """What looks like a number to some reader; asked only of text that is no number in YAML 1.2's plain forms."""
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t][0-9:.+Zz \t-]*)?")
-_CONTROL = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_CONTROL = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What YAML allows nowhere, and U+0085, U+2028 and U+2029, which end a line in YAML 1.1 and in YAML 1.2 don't."""
+
+_LINE_END = re.compile(r"\r\n?|\n")
 
 
 @dataclass
@@ -88,15 +91,13 @@ def _decode(content: bytes, document: Document) -> str:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = content[: error.start].decode("utf-8", "replace")
-        mark = (before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
-        found = f"Found the byte 0x{content[error.start]:02x}, which is not UTF-8."
-        raise _stop(document, mark, "encoding", found, "Save the file as UTF-8.") from None
+        # What it names is counted after a byte order mark.
+        before = error.object[: error.start].decode("utf-8")
+        found = f"Found the byte 0x{error.object[error.start]:02x}, which is not UTF-8."
+        raise _stop(document, _end_of(before), "encoding", found, "Save the file as UTF-8.") from None
     if bad := _CONTROL.search(text):
-        line = text.count("\n", 0, bad.start()) + 1
-        column = bad.start() - (text.rfind("\n", 0, bad.start()) + 1) + 1
         found = f"Found the control character U+{ord(bad.group()):04X}."
-        raise _stop(document, (line, column), "encoding", found, "Delete it.")
+        raise _stop(document, _end_of(text[: bad.start()]), "encoding", found, "Delete it.")
     if not text.strip():
         raise _stop(
             document,
@@ -106,6 +107,12 @@ def _decode(content: bytes, document: Document) -> str:
             "Begin with `xnathub init`, or with site.example.yaml.",
         )
     return text
+
+
+def _end_of(text: str) -> Mark:
+    """Say on what line and in what column the character after a text would stand."""
+    lines = _LINE_END.split(text)
+    return len(lines), len(lines[-1]) + 1
 
 
 def _mark(event: Any) -> Mark:

@@ -183,6 +183,7 @@ def test_volumes_match_whole_names(name, user, passes):
     else:
         refused_anyhow(answer, username=user, allowed_mounts=roots)
     refused_anyhow(mounting(mount("shared", kind="volume", read_only=False)), allowed_mounts=roots)
+    refused_anyhow(mounting(mount("/data/xnat/archive", kind="volume")))
 
 
 # ---- where mounts appear

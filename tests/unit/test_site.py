@@ -455,6 +455,11 @@ def test_extra_that_can_be(trait, value):
     assert problems_of(site_text(extra={trait: value}), strict=True) == []
 
 
+def test_a_name_that_can_not_be_seen_is_shown_in_quotes():
+    (problem,) = problems_of(site_text(extra={"": 1}))
+    assert problem.message.startswith('"" can\'t be a name here')
+
+
 # ---- what only the host can tell
 
 

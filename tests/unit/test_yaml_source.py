@@ -90,6 +90,12 @@ TOWER += "".join(f"a{i}: &a{i} {'[' * 25}*a{i - 1}{']' * 25}\n" for i in range(1
         ("a: 1\nb: \x1b[31m\n", [("encoding", 2, 4)]),
         ('a: "x\\0y"\n', [("encoding", 1, 4)]),
         ('"k\\x07": 1\n', [("encoding", 1, 1)]),
+        # Ends of lines to YAML 1.1 alone, and those that are ends of lines to all.
+        *((f"a: 1\nb: x{end}y\n", [("encoding", 2, 5)]) for end in ("\x85", "\u2028", "\u2029")),
+        (b"\xc2\x85\x00", [("encoding", 1, 1)]),
+        ("a: 1\rb: 2\r\nc: x\0y\n", [("encoding", 3, 5)]),
+        (b"a: 1\rb: \xff\n", [("encoding", 2, 4)]),
+        (b"\xef\xbb\xbfa: \xff", [("encoding", 1, 4)]),
         # Nothing, or too much.
         ("", [("empty", 1, 1)]),
         (" \n\n", [("empty", 1, 1)]),
