@@ -12,11 +12,26 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import requests
 import yaml
 
 from xnathub_conf.cli.run import hub_environment
-from xnathub_conf.standin import HubLink, HubPlugin, StandIn, demo_state, make_sample_archive
+from xnathub_conf.standin import Environment, HubLink, HubPlugin, StandIn, demo_state, make_sample_archive
+
+_SERVE = """
+import http.server, importlib.metadata, os, urllib.parse
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("X-JupyterHub-Version", importlib.metadata.version("jupyterhub"))
+        self.end_headers()
+        self.wfile.write(os.environ["JUPYTERHUB_USER"].encode())
+port = urllib.parse.urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"]).port
+http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+SMALL_SERVER = Environment(command=f"{sys.executable} -c '{_SERVE}'")
+"""What XNAT asks a local hub to start where any server will do: one that is up in no time."""
 
 ROOT = Path(__file__).resolve().parents[1]
 XNATHUB = Path(sys.executable).with_name("xnathub")
@@ -63,6 +78,11 @@ class RunningHub:
         site = merged(self._site(), changes or {})
         self.site_file.write_text(yaml.safe_dump(site))
         self.process: subprocess.Popen | None = None
+        self.use(xnat)
+
+    def use(self, xnat: StandIn) -> None:
+        """Link XNAT's plugin to this hub; another XNAT than the first must listen at its address."""
+        self.xnat = xnat
         xnat.hub = HubLink(f"{self.url}/hub/api", self.url, self.token)
 
     def _site(self) -> dict:
@@ -137,6 +157,11 @@ class RunningHub:
         """Call the hub's REST API with the service's token."""
         headers = {"Authorization": f"token {self.token}"}
         return requests.request(method, f"{self.url}/hub/api{path}", headers=headers, timeout=30, **kwargs)
+
+    def server_processes(self) -> list[psutil.Process]:
+        """Give the processes of users' servers: children of the hub, but for its proxy."""
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if "configurable-http-proxy" not in " ".join(child.cmdline())]
 
     def log_since(self, position: int) -> str:
         return self.log.read_text("utf-8", "replace")[position:]

@@ -1,16 +1,12 @@
 """The XNAT client against a real HTTP server, with its faults."""
 
 import asyncio
-import datetime
-import ipaddress
 import threading
 import time
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.certificates import Authority
 from xnathub_conf.secrets import Secret
 from xnathub_conf.site_types import ServiceAccount, Xnat, XnatCalls
 from xnathub_conf.standin import StandIn, demo_state, faults
@@ -22,6 +18,7 @@ from xnathub_conf.xnat_client import (
     XnatForbidden,
     XnatLoginRedirect,
     XnatNotFound,
+    XnatTooManySessions,
     XnatUnauthorized,
     XnatUnreachable,
     XnatUntrusted,
@@ -156,6 +153,33 @@ def test_a_wrong_service_password_is_tried_once(xnat):
     assert xnat.state.user("jupyterhub").failures == 1
 
 
+def test_each_refusal_of_the_service_password_doubles_the_wait(xnat, monkeypatch):
+    each, now = client(xnat, "wrong"), time.monotonic()
+    tries = []
+    monkeypatch.setattr("xnathub_conf.xnat_client.time.monotonic", lambda: now)
+    for minutes in range(4 * 60):
+        before = xnat.state.user("jupyterhub").failures
+        with pytest.raises(XnatForbidden):
+            options(each)
+        if xnat.state.user("jupyterhub").failures > before:
+            tries.append(minutes)
+        now += 60
+    assert tries == [0, 5, 15, 35, 75, 135, 195]
+
+
+def test_too_many_sessions_is_not_a_wrong_password(xnat):
+    xnat.state.session_limit = 0
+    each = client(xnat)
+    try:
+        with pytest.raises(XnatTooManySessions, match="jupyterhub.*sessions"):
+            options(each)
+        with pytest.raises(XnatTooManySessions):
+            asyncio.run(each.username(alice(xnat)))
+    finally:
+        xnat.state.session_limit = 1000
+    assert options(each)[0]["itemId"] == "P1"
+
+
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
@@ -231,40 +255,12 @@ def test_the_loop_goes_on_while_xnat_hangs(xnat):
     assert threading.active_count() < 50
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A self-signed certificate for 127.0.0.1, with its key: its own private CA."""
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "xnat")])
-    now = datetime.datetime.now(datetime.UTC)
-    cert = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return folder
-
-
-def test_a_private_ca_is_trusted_where_it_is_named(certificate):
-    with StandIn(demo_state(), certfile=certificate / "cert.pem", keyfile=certificate / "key.pem") as xnat:
+def test_a_private_ca_is_trusted_where_it_is_named(tmp_path):
+    authority = Authority(tmp_path / "ca")
+    with StandIn(demo_state(), **authority.issue("xnat")) as xnat:
         with pytest.raises(XnatUntrusted, match=r"xnat\.ca_file"):
             asyncio.run(client(xnat).username(alice(xnat)))
-        trusted = client(xnat, ca_file=str(certificate / "cert.pem"))
+        trusted = client(xnat, ca_file=str(authority.file))
         assert asyncio.run(trusted.username(alice(xnat)))[0] == "alice"
         assert asyncio.run(client(xnat, verify_tls=False).username(alice(xnat)))[0] == "alice"
 

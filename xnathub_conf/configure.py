@@ -8,6 +8,7 @@ from typing import Any
 
 from xnathub_conf.adapters import spawner_class
 from xnathub_conf.hub_settings import hub_settings
+from xnathub_conf.launch_error import say_once
 from xnathub_conf.pre_spawn import keep_flat_options, pre_spawn_hook
 from xnathub_conf.secrets import Secret
 from xnathub_conf.sign_in import XnatAuthenticator
@@ -21,6 +22,7 @@ def configure(c: Any, path: str | Path) -> None:
     The file and its secrets are read here, once, and never again. Raises SiteError with every problem of either.
     """
     site = load_site(path, os.environ)
+    say_once()
     for setting in hub_settings(site):
         class_name, name = setting.trait.split(".")
         c[class_name][name] = _revealed(setting.value)

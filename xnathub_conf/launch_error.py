@@ -1,5 +1,6 @@
 """Launches that end before a server runs: what the user reads, and what the admin finds in the log."""
 
+import logging
 from html import escape
 
 from jupyterhub.spawner import SpawnException
@@ -25,9 +26,28 @@ class LaunchFailed(SpawnException):
         html = escape(text)
         if link:
             html += f' <a href="{escape(link[0])}">{escape(link[1])}</a>'
-        super().__init__(
-            text, reason=reason, log_message=f"{text} {detail}".strip(), message_html=html, status_code=status
-        )
+        super().__init__(text, reason=reason, message_html=html, status_code=status)
         # The pages of the hub show these two and no other text of an exception.
         self.jupyterhub_message = text
         self.jupyterhub_html_message = html
+
+        # One line tells of it, when the start ends. Tornado would write another with this.
+        self._log_text, self.log_message = f"{text} {detail}".strip(), ""
+
+    def __str__(self) -> str:
+        return f"{self.status_code} {self.reason}: {self._log_text}"
+
+
+def say_once() -> None:
+    """Keep out of the log what repeats a launch's failure, which has a line of its own when it happens.
+
+    JupyterHub's pages say it again with each look, and let go of tasks that end with it, for which asyncio shows a
+    traceback.
+    """
+    again = ("Error starting server ", "Previous spawn for ")
+    logging.getLogger("JupyterHub").addFilter(
+        lambda record: bool(record.exc_info) or not str(record.msg).startswith(again)
+    )
+    logging.getLogger("asyncio").addFilter(
+        lambda record: not (record.exc_info and isinstance(record.exc_info[1], LaunchFailed))
+    )

@@ -19,6 +19,8 @@ def keep_flat_options(spawner: Any, options: Any) -> None:
     and dockerspawner would take an `image` among them for an order.
     """
     spawner.user_options = spawner.orm_spawner.user_options = flat_item(options)
+    # What is not committed when another request ends is rolled back with it.
+    spawner.user.db.commit()
 
 
 def pre_spawn_hook(site: Site, xnat: XnatClient) -> Callable[[Any], Awaitable[None]]:

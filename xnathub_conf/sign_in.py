@@ -20,6 +20,7 @@ from xnathub_conf.xnat_client import (
     XnatError,
     XnatForbidden,
     XnatLoginRedirect,
+    XnatTooManySessions,
     XnatUnauthorized,
 )
 
@@ -41,6 +42,15 @@ def wrong_password() -> SignInRefused:
         "XNAT does not accept this user name and password. Check both, or sign in to XNAT itself to see whether "
         "your account is locked.",
         "XNAT refused the password",
+    )
+
+
+def too_many_sessions(error: XnatTooManySessions) -> SignInRefused:
+    """The name and password are right, but XNAT opens no further session for them."""
+    return SignInRefused(
+        403,
+        "You have as many sessions open in XNAT as it allows. Sign out of XNAT elsewhere, then sign in again here.",
+        f"XNAT opens no session: {error}",
     )
 
 
@@ -130,6 +140,8 @@ class XnatAuthenticator(Authenticator):
             raise wrong_password() from None
         except XnatForbidden:
             raise no_permission(username) from None
+        except XnatTooManySessions as error:
+            raise too_many_sessions(error) from None
         except XnatError as error:
             raise xnat_down(error) from None
         finally:

@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 import random
+import re
 import threading
 import time
 from base64 import b64encode
@@ -33,7 +34,14 @@ _SESSION_COOKIE = "JSESSIONID"
 _CHUNK = 65536
 
 HOLD_OFF = 300
-"""Seconds in which a refused service password is not tried again, so that XNAT doesn't lock the account."""
+"""Seconds in which a refused service password is not tried again, so that XNAT doesn't lock the account.
+
+Each refusal doubles them, up to an hour: XNAT counts wrong passwords by the hour.
+"""
+
+_LONGEST_HOLD_OFF = 3600
+_TOO_MANY = re.compile(rb"maximum\b.{0,80}\bsessions", re.IGNORECASE)
+"""What a 401 says whose cause is not the password: Spring Security's sentence and others like it."""
 
 
 class XnatError(Exception):
@@ -58,6 +66,10 @@ class XnatLoginRedirect(XnatBadAnswer):
 
 class XnatUnauthorized(XnatError):
     """401: XNAT does not accept the credentials."""
+
+
+class XnatTooManySessions(XnatError):
+    """401: the account has as many sessions open as XNAT allows."""
 
 
 class XnatForbidden(XnatError):
@@ -136,7 +148,8 @@ class XnatClient:
         self._service = Credentials(xnat.service_account.username, password)
         self._service_session = ""
         self._service_lock = threading.Lock()
-        self._refused_at: float | None = None
+        self._refused_until = 0.0
+        self._hold_off = HOLD_OFF
         self._ending: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
@@ -256,23 +269,23 @@ class XnatClient:
 
     def _sign_in_service(self, method: str, path: str, deadline: float) -> Answer:
         name = self._service.username
-        if self._refused_at is not None and time.monotonic() - self._refused_at < HOLD_OFF:
+        if (left := self._refused_until - time.monotonic()) > 0:
             raise XnatForbidden(
-                f"XNAT refused the password of the service account {name} a moment ago; it is not tried again for "
-                f"{HOLD_OFF} s so that XNAT doesn't lock the account. Correct xnat.service_account.password and "
-                "restart the hub."
+                f"XNAT refused the password of the service account {name}; it is not tried again for {left:.0f} s so "
+                "that XNAT doesn't lock the account. Correct xnat.service_account.password and restart the hub."
             )
         self._service_session = ""
         try:
             answer = self._with_retries(method, path, self._service, deadline)
         except XnatUnauthorized:
-            self._refused_at = time.monotonic()
+            self._refused_until = time.monotonic() + self._hold_off
+            self._hold_off = min(2 * self._hold_off, _LONGEST_HOLD_OFF)
             # Not an XnatUnauthorized: the user's own credentials are not at fault.
             raise XnatForbidden(
                 f"XNAT refused the password of the service account {name}. Correct xnat.service_account.password, and "
                 "see in XNAT that the account is enabled and not locked."
             ) from None
-        self._refused_at = None
+        self._hold_off = HOLD_OFF
         self._service_session = answer.session
         return answer
 
@@ -310,7 +323,7 @@ class XnatClient:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                self._check_status(response, path, credentials)
+                self._check_status(response, path, credentials, deadline)
                 body = self._read(response, deadline)
                 session = _session_of(response) if not credentials.session else ""
                 return Answer(body, response.headers.get("Content-Type", ""), session)
@@ -335,7 +348,9 @@ class XnatClient:
                 )
             ) from None
 
-    def _check_status(self, response: requests.Response, path: str, credentials: Credentials) -> None:
+    def _check_status(
+        self, response: requests.Response, path: str, credentials: Credentials, deadline: float
+    ) -> None:
         status = response.status_code
         if status == 200:
             return
@@ -345,6 +360,11 @@ class XnatClient:
                 "https where XNAT wants it, and that no proxy in front of it demands a login of its own."
             )
         if status == 401:
+            if _TOO_MANY.search(self._read(response, deadline)):
+                raise XnatTooManySessions(
+                    f"{credentials!r} has as many sessions open as XNAT allows. End some of them in XNAT, or raise its "
+                    "limit of concurrent sessions."
+                )
             raise XnatUnauthorized(f"XNAT does not accept {credentials!r}.")
         if status == 403:
             raise XnatForbidden(
@@ -406,4 +426,5 @@ def _reason(error: Exception) -> str:
             break
         inner = below
     text = getattr(inner, "strerror", None) or getattr(inner, "verify_message", None) or str(inner)
-    return str(text).partition("(_ssl.c")[0].strip() or type(inner).__name__
+    text = str(text).partition("(_ssl.c")[0].removeprefix("[SSL: CERTIFICATE_VERIFY_FAILED] ")
+    return text.strip() or type(inner).__name__

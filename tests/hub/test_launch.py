@@ -5,8 +5,8 @@ import json
 import pytest
 import requests
 
-from tests.support import Visitor, page_text, wait_until
-from xnathub_conf.standin import Environment, HubError, faults
+from tests.support import page_text
+from xnathub_conf.standin import Environment, HubError
 
 
 def start(hub, xnat, name="alice", project="P1", servername=""):
@@ -120,35 +120,6 @@ def test_mounts_outside_the_rules_are_refused(hub, xnat, visitor, change):
     assert page.status_code in {403, 502}
     assert "administrator" in page_text(page)
     assert hub.plugin.server("alice") is None
-
-
-BROKEN = {
-    "html": (faults.LoginPage(), "can't be used"),
-    "redirect": (faults.RedirectToLogin(), "can't be used"),
-    "truncated": (faults.TruncatedJson(), "can't be used"),
-    "shape": (faults.WrongShape(["x"]), "can't be read"),
-    "500": (faults.Status(500), "can't be used"),
-    "slow": (faults.Delay(9), "could not be asked"),
-    "closed": (faults.CloseMidway(), "could not be asked"),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_xnat_broken_is_said_and_the_next_start_works(hub, xnat, name):
-    fault, sentence = BROKEN[name]
-    xnat.faults.set("/xapi/jupyterhub/users", fault)
-    position = len(hub.log_since(0))
-    visitor = Visitor(hub.url)
-    xnat.state.launch("Alice", "P2")
-    visitor.sign_in("Alice", xnat.state.user("Alice").password)
-    visitor.get_page("/hub/spawn")
-    pending = "/hub/spawn-pending/Alice"
-    wait_until(lambda: visitor.get_page(pending).status_code != 200, 30, "the failure")
-    assert sentence in page_text(visitor.get_page(pending))
-    assert "Traceback" not in hub.log_since(position)
-    xnat.faults.clear()
-    start(hub, xnat, "Alice", "P2")
-    assert hub.plugin.wait_ready("Alice")["ready"]
 
 
 def test_a_failed_start_is_told_to_the_plugin(hub, xnat):

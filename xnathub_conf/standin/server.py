@@ -74,6 +74,11 @@ class StandIn:
         """The address it serves on, without a slash at its end; the port is 0 before the first start."""
         return f"{'https' if self.secure else 'http'}://{self._host}:{self._port}"
 
+    @property
+    def serving(self) -> bool:
+        """Whether it serves."""
+        return self._thread is not None
+
     def start(self) -> None:
         """Serve from a thread of its own; returns once it listens.
 
