@@ -171,7 +171,7 @@ def test_too_many_sessions_is_not_a_wrong_password(xnat):
     xnat.state.session_limit = 0
     each = client(xnat)
     try:
-        with pytest.raises(XnatTooManySessions, match="jupyterhub.*sessions"):
+        with pytest.raises(XnatTooManySessions, match=r"jupyterhub.*sessions"):
             options(each)
         with pytest.raises(XnatTooManySessions):
             asyncio.run(each.username(alice(xnat)))
