@@ -55,11 +55,32 @@ def node_at(path: KeyPath) -> Mapping[str, Any] | None:
         if isinstance(part, int):
             below = node.get("items")
         else:
-            below = node.get("properties", {}).get(part, node.get("additionalProperties"))
+            patterns = node.get("patternProperties", {})
+            below = node.get("properties", {}).get(part) or next(
+                (patterns[each] for each in patterns if re.search(each, part)),
+                node.get("additionalProperties"),
+            )
         if not isinstance(below, Mapping):
             return None
         node = resolve(below)
     return node
+
+
+EFFECTS = {
+    "nothing": "nothing else to do in the hub",
+    "hub-restart": "restart the hub; running servers go on",
+    "new-servers": "restart the hub; servers that start after that have it, running ones stay as they are",
+    "running-servers": "stop running servers, then restart the hub; what still runs is lost to it",
+}
+"""What to do after a change of a key, by the schema's `x-takes-effect`: the more it takes, the later here."""
+
+
+def takes_effect(path: KeyPath) -> str:
+    """Give the name in EFFECTS for a change at `path`: its key's, or that of the section it stands in."""
+    for end in range(len(path), 0, -1):
+        if effect := (node_at(path[:end]) or {}).get("x-takes-effect"):
+            return str(effect)
+    raise KeyError(path)
 
 
 def keys_named(name: str) -> list[str]:

@@ -17,6 +17,12 @@ def site_bytes(text: str | float) -> int:
     return _bytes(_SITE_FORM, str(text))
 
 
+def site_amount(amount: int) -> str:
+    """Write bytes in site.yaml's form, with the largest suffix that loses nothing."""
+    suffix = next(name for name, unit in reversed(_SUFFIXES.items()) if amount % unit == 0)
+    return f"{amount // _SUFFIXES[suffix]}{suffix}"
+
+
 def xnat_bytes(text: str) -> int:
     """Read XNAT's form as bytes: Docker's suffixes b, k, m, g and Kubernetes' Ki, Mi, Gi, all powers of 1024.
 

@@ -70,6 +70,22 @@ def command_line() -> argparse.ArgumentParser:
     show.add_argument("--json", action="store_true", help="write JSON")
     show.set_defaults(run=_show)
 
+    diff = commands.add_parser(
+        "diff",
+        help="say what a change of a site file changes, and what to do after it",
+        description="Say what a change changes, and what to do after it. Ends with 0 where nothing changes, 1 where "
+        "something does, 2 where a file is not valid.",
+    )
+    _file_argument(diff, "old", help="the site file before, or - for standard input")
+    _file_argument(diff, "new", help="the site file after, or -")
+    diff.add_argument(
+        "--format",
+        choices=["text", "json", "markdown"],
+        default="text",
+        help="how to report (default: text); markdown is for a pull request",
+    )
+    diff.set_defaults(run=_diff)
+
     schema = commands.add_parser("schema", help="print the JSON Schema of site.yaml")
     schema.set_defaults(run=_schema)
 
@@ -146,7 +162,8 @@ def _site_argument(parser: argparse.ArgumentParser) -> None:
 
 def _file_argument(parser: argparse.ArgumentParser, name: str = "file", **options: Any) -> None:
     """Add an argument that shells complete with files."""
-    argument: Any = parser.add_argument(name, metavar="FILE", **options)
+    metavar = "FILE" if name in {"file", "files"} else name.upper()
+    argument: Any = parser.add_argument(name, metavar=metavar, **options)
     argument.complete = _FILES
 
 
@@ -162,6 +179,12 @@ def _show(options: argparse.Namespace) -> int:
     from xnathub_conf.cli.show import show
 
     return show(options.file, as_json=options.json)
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from xnathub_conf.cli.diff import diff
+
+    return diff(options.old, options.new, report_format=options.format)
 
 
 def _schema(_options: argparse.Namespace) -> int:

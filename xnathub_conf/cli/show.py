@@ -41,9 +41,9 @@ def show(file: str, *, as_json: bool) -> int:
 def _rows(loaded: LoadedSite) -> list[dict[str, Any]]:
     sets: dict[KeyPath, dict[str, Any]] = {}
     for setting in hub_settings(loaded.site):
-        sets.setdefault(setting.key, {})[setting.trait] = _shown(setting.value, setting.trait)
+        sets.setdefault(setting.key, {})[setting.trait] = shown(setting.value, setting.trait)
     rows = [
-        {"key": dotted(key), "value": _shown(value), "line": loaded.line(key), "sets": sets.pop(key, {})}
+        {"key": dotted(key), "value": shown(value), "line": loaded.line(key), "sets": sets.pop(key, {})}
         for key, value in entries(loaded.site)
     ]
     # What follows from which section there is at all.
@@ -54,7 +54,8 @@ def _rows(loaded: LoadedSite) -> list[dict[str, Any]]:
     return rows
 
 
-def _shown(value: Any, name: str = "") -> Any:
+def shown(value: Any, name: str = "") -> Any:
+    """Give a value of a Site as JSON has it, without secrets; `name` is the last part of its key."""
     if isinstance(value, Secret):
         return str(value)
     # Raw traits under `extra` can hold secrets as they are, such as ConfigurableHTTPProxy.auth_token.
@@ -62,12 +63,12 @@ def _shown(value: Any, name: str = "") -> Any:
         return REDACTED
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
-            field.name.rstrip("_"): _shown(getattr(value, field.name)) for field in dataclasses.fields(value)
+            field.name.rstrip("_"): shown(getattr(value, field.name)) for field in dataclasses.fields(value)
         }
     if isinstance(value, Mapping):
-        return {key: _shown(item, key) for key, item in value.items()}
+        return {key: shown(item, key) for key, item in value.items()}
     if isinstance(value, set | frozenset):
         return sorted(value)
     if isinstance(value, list | tuple):
-        return [_shown(item) for item in value]
+        return [shown(item) for item in value]
     return value
