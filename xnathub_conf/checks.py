@@ -2,7 +2,8 @@
 
 import difflib
 import ipaddress
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -39,12 +40,33 @@ def check_host(document: Document, site: Site, environment: Mapping[str, str]) -
         files += [
             ((*here, name), getattr(docker.tls, name)) for name in ("ca_cert", "client_cert", "client_key")
         ]
+    files += [(("extra", trait), site.extra.get(trait)) for trait in _FILES]
     for path, name in files:
         if name:
             try:
                 Secret("file", name).read({})
             except SecretError as error:
                 _report(document, path, "file", str(error))
+    for trait, when, variable, other in _NEEDED_VARIABLES:
+        if site.extra.get(trait) is when and not environment.get(variable) and other not in site.extra:
+            _report(
+                document, ("extra", trait), "variable", f"It needs the variable {variable}, which is not set."
+            )
+
+
+_FILES = ("JupyterHub.ssl_cert", "JupyterHub.ssl_key", "KubeSpawner.k8s_api_ssl_ca_cert")
+"""Traits that name a file which the hub reads as it starts."""
+
+_NEEDED_VARIABLES = (
+    ("Authenticator.enable_auth_state", True, "JUPYTERHUB_CRYPT_KEY", ""),
+    (
+        "ConfigurableHTTPProxy.should_start",
+        False,
+        "CONFIGPROXY_AUTH_TOKEN",
+        "ConfigurableHTTPProxy.auth_token",
+    ),
+)
+"""Traits that with a value want a variable of the hub's environment, unless another trait is set."""
 
 
 def _check_secret_value(document: Document, path: KeyPath, value: str) -> None:
@@ -59,8 +81,25 @@ def _check_secret_value(document: Document, path: KeyPath, value: str) -> None:
             "Expected 64 hexadecimal digits.",
             "Make them with `openssl rand -hex 32`.",
         )
-    if path == ("hub", "db_url") and "://" not in value:
-        _report(document, path, "secret", "Expected a database address such as sqlite:///jupyterhub.sqlite.")
+    if path == ("hub", "db_url") and not _is_database(value):
+        _report(
+            document,
+            path,
+            "secret",
+            "Expected a database address that the hub has a driver for.",
+            "Write sqlite:///jupyterhub.sqlite, or postgresql://user:password@host/database.",
+        )
+
+
+def _is_database(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        port = parts.port
+    except ValueError:
+        return False
+    if parts.scheme in {"sqlite", "sqlite+pysqlite"}:
+        return re.match(r"sqlite[^:]*://(/|\Z)", address) is not None
+    return parts.scheme in {"postgresql", "postgresql+psycopg"} and port != 0 and "://" in address
 
 
 def _is_hex(value: str, length: int) -> bool:
@@ -83,16 +122,15 @@ def _literal_secrets(document: Document, site: Site) -> None:
     for path, secret in _secrets(site):
         if secret.kind != "literal":
             continue
-        if path == ("hub", "db_url") and secret.where.startswith("sqlite:"):
-            continue
-        _report(
-            document,
-            path,
-            "literal-secret",
-            "A secret stands in the file itself.",
-            "Write {file: /path/of/the/secret} or {env: NAME}.",
-            warn=True,
-        )
+        if path != ("hub", "db_url") or not secret.where.startswith("sqlite:"):
+            _report(
+                document,
+                path,
+                "literal-secret",
+                "A secret stands in the file itself.",
+                "Write {file: /path/of/the/secret} or {env: NAME}.",
+                warn=True,
+            )
         _check_secret_value(document, path, secret.where)
 
 
@@ -361,12 +399,21 @@ def _admins(document: Document, site: Site) -> None:
 
 
 def _scopes(document: Document, site: Site) -> None:
-    known = jupyterhub_names()["scopes"]
-    for index, scope in enumerate(site.hub.api_scopes):
-        if (name := scope.partition("!")[0]) not in known:
+    _check_scopes(document, ("hub", "api_scopes"), site.hub.api_scopes, jupyterhub_names()["scopes"])
+
+
+def _check_scopes(document: Document, path: KeyPath, scopes: Iterable[str], known: Sequence[str]) -> None:
+    for index, scope in enumerate(scopes):
+        name, _, rest = scope.partition("!")
+        if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             fix = f"Did you mean `{near[0]}`?" if near else "See JupyterHub's list of scopes."
-            _report(document, ("hub", "api_scopes", index), "scope", f"JupyterHub has no scope {name}.", fix)
+            _report(document, (*path, index), "scope", f"JupyterHub has no scope {name}.", fix)
+        elif "!" in scope and not re.fullmatch(
+            r"user|service|server|(user|service|server|group)=.*", rest, re.DOTALL
+        ):
+            fix = "Write !user=NAME, !group=NAME, !server=NAME/SERVER or !service=NAME."
+            _report(document, (*path, index), "scope", f"JupyterHub has no filter !{rest}.", fix)
 
 
 def _docker(document: Document, site: Site) -> None:
@@ -474,6 +521,18 @@ def _extra(document: Document, site: Site) -> None:
                 document.report(mark, path, "extra", f"{trait} is decided elsewhere.", fix)
             else:
                 check_trait(document, path, traits[class_name][name], document.data["extra"][trait])
+    if not any(problem.rule in {"type", "required"} for problem in document.problems):
+        _extra_scopes(document, site)
+
+
+def _extra_scopes(document: Document, site: Site) -> None:
+    custom = site.extra.get("JupyterHub.custom_scopes", {})
+    known = [*jupyterhub_names()["scopes"], *custom]
+    trait = "JupyterHub.extra_user_scopes"
+    _check_scopes(document, ("extra", trait), site.extra.get(trait, ()), known)
+    for name, scope in custom.items():
+        path: KeyPath = ("extra", "JupyterHub.custom_scopes", name, "subscopes")
+        _check_scopes(document, path, scope.get("subscopes", ()), list(custom))
 
 
 def _with_every_key(site: Site) -> Site:
@@ -492,7 +551,7 @@ _SET_BY_CODE: Mapping[str, tuple[str, ...]] = {
     "JupyterHub": (
         "authenticator_class", "spawner_class", "template_paths", "load_roles", "base_url", "ip", "port", "hub_ip", "hub_port",
         "hub_connect_ip", "hub_connect_port", "config_file", "generate_config", "generate_certs", "show_config",
-        "show_config_json",
+        "show_config_json", "api_tokens",
     ),
     "Spawner": (
         "pre_spawn_hook", "apply_user_options", "image", "allowed_images", "profile_list", "cmd", "environment", "mounts", "volumes",

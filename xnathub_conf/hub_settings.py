@@ -85,7 +85,9 @@ def _hub(site: Site) -> Iterator[Setting]:
     yield Setting("JupyterHub.load_roles", [role], ("hub", "api_scopes"))
     variables = {"xnat_url": xnat_public_url(site), "xnat_session": site.sign_in.xnat_session}
     yield Setting("JupyterHub.template_vars", variables, ("xnat", "public_url"))
-    yield Setting("Application.log_level", site.logging.level, ("logging", "level"))
+    # JupyterHub knows WARNING by its short name alone.
+    level = "WARN" if site.logging.level == "WARNING" else site.logging.level
+    yield Setting("Application.log_level", level, ("logging", "level"))
 
 
 def _sign_in(site: Site) -> Iterator[Setting]:

@@ -174,7 +174,10 @@ def _report(document: Document, error: ValidationError, path: KeyPath) -> None:
         document.report(mark, path, rule, f"Exactly one of {names} must stand here.", _expected(node))
     elif rule == "propertyNames" or "propertyNames" in error.absolute_schema_path:
         key = str(instance)
-        message = f"{key if key.isprintable() and key.strip() else json.dumps(key)} can't be a name here; expected {_form(node)}."
+        shown = (
+            "This" if holds_secret(path) else key if key.isprintable() and key.strip() else json.dumps(key)
+        )
+        message = f"{shown} can't be a name here; expected {_form(node)}."
         document.report(document.key_mark((*path, key)), (*path, key), "name", message)
     else:
         document.report(

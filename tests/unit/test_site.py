@@ -318,6 +318,7 @@ BREAKS = [
     ({"hub__admin_users": ["a", "b/c"]}, "username", "hub.admin_users[1]", {"hub__admin_users": ["a", "b@c.org"]}),
     ({"hub__admin_users": [" a"]}, "username", "hub.admin_users[0]", {"hub__admin_users": ["a b"]}),
     ({"hub__api_scopes": ["read:hub", "admin:server"]}, "scope", "hub.api_scopes[1]", {"hub__api_scopes": ["read:hub", "admin:servers"]}),
+    ({"hub__api_scopes": ["read:hub", "read:users!own"]}, "scope", "hub.api_scopes[1]", {"hub__api_scopes": ["read:hub", "read:users!user"]}),
     ({"hub__api_scopes": ["admin:servers!user=a", "zzzz!user=a"]}, "scope", "hub.api_scopes[1]", {"hub__api_scopes": ["admin:servers!user=a"]}),
     # orchestrators
     ({"orchestrator": {"swarm": TLS}}, "contradiction", "orchestrator.swarm.tls", {"orchestrator": {"swarm": TLS | TCP}}),
@@ -338,6 +339,10 @@ BREAKS = [
     ({"hub__cookie_secret": "g" * 64}, "secret", "hub.cookie_secret", None),
     ({"hub__cookie_secret": "0" * 63}, "secret", "hub.cookie_secret", None),
     ({"hub__db_url": "hub.sqlite"}, "secret", "hub.db_url", {"hub__db_url": "sqlite:///hub.sqlite"}),
+    ({"hub__db_url": "sqlite:hub.sqlite"}, "secret", "hub.db_url", {"hub__db_url": "sqlite://"}),
+    ({"hub__db_url": "sqlite://srv/hub.sqlite"}, "secret", "hub.db_url", None),
+    ({"hub__db_url": "oracle://u:p@h/d"}, "secret", "hub.db_url", None),
+    ({"hub__db_url": "postgresql://u:p@h:port/d"}, "secret", "hub.db_url", None),
 ]  # fmt: skip
 
 
@@ -489,6 +494,9 @@ def test_secrets_and_certificates_of_the_host(tmp_path):
         ({"xnat__service_account": {"password": {"env": "EMPTY"}}}, "xnat.service_account.password", "EMPTY is not set"),
         ({"hub__cookie_secret": {"env": "PASSWORD"}}, "hub.cookie_secret", "64 hexadecimal digits"),
         ({"hub__db_url": {"env": "PASSWORD"}}, "hub.db_url", "database address"),
+        ({"extra": {"Authenticator.enable_auth_state": True}}, 'extra["Authenticator.enable_auth_state"]', "JUPYTERHUB_CRYPT_KEY"),
+        ({"extra": {"ConfigurableHTTPProxy.should_start": False}}, 'extra["ConfigurableHTTPProxy.should_start"]', "CONFIGPROXY_AUTH_TOKEN"),
+        ({"extra": {"JupyterHub.ssl_key": str(tmp_path / "none")}}, 'extra["JupyterHub.ssl_key"]', "can't be read"),
         ({"xnat__ca_file": str(tmp_path / "none")}, "xnat.ca_file", "can't be read"),
         ({"xnat__ca_file": file("void", b"")}, "xnat.ca_file", "is empty"),
         ({"orchestrator": {"docker": {**TCP, "tls": {**tls, "client_key": str(tmp_path / "none")}}}}, "orchestrator.docker.tls.client_key", "can't be read"),
@@ -498,7 +506,9 @@ def test_secrets_and_certificates_of_the_host(tmp_path):
         (problem,) = problems_of(text, environment=environment)
         assert (dotted(problem.path), problem.severity) == (path, "error")
         assert message in problem.message
-        assert path.rpartition(".")[2] in "".join(text.splitlines()[problem.line - 2 : problem.line])
+        assert path.rpartition(".")[2].rstrip('"]') in "".join(
+            text.splitlines()[problem.line - 2 : problem.line]
+        )
         for secret in ("hunter2", "s3cr3t", "0123456789abcdef"):
             assert secret not in str(problem)
         loaded(text)  # without the host's environment, nothing of it is asked
