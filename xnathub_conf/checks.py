@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from xnathub_conf.hub_settings import SPAWNERS, hub_bind_url, hub_settings, orchestrator_of
 from xnathub_conf.images import ImageError, parse_pattern
-from xnathub_conf.path_translation import PathError, PathTranslation, normal_path, prefixes
+from xnathub_conf.path_translation import PathError, PathTranslation, fixed_part, normal_path, prefixes
 from xnathub_conf.policy import RESERVED_TARGETS, reserved_variable
 from xnathub_conf.problems import KeyPath, dotted
 from xnathub_conf.schema import check_trait, entries, jupyterhub_names, node_at
@@ -241,7 +241,7 @@ def _path_rules(document: Document, site: Site) -> None:
                     "Give archive and workspaces folders of their own.",
                 )
         if not any(
-            _below(to, _fixed_part(mount.path)) or _below(_fixed_part(mount.path), to)
+            _below(to, fixed_part(mount.path)) or _below(fixed_part(mount.path), to)
             for mount in site.servers.allowed_mounts
         ):
             _report(
@@ -253,7 +253,7 @@ def _path_rules(document: Document, site: Site) -> None:
             )
     translate = PathTranslation({from_: to for _, from_, to in rules})
     for index, mount in enumerate(site.servers.allowed_mounts):
-        fixed = _fixed_part(mount.path)
+        fixed = fixed_part(mount.path)
         translated = translate(fixed)
         if translated != fixed and not any(_below(fixed, to) or _below(to, fixed) for _, _, to in rules):
             _report(
@@ -267,10 +267,6 @@ def _path_rules(document: Document, site: Site) -> None:
 
 def _below(path: str, folder: str) -> bool:
     return folder in prefixes(path)
-
-
-def _fixed_part(path: str) -> str:
-    return path.partition("/{username}")[0] or path
 
 
 def _is_normal(document: Document, path: KeyPath, value: str) -> bool:
@@ -454,7 +450,7 @@ def _kubernetes(document: Document, site: Site) -> None:
         seen.add(claim.path)
     for index, mount in enumerate(site.servers.allowed_mounts):
         if mount.path.startswith("/") and not any(
-            prefix in seen for prefix in prefixes(_fixed_part(mount.path))
+            prefix in seen for prefix in prefixes(fixed_part(mount.path))
         ):
             _report(
                 document,

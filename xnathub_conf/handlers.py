@@ -4,7 +4,11 @@ from typing import Any
 
 from jupyterhub.apihandlers.users import UserServerAPIHandler
 from jupyterhub.handlers.login import LoginHandler, LogoutHandler
+from tornado.ioloop import IOLoop
 from tornado.web import HTTPError
+from tornado.websocket import WebSocketHandler
+
+from xnathub_conf.identity import is_challenge, proof
 
 _JUST_SIGNED_OUT = "signed-out"
 
@@ -58,3 +62,42 @@ class DefaultServerHandler(UserServerAPIHandler):
         if self.request.method == "DELETE" and isinstance(body, dict):
             body.pop("remove", None)
         return body
+
+
+class IdentityHandler(WebSocketHandler):
+    """Proves to who knows the service token which hub this is; over a websocket too, to see that those get through.
+
+    Anybody may ask. The answer tells nothing to who does not know the token, and a connection ends with it.
+    """
+
+    _SECONDS = 10
+
+    def initialize(self, token: str) -> None:
+        """Take the service token."""
+        self._token = token
+
+    @property
+    def max_message_size(self) -> int:
+        """The most bytes of a message."""
+        return 256
+
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        """Answer the challenge in the query, or become a websocket."""
+        if self.request.headers.get("Upgrade", "").lower() == "websocket":
+            await super().get(*args, **kwargs)
+            return
+        challenge = self.get_query_argument("challenge", "")
+        if not is_challenge(challenge):
+            raise HTTPError(400)
+        self.set_header("Cache-Control", "no-store")
+        self.finish({"proof": proof(self._token, challenge)})
+
+    def open(self, *_: Any, **__: Any) -> None:
+        """Wait for a challenge, but not for ever."""
+        IOLoop.current().call_later(self._SECONDS, self.close)
+
+    def on_message(self, message: str | bytes) -> None:
+        """Answer a challenge."""
+        if isinstance(message, str) and is_challenge(message):
+            self.write_message(proof(self._token, message))
+        self.close()

@@ -36,6 +36,11 @@ def prefixes(path: str) -> Iterable[str]:
         path = path[: path.rfind("/")]
 
 
+def fixed_part(path: str) -> str:
+    """Give the part of an allowed mount's path that is the same for all users."""
+    return path.partition("/{username}")[0] or path
+
+
 class PathTranslation:
     """Prefix rules: the longest prefix of whole path components wins, and is replaced once."""
 

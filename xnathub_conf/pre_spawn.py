@@ -6,7 +6,7 @@ from typing import Any
 from xnathub_conf.hub_settings import xnat_public_url
 from xnathub_conf.launch_error import LaunchFailed
 from xnathub_conf.path_translation import PathTranslation
-from xnathub_conf.plan import PlanError, flat_item, read_plan
+from xnathub_conf.plan import LaunchPlan, PlanError, flat_item, read_plan
 from xnathub_conf.policy import Policy, PolicyRefusal
 from xnathub_conf.site_types import Site
 from xnathub_conf.xnat_client import XnatBadAnswer, XnatClient, XnatError, XnatNotFound
@@ -23,18 +23,29 @@ def keep_flat_options(spawner: Any, options: Any) -> None:
     spawner.user.db.commit()
 
 
-def pre_spawn_hook(site: Site, xnat: XnatClient) -> Callable[[Any], Awaitable[None]]:
-    """Give the hook for Spawner.pre_spawn_hook. It raises LaunchFailed where nothing is started."""
+def plan_reader(site: Site) -> Callable[[Any, str, str], LaunchPlan]:
+    """Give what turns XNAT's answer for a user's server (the user's name, the server's) into a plan that may start.
+
+    It raises PlanError and PolicyRefusal.
+    """
     policy = Policy(site)
     translate = PathTranslation(
         {rule.from_: rule.to for rule in (*site.paths.archive, *site.paths.workspaces)}
     )
+    return lambda answer, username, server_name: policy.check(
+        read_plan(answer, username, server_name, translate)
+    )
+
+
+def pre_spawn_hook(site: Site, xnat: XnatClient) -> Callable[[Any], Awaitable[None]]:
+    """Give the hook for Spawner.pre_spawn_hook. It raises LaunchFailed where nothing is started."""
+    checked_plan = plan_reader(site)
 
     async def hook(spawner: Any) -> None:
         username, server_name = spawner.user.name, spawner.name
 
         def read(answer: Any) -> Any:
-            return policy.check(read_plan(answer, username, server_name, translate))
+            return checked_plan(answer, username, server_name)
 
         try:
             plan = await xnat.user_options(username, server_name, read)

@@ -9,9 +9,10 @@ import re
 from typing import Any
 
 from jupyterhub.auth import Authenticator
-from tornado.web import HTTPError, RequestHandler
+from tornado.web import HTTPError
 
-from xnathub_conf.handlers import DefaultServerHandler, SignInHandler, SignOutHandler
+from xnathub_conf import identity
+from xnathub_conf.handlers import DefaultServerHandler, IdentityHandler, SignInHandler, SignOutHandler
 from xnathub_conf.hub_settings import xnat_public_url
 from xnathub_conf.site_types import SignIn, Site
 from xnathub_conf.xnat_client import (
@@ -104,12 +105,14 @@ class XnatAuthenticator(Authenticator):
         """Say whether site.yaml lists the user as an admin; who is no longer listed stops being one."""
         return authentication["name"] in self.site.hub.admin_users
 
-    def get_handlers(self, app: Any) -> list[tuple[str, type[RequestHandler]]]:  # noqa: ARG002
+    def get_handlers(self, app: Any) -> list[Any]:
         """Give the hub's handlers that differ from JupyterHub's."""
+        token = next(service["api_token"] for service in app.services if service["name"] == "xnat")
         return [
             ("/login", SignInHandler),
             ("/logout", SignOutHandler),
             ("/api/users/([^/]+)/server", DefaultServerHandler),
+            (f"/{identity.PATH}", IdentityHandler, {"token": token}),
         ]
 
     def xnat_url(self) -> str:

@@ -140,6 +140,9 @@ class XnatClient:
         # The environment's proxies, netrc and CA bundles are not part of site.yaml.
         self._http.trust_env = False
         self._http.verify = xnat.ca_file or xnat.verify_tls
+        if not self._http.verify:
+            # One warning, of site.yaml's check, is enough.
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         # Cookies are passed by hand: one jar for all would share one user's session with another.
         self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         adapter = HTTPAdapter(pool_maxsize=xnat.calls.concurrency)
@@ -208,16 +211,18 @@ class XnatClient:
 
         return await self._in_pool(work)
 
-    async def service_account(self) -> tuple[str, list[str]]:
-        """Sign the service account in, and give its real login name and the names of its roles. Raises XnatError.
+    async def service_username(self) -> str:
+        """Sign the service account in, and give its real login name. Raises XnatError.
 
         A password that is refused is tried once, here and by every other call, within HOLD_OFF.
         """
-        name = (
-            (await self._in_pool(partial(self._as_service, "GET", "/xapi/users/username"))).text().strip('"')
-        )
-        path = f"/xapi/users/{quote(name, safe='')}/roles"
-        return name, _role_names(await self._in_pool(partial(self._as_service, "GET", path)))
+        answer = await self._in_pool(partial(self._as_service, "GET", "/xapi/users/username"))
+        return answer.text().strip('"')
+
+    async def service_roles(self, username: str) -> list[str]:
+        """Ask, as the service account, for the names of a user's roles. Raises XnatError."""
+        path = f"/xapi/users/{quote(username, safe='')}/roles"
+        return _role_names(await self._in_pool(partial(self._as_service, "GET", path)))
 
     async def plugin_preferences(self) -> dict[str, Any]:
         """Ask, as the service account, what XNAT's JupyterHub plugin is set to. Raises XnatError.

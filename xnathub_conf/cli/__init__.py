@@ -112,6 +112,22 @@ def command_line() -> argparse.ArgumentParser:
     kubernetes.add_argument("--manifests", action="store_true", help="write manifests for `kubectl apply`")
     kubernetes.set_defaults(run=_render_kubernetes)
 
+    doctor = commands.add_parser("doctor", help="try the real things that a site needs, and say what to do")
+    _site_argument(doctor)
+    doctor.add_argument("--user", metavar="NAME", help="try too what XNAT would start for this user")
+    doctor.add_argument(
+        "--server", default="", metavar="NAME", help="their server of that name (default: the default one)"
+    )
+    doctor.add_argument(
+        "--skip",
+        action="append",
+        default=[],
+        metavar="CHECK",
+        help="leave out a check, or a subject such as public_url; as often as wanted",
+    )
+    doctor.add_argument("--json", action="store_true", help="write JSON, at the end")
+    doctor.set_defaults(run=_doctor)
+
     plugin = commands.add_parser("plugin", help="say what to enter into XNAT's Jupyter settings for a site")
     _site_argument(plugin)
     form = plugin.add_mutually_exclusive_group()
@@ -216,6 +232,14 @@ def _render_kubernetes(options: argparse.Namespace) -> int:
     from xnathub_conf.render.kubernetes import render_manifests, render_values
 
     return render(options.file, render_manifests if options.manifests else render_values)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from xnathub_conf.cli.doctor import doctor
+
+    return doctor(
+        options.file, user=options.user, server=options.server, skip=options.skip, as_json=options.json
+    )
 
 
 def _plugin(options: argparse.Namespace) -> int:

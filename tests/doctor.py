@@ -1,0 +1,63 @@
+"""Running `xnathub doctor` in tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support import XNATHUB
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `xnathub doctor --json` wrote, by check."""
+
+    code: int
+    findings: dict[str, dict[str, Any]]
+    text: str
+
+    def __getitem__(self, name: str) -> str:
+        """Give a check's status."""
+        return self.findings[name]["status"]
+
+    def told(self, name: str, status: str) -> str:
+        """Give what was seen and what to do, of a check with that status; there must be something to do for a fault."""
+        finding = self.findings[name]
+        assert finding["status"] == status, self.text
+        assert finding["seen"]
+        assert finding["do"] or status in {"ok", "skipped"}, finding
+        return f"{finding['seen']} {finding['do']} [{finding['key']}]"
+
+    def bad(self) -> list[str]:
+        """Name the checks that are not ok."""
+        return [name for name, finding in self.findings.items() if finding["status"] in {"failed", "warning"}]
+
+
+def diagnosis(text: str, code: int) -> Diagnosis:
+    """Read what was written; its parts must agree."""
+    report = json.loads(text)
+    findings = {each["check"]: each for each in report["results"]}
+    assert len(findings) == len(report["results"])
+    assert report["ok"] == (code == 0) == all(each["status"] != "failed" for each in findings.values())
+    return Diagnosis(code, findings, text)
+
+
+def diagnose(site_file: Path, *arguments: str, environment: dict[str, str] | None = None) -> Diagnosis:
+    """Run the command here; no secret of the site's folder may be in what it writes."""
+    done = subprocess.run(
+        [XNATHUB, "doctor", site_file, "--json", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, **(environment or {})},
+    )
+    assert done.stderr == "" or not done.stdout, done.stderr
+    assert done.stdout, done.stderr
+    for secret in ("token", "password"):
+        if (site_file.parent / secret).is_file():
+            assert (site_file.parent / secret).read_text().strip() not in done.stdout
+    return diagnosis(done.stdout, done.returncode)

@@ -1,0 +1,176 @@
+"""`xnathub doctor`."""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+from xnathub_conf.cli.reports import write_out
+from xnathub_conf.doctor.examination import Check, Examination, Finding, examine
+from xnathub_conf.problems import SiteError, dotted
+from xnathub_conf.site import LoadedSite, load
+
+_COLOURS = {"ok": "32", "warning": "33", "failed": "31", "skipped": "2"}
+
+
+def doctor(
+    file: str, *, user: str | None = None, server: str = "", skip: Sequence[str] = (), as_json: bool = False
+) -> int:
+    """Try what a site needs, print each finding as it is there, and what to do.
+
+    With `user` (and a named `server`), what XNAT would start for them is tried too. `skip` names checks, or all of one
+    subject, to leave out. Gives 0 where nothing failed, 1 where something did or the file is not valid, 2 where `skip`
+    names no check.
+    """
+    try:
+        loaded = load(file)
+    except SiteError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return asyncio.run(_doctor(Examination(loaded, os.environ, user, server), skip, as_json=as_json))
+
+
+async def _doctor(examination: Examination, skip: Sequence[str], *, as_json: bool) -> int:
+    async with AsyncExitStack() as stack:
+        checks = await _checks(examination, stack)
+        names = [check.name for check in checks]
+        unknown = set(skip) - {*names, *(name.partition(".")[0] for name in names)}
+        if unknown:
+            print(f"There is no check {sorted(unknown)[0]}. There are: {', '.join(names)}.", file=sys.stderr)
+            return 2
+        report = _Json(examination.loaded) if as_json else _Table(examination.loaded, names)
+        async for name, finding in examine(examination, checks, leave_out=skip, begin=report.begin):
+            report.add(name, finding)
+    return report.end()
+
+
+async def _checks(examination: Examination, stack: AsyncExitStack) -> list[Check]:
+    """List all checks for the site; what they open is closed with the stack."""
+    from xnathub_conf.doctor.files import FilesChecks, local_folder
+    from xnathub_conf.doctor.hub import HubChecks
+    from xnathub_conf.doctor.public_url import PublicUrlChecks
+    from xnathub_conf.doctor.xnat import XnatChecks
+
+    orchestrator = examination.site.orchestrator
+    xnat = XnatChecks(examination)
+    stack.push_async_callback(xnat.close)
+    checks = xnat.checks()
+    if engine := orchestrator.docker or orchestrator.swarm:
+        from xnathub_conf.doctor.docker import DockerChecks
+
+        docker = DockerChecks(examination, engine)
+        stack.push_async_callback(docker.close)
+        checks += [*docker.checks(), *FilesChecks(examination, docker).checks()]
+    elif orchestrator.kubernetes:
+        from xnathub_conf.doctor.kubernetes import KubernetesChecks
+
+        kubernetes = KubernetesChecks(examination, orchestrator.kubernetes)
+        stack.push_async_callback(kubernetes.close)
+        checks += kubernetes.checks()
+    elif orchestrator.local:
+        checks += [
+            *FilesChecks(examination, None).checks(),
+            *local_folder(orchestrator.local.directory),
+        ]
+    return [*checks, *HubChecks(examination).checks(), *PublicUrlChecks(examination).checks()]
+
+
+class _Table:
+    """The findings as lines, each written as soon as it is there; on a terminal, the check that runs shows too."""
+
+    def __init__(self, loaded: LoadedSite, names: Sequence[str]):
+        self._loaded = loaded
+        self._width = min(max(map(len, names)), 24)
+        self._terminal = sys.stdout.isatty()
+        self._columns = shutil.get_terminal_size().columns if self._terminal else 0
+        self._coloured = self._terminal and not os.environ.get("NO_COLOR")
+        self._counts: Counter[str] = Counter()
+
+    def begin(self, name: str) -> None:
+        """Show which check runs."""
+        if self._terminal:
+            write_out(f"\r\x1b[K{'...':8} {name}")
+
+    def add(self, name: str, finding: Finding) -> None:
+        """Write a finding."""
+        self._counts[finding.status] += 1
+        indent = " " * (9 + self._width + 1)
+        lines = self._wrapped(finding.seen, indent)
+        if finding.do:
+            where = _where(self._loaded, finding)
+            lines += self._wrapped(f"-> {finding.do}" + (f" [{where}]" if where else ""), indent)
+        status = f"{finding.status:8}"
+        if self._coloured:
+            status = f"\x1b[{_COLOURS[finding.status]}m{status}\x1b[0m"
+        clear = "\r\x1b[K" if self._terminal else ""
+        if len(name) > self._width:
+            lines.insert(0, "")
+        head = f"{clear}{status} {name:{self._width}} " if lines[0] else f"{clear}{status} {name}"
+        write_out(head + f"\n{indent}".join(lines) + "\n")
+
+    def _wrapped(self, text: str, indent: str) -> list[str]:
+        text = " ".join(text.split())
+        if not self._columns:
+            return [text]
+        width = max(self._columns - len(indent), 30)
+        return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+
+    def end(self) -> int:
+        """Write the sum, and give the exit code."""
+        counts = self._counts
+        write_out(", ".join(f"{counts[status]} {status}" for status in _COLOURS if counts[status]) + "\n")
+        return 1 if counts["failed"] else 0
+
+
+class _Json:
+    """The findings as one object, written at the end."""
+
+    def __init__(self, loaded: LoadedSite):
+        self._loaded = loaded
+        self._results: list[dict[str, Any]] = []
+
+    def begin(self, _name: str) -> None:
+        """Show nothing: programs read the whole."""
+
+    def add(self, name: str, finding: Finding) -> None:
+        """Keep a finding."""
+        self._results.append(
+            {
+                "check": name,
+                "status": finding.status,
+                "seen": finding.seen,
+                "do": finding.do,
+                "key": dotted(finding.key),
+                "line": _line(self._loaded, finding),
+            }
+        )
+
+    def end(self) -> int:
+        """Write everything, and give the exit code."""
+        healthy = all(result["status"] != "failed" for result in self._results)
+        report = {"file": self._loaded.document.file, "ok": healthy, "results": self._results}
+        write_out(json.dumps(report, indent=2) + "\n")
+        return 0 if healthy else 1
+
+
+def _line(loaded: LoadedSite, finding: Finding) -> int | None:
+    """Give the line of a finding's key, or of the nearest key above it that stands in the file."""
+    key = finding.key
+    while key:
+        if line := loaded.line(key):
+            return line
+        key = key[:-1]
+    return None
+
+
+def _where(loaded: LoadedSite, finding: Finding) -> str:
+    if not finding.key:
+        return ""
+    line = _line(loaded, finding)
+    return f"{loaded.document.file}:{line} {dotted(finding.key)}" if line else dotted(finding.key)

@@ -1,0 +1,133 @@
+"""Checks of the hub: where it answers, that it knows the service token, and what the token may do."""
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from xnathub_conf import identity
+from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok
+from xnathub_conf.doctor.http import NoAnswer, fetch, trust
+from xnathub_conf.hub_settings import hub_bind_url, hub_connect_url
+from xnathub_conf.problems import KeyPath
+from xnathub_conf.secrets import SecretError
+
+NEEDED_SCOPES = {
+    "admin:servers": "starts and stops servers",
+    "admin:users": "makes users",
+    "read:hub": "asks for the hub's version",
+    "tokens": "makes the tokens with which browsers open a server",
+    "access:servers": "hands on the right to open a server",
+}
+"""What XNAT's plugin does with its token, and the scope that it needs for that."""
+
+_TOKEN: KeyPath = ("hub", "api_token")
+
+
+class HubChecks:
+    """The checks of the hub."""
+
+    def __init__(self, examination: Examination):
+        self._examination = examination
+        self._site = examination.site
+        self._tls = trust(None)
+        self._scopes: list[str] = []
+
+    def checks(self) -> list[Check]:
+        """List the checks in their order."""
+        return [
+            Check("hub.answers", self.answers),
+            Check("hub.token", self.token, ("hub.answers",)),
+            Check("hub.scopes", self.scopes, ("hub.token",)),
+        ]
+
+    def _addresses(self) -> list[str]:
+        """List where the hub may be reached from here: its proxy, as servers do, and itself."""
+        site = self._site
+        found = [_here(site.hub.bind_url), hub_connect_url(site), _here(hub_bind_url(site))]
+        return list(dict.fromkeys(url.rstrip("/") + site.hub.base_url for url in found))
+
+    async def answers(self) -> Finding:
+        """A hub answers; of several, the one that knows the token."""
+        silent: list[str] = []
+        versions: dict[str, str] = {}
+        for url in self._addresses():
+            try:
+                response = await fetch(f"{url}hub/api/", self._tls)
+                versions[url] = str(_json(response.body)["version"])
+            except NoAnswer as error:
+                silent.append(f"{url} ({error})")
+            except (LookupError, TypeError):
+                silent.append(f"{url} (something else answers)")
+        if not versions:
+            return failed(
+                f"No hub answers at {', '.join(silent)}.",
+                "Start the hub and see its log. Elsewhere than on its host, run this in its container.",
+                ("hub", "bind_url"),
+            )
+        chosen = next(iter(versions))
+        for url in versions:
+            if await self._proven(url):
+                chosen = url
+                break
+        self._examination.hub_url = chosen
+        return ok(f"JupyterHub {versions[chosen]} answers at {chosen}.")
+
+    async def _proven(self, url: str) -> bool:
+        try:
+            token = self._examination.read(self._site.hub.api_token)
+        except SecretError:
+            return False
+        challenge = identity.new_challenge()
+        try:
+            response = await fetch(f"{url}hub/{identity.PATH}?challenge={challenge}", self._tls)
+            return identity.proves(token, challenge, str(_json(response.body)["proof"]))
+        except (NoAnswer, LookupError, TypeError):
+            return False
+
+    async def token(self) -> Finding:
+        """The hub knows the service token; it is sent only to a hub that proves that it knows it."""
+        try:
+            token = self._examination.read(self._site.hub.api_token)
+        except SecretError as error:
+            return self._examination.unreadable(error, _TOKEN)
+        url = self._examination.hub_url
+        do = "Restart the hub, which reads the token when it starts; if that changes nothing, hub.bind_url leads to another hub."
+        if not await self._proven(url):
+            return failed(f"The hub at {url} does not know the token of hub.api_token.", do, _TOKEN)
+        try:
+            response = await fetch(f"{url}hub/api/user", self._tls, {"Authorization": f"token {token}"})
+        except NoAnswer as error:
+            return failed(f"{url}hub/api/user gives no answer: {error}.", "See the hub's log.", _TOKEN)
+        if response.code != 200:
+            return failed(f"The hub answers the token with {response.code} {response.reason}.", do, _TOKEN)
+        model = _json(response.body)
+        self._scopes = list(model["scopes"])
+        return ok(f"The hub takes the token as that of the {model['kind']} {model['name']}.")
+
+    async def scopes(self) -> Finding:
+        """The token may do what XNAT's plugin does."""
+        missing = [scope for scope in NEEDED_SCOPES if scope not in self._scopes]
+        if missing:
+            return failed(
+                "The token lacks "
+                + ", ".join(f"{scope} (XNAT {NEEDED_SCOPES[scope]})" for scope in missing)
+                + ".",
+                f"Add {', '.join(missing)} to hub.api_scopes, or leave that key out; then restart the hub.",
+                ("hub", "api_scopes"),
+            )
+        return ok(f"The token holds {', '.join(NEEDED_SCOPES)}.")
+
+
+def _here(bind_url: str) -> str:
+    """Turn an address to listen on into one to connect to."""
+    parts = urlsplit(bind_url)
+    host = parts.hostname if parts.hostname not in {None, "0.0.0.0", "::", "*"} else "127.0.0.1"  # noqa: S104
+    return f"http://{f'[{host}]' if ':' in (host or '') else host}:{parts.port}"
+
+
+def _json(body: bytes) -> Any:
+    """Parse JSON; None where it is none."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None

@@ -1,0 +1,412 @@
+"""Checks of a Kubernetes cluster: rights, claims, quotas, nodes and pull secrets.
+
+The hub's own account may do what it needs and read nothing else. What it may not read is skipped in its pod; an admin's
+kubeconfig tells the rest.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from decimal import Decimal
+from functools import partial
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+from kubernetes_asyncio import client, config
+from kubernetes_asyncio.client.exceptions import ApiException
+
+from xnathub_conf.adapters.kubernetes import claim_volumes, extended_resources, node_expressions
+from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
+from xnathub_conf.doctor.images import exact_images
+from xnathub_conf.policy import PolicyRefusal
+from xnathub_conf.problems import KeyPath
+from xnathub_conf.site_types import Kubernetes, Toleration
+
+_CALL_SECONDS = 20
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_HERE: KeyPath = ("orchestrator", "kubernetes")
+_SUFFIXES = {
+    "m": Decimal("0.001"), "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12),
+    "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40),
+}  # fmt: skip
+
+
+class _Told(Exception):
+    """A call to the API server did not give what it should; it carries the finding."""
+
+    def __init__(self, finding: Finding):
+        self.finding = finding
+
+
+class KubernetesChecks:
+    """The checks of the cluster; `close` lets go of the connection."""
+
+    def __init__(self, examination: Examination, settings: Kubernetes):
+        self._examination = examination
+        self._site = examination.site
+        self._settings = settings
+        self._api: Any = None
+        self._in_pod = _NAMESPACE_FILE.exists()
+        self._namespace = settings.namespace or (
+            _NAMESPACE_FILE.read_text("utf-8").strip() if self._in_pod else "default"
+        )
+
+    def checks(self) -> list[Check]:
+        """List the checks in their order."""
+        api = ("kubernetes.api",)
+        return [
+            Check("kubernetes.api", self.api),
+            Check("kubernetes.rights", _told(self.rights), api),
+            *(
+                Check(f"kubernetes.claim.{name}", _told(self._claim(name)), api)
+                for name in dict.fromkeys(claim.claim_name for claim in self._settings.claims)
+            ),
+            Check("kubernetes.quotas", _told(self.quotas), api),
+            Check("kubernetes.nodes", _told(self.nodes), api),
+            *(
+                Check(f"kubernetes.pull_secret.{name}", _told(self._pull_secret(name)), api)
+                for name in self._settings.image_pull_secrets
+            ),
+            Check("kubernetes.images", _told(self.images), api),
+            Check("kubernetes.plan", self.plan, ("xnat.plan",)),
+        ]
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        if self._api:
+            await self._api.close()
+
+    async def api(self) -> Finding:
+        """The API server answers."""
+        found = client.Configuration()
+        found.retries = 0
+        try:
+            if self._in_pod:
+                config.load_incluster_config(client_configuration=found)
+            else:
+                await config.load_kube_config(client_configuration=found)
+        except (config.ConfigException, OSError) as error:
+            return failed(
+                f"Nothing says how to reach the cluster: {error}.",
+                "Run this in the hub's pod, or where kubectl works.",
+                _HERE,
+            )
+        self._api = client.ApiClient(found)
+        try:
+            version = await client.VersionApi(self._api).get_code(_request_timeout=_CALL_SECONDS)
+        except (ApiException, aiohttp.ClientError, OSError, TimeoutError) as error:
+            return failed(
+                f"The API server {found.host} does not answer: {_reason(error)}.",
+                "See that it runs, and that a network policy lets the hub's pod reach it.",
+                _HERE,
+            )
+        who = "the hub's account" if self._in_pod else "the user of this kubeconfig"
+        return ok(f"Kubernetes {version.git_version} answers, in the namespace {self._namespace}, to {who}.")
+
+    async def rights(self) -> Finding:
+        """The hub may do all that it needs in the namespace of servers."""
+        lacking: list[str] = []
+        reviews = client.AuthorizationV1Api(self._api)
+        for group, resource, verb in hub_rights():
+            attributes = client.V1ResourceAttributes(
+                namespace=self._namespace, group=group, resource=resource, verb=verb
+            )
+            review = client.V1SelfSubjectAccessReview(
+                spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=attributes)
+            )
+            ask = partial(reviews.create_self_subject_access_review, review, _request_timeout=_CALL_SECONDS)
+            answer = await self._call(ask)
+            if not answer.status.allowed:
+                lacking.append(f"{verb} {resource}")
+        if not self._in_pod:
+            said = (
+                f"This kubeconfig's user lacks {', '.join(lacking)}"
+                if lacking
+                else "This kubeconfig's user has all"
+            )
+            return skipped(
+                f"{said} of the hub's rights; the hub's own account is another.",
+                "Run it in the hub's pod: kubectl exec deploy/hub -- xnathub doctor /etc/xnathub/site.yaml.",
+            )
+        if lacking:
+            return failed(
+                f"The hub's account may not {', '.join(lacking)} in {self._namespace}.",
+                f"Install the chart anew, or bind its Role hub in {self._namespace} to the account.",
+                (*_HERE, "namespace"),
+            )
+        return ok(f"The hub's account has its rights in {self._namespace}.")
+
+    def _claim(self, name: str) -> Callable[[], Awaitable[Finding]]:
+        async def check() -> Finding:
+            index = next(i for i, claim in enumerate(self._settings.claims) if claim.claim_name == name)
+            key = (*_HERE, "claims", index, "claim_name")
+            core = client.CoreV1Api(self._api)
+            claim = await self._call(
+                lambda: core.read_namespaced_persistent_volume_claim(
+                    name, self._namespace, _request_timeout=_CALL_SECONDS
+                ),
+                missing=failed(
+                    f"There is no volume claim {name} in {self._namespace}.",
+                    "Make it, or correct its name.",
+                    key,
+                ),
+                what="volume claims",
+            )
+            phase = claim.status.phase
+            if phase != "Bound":
+                return failed(
+                    f"The volume claim {name} is {phase}, not bound to storage.",
+                    f"See why: kubectl --namespace {self._namespace} describe pvc {name}.",
+                    key,
+                )
+            modes = claim.status.access_modes or []
+            if "ReadWriteMany" not in modes and "ReadOnlyMany" not in modes:
+                return warning(
+                    f"The volume claim {name} is bound, but as {', '.join(modes)}: for one node alone.",
+                    "Servers on other nodes can't mount it; use storage that takes ReadWriteMany.",
+                    key,
+                )
+            return ok(f"The volume claim {name} is bound, as {', '.join(modes)}.")
+
+        return check
+
+    async def quotas(self) -> Finding:
+        """The namespace's quotas leave room for one more server as large as the site's defaults."""
+        core = client.CoreV1Api(self._api)
+        quotas = await self._call(
+            lambda: core.list_namespaced_resource_quota(self._namespace, _request_timeout=_CALL_SECONDS),
+            what="quotas",
+        )
+        servers, plan = self._site.servers, self._examination.plan
+        of = plan or servers
+        needs: dict[str, Decimal] = {"pods": Decimal(1)}
+        for name, value in {
+            "limits.cpu": of.cpu_limit,
+            "limits.memory": of.mem_limit,
+            "requests.cpu": of.cpu_guarantee,
+            "requests.memory": of.mem_guarantee,
+        }.items():
+            if value:
+                needs[name] = Decimal(str(value))
+        short: list[str] = []
+        for quota in quotas.items:
+            used = quota.status.used or {}
+            for name, hard in (quota.status.hard or {}).items():
+                each = {"cpu": "requests.cpu", "memory": "requests.memory", "count/pods": "pods"}.get(
+                    name, name
+                )
+                if each.startswith(("limits.", "requests.")) and each not in needs and each.count(".") == 1:
+                    if each in {"limits.cpu", "limits.memory"}:
+                        short.append(
+                            f"{quota.metadata.name} wants {each} of every pod, and the site has no default"
+                        )
+                elif each in needs and _amount(used.get(name, "0")) + needs[each] > _amount(hard):
+                    short.append(
+                        f"{quota.metadata.name} leaves too little {each}: {used.get(name, 0)} of {hard} are used"
+                    )
+        if short:
+            return failed(
+                f"The quotas of {self._namespace} take no further server: {'; '.join(short)}.",
+                "Raise the quota, stop servers, or change the defaults: servers.cpu_limit, mem_limit and guarantees.",
+                ("servers", "mem_limit"),
+            )
+        names = ", ".join(quota.metadata.name for quota in quotas.items)
+        return ok(
+            f"The quotas ({names}) leave room for a server." if names else f"{self._namespace} has no quota."
+        )
+
+    async def nodes(self) -> Finding:
+        """Some node has the labels that the site, and the plan, ask for, and no taint that is not tolerated."""
+        core = client.CoreV1Api(self._api)
+        nodes = (await self._call(lambda: core.list_node(_request_timeout=_CALL_SECONDS), what="nodes")).items
+        selector = self._settings.node_selector
+        plan = self._examination.plan
+        expressions = node_expressions(plan.constraints) if plan else []
+        labelled = [node for node in nodes if _has_labels(node.metadata.labels or {}, selector, expressions)]
+        asked = " and ".join(
+            [*(f"{k}={v}" for k, v in selector.items()), *map(str, plan.constraints if plan else ())]
+        )
+        if not labelled:
+            return failed(
+                f"No node of {len(nodes)} has {asked}.",
+                "Label a node, kubectl label node NODE NAME=VALUE, or correct the selector.",
+                (*_HERE, "node_selector"),
+            )
+        fitting = [node for node in labelled if _takes_work(node, self._settings.tolerations)]
+        if not fitting:
+            taints = sorted(
+                {f"{t.key}={t.value or ''}:{t.effect}" for node in labelled for t in node.spec.taints or ()}
+            )
+            return failed(
+                f"None of the {len(labelled)} nodes takes servers; taints: {', '.join(taints) or 'none'}.",
+                "Add them to tolerations, or see `kubectl get nodes`.",
+                (*_HERE, "tolerations"),
+            )
+        return ok(f"{len(fitting)} of {len(nodes)} nodes take servers" + (f" ({asked})." if asked else "."))
+
+    def _pull_secret(self, name: str) -> Callable[[], Awaitable[Finding]]:
+        async def check() -> Finding:
+            key = (*_HERE, "image_pull_secrets")
+            core = client.CoreV1Api(self._api)
+            secret = await self._call(
+                lambda: core.read_namespaced_secret(name, self._namespace, _request_timeout=_CALL_SECONDS),
+                missing=failed(
+                    f"There is no Secret {name} in {self._namespace}.",
+                    f"Make it: kubectl --namespace {self._namespace} create secret docker-registry {name} ...",
+                    key,
+                ),
+                what="Secrets",
+            )
+            if secret.type not in {"kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg"}:
+                return failed(
+                    f"The Secret {name} is of the type {secret.type}, not for pulling images.",
+                    f"Make it anew: kubectl --namespace {self._namespace} create secret docker-registry {name} ...",
+                    key,
+                )
+            return ok(f"The Secret {name} is there, for pulling images.")
+
+        return check
+
+    async def images(self) -> Finding:
+        """Images that are named in full are on some node; only nodes can tell what they can pull."""
+        names, patterns = exact_images(self._examination)
+        untold = f"Not told: {', '.join(patterns)}, which stand for many." if patterns else ""
+        if not names:
+            return skipped(untold, "Name a user with --user, to try the image of their server.")
+        core = client.CoreV1Api(self._api)
+        nodes = await self._call(lambda: core.list_node(_request_timeout=_CALL_SECONDS), what="nodes")
+        there = {
+            name for node in nodes.items for image in node.status.images or () for name in image.names or ()
+        }
+        missing = [
+            name for name in names if not {name, f"docker.io/{name}", f"docker.io/library/{name}"} & there
+        ]
+        if not missing:
+            return ok(f"On a node: {', '.join(names)}. {untold}".strip())
+        if self._settings.image_pull_policy == "Never":
+            return failed(
+                f"On no node: {', '.join(missing)}; and image_pull_policy is Never.",
+                "Bring the images to the nodes, or let them pull: image_pull_policy: IfNotPresent.",
+                (*_HERE, "image_pull_policy"),
+            )
+        return skipped(
+            f"On no node yet: {', '.join(missing)}; whether a node can pull it, the first start tells."
+        )
+
+    async def plan(self) -> Finding:
+        """The plan's mounts, resources and constraints have their counterparts on the cluster."""
+        plan = self._examination.plan
+        if plan is None:
+            return skipped("There is no plan to look at.")
+        try:
+            volumes = claim_volumes(plan.mounts, self._settings.claims)
+            extended_resources(plan.generic_resources, self._settings.generic_resources)
+            node_expressions(plan.constraints)
+        except PolicyRefusal as refusal:
+            key: KeyPath = tuple(refusal.key.split(".")) if refusal.key else ()
+            change = f"Change {refusal.key}" if key else "Change the hardware or constraints"
+            return failed(str(refusal), f"{change}, or what XNAT's Jupyter settings ask for.", key)
+        claims = ", ".join(each["persistentVolumeClaim"]["claimName"] for each in volumes.volumes)
+        return ok(f"The plan's {len(volumes.mounts)} mounts lie in {claims}.")
+
+    async def _call(
+        self, call: Callable[[], Awaitable[Any]], *, missing: Finding | None = None, what: str = "that"
+    ) -> Any:
+        """Give what the API server answers. Raises _Told."""
+        try:
+            return await call()
+        except ApiException as error:
+            if error.status == 404 and missing:
+                raise _Told(missing) from None
+            if error.status == 403:
+                do = "Run this where kubectl works, with an admin's kubeconfig."
+                why = (
+                    f"The hub's account may not read {what}, and need not."
+                    if self._in_pod
+                    else f"May not read {what}."
+                )
+                raise _Told(skipped(why, do)) from None
+            raise _Told(_broken(error)) from None
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise _Told(_broken(error)) from None
+
+
+def hub_rights() -> Iterator[tuple[str, str, str]]:
+    """List what the Role of the hub grants, as API group, resource and verb: what its spawner needs."""
+    manifests = (resources.files("xnathub_conf.render") / "manifests.yaml").read_text("utf-8")
+    for one in yaml.safe_load_all(manifests):
+        if one["kind"] == "Role" and one["metadata"]["name"] == "hub":
+            for rule in one["rules"]:
+                for group in rule["apiGroups"]:
+                    for resource in rule["resources"]:
+                        yield from ((group, resource, verb) for verb in rule["verbs"])
+
+
+def _told(check: Callable[[], Awaitable[Finding]]) -> Callable[[], Awaitable[Finding]]:
+    async def run() -> Finding:
+        try:
+            return await check()
+        except _Told as told:
+            return told.finding
+
+    return run
+
+
+def _broken(error: Exception) -> Finding:
+    return failed(f"The API server does not say: {_reason(error)}.", "See the API server's log.", _HERE)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ApiException):
+        try:
+            return str(json.loads(error.body or "")["message"]).rstrip(".")
+        except (TypeError, ValueError, LookupError):
+            return f"{error.status} {error.reason}"
+    if isinstance(error, asyncio.TimeoutError):
+        return "no answer in time"
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+
+
+def _has_labels(
+    labels: Mapping[str, str], selector: Mapping[str, str], expressions: list[dict[str, Any]]
+) -> bool:
+    """Say whether a node's labels fit a selector and the expressions of `node_expressions`."""
+    return all(labels.get(key) == value for key, value in selector.items()) and all(
+        _fits(labels, each["key"], each["operator"], each.get("values", ())) for each in expressions
+    )
+
+
+def _fits(labels: Mapping[str, str], key: str, operator: str, values: Collection[str]) -> bool:
+    if operator in {"Exists", "DoesNotExist"}:
+        return (key in labels) == (operator == "Exists")
+    return (labels.get(key) in values) == (operator == "In")
+
+
+def _takes_work(node: Any, tolerations: tuple[Toleration, ...]) -> bool:
+    ready = any(each.type == "Ready" and each.status == "True" for each in node.status.conditions or ())
+    if node.spec.unschedulable or not ready:
+        return False
+    return all(
+        taint.effect == "PreferNoSchedule" or any(_tolerates(each, taint) for each in tolerations)
+        for taint in node.spec.taints or ()
+    )
+
+
+def _tolerates(toleration: Toleration, taint: Any) -> bool:
+    """Say whether a toleration fits a taint, as in a pod's spec."""
+    return (
+        toleration.effect in {None, taint.effect}
+        and toleration.key in {None, taint.key}
+        and (toleration.operator == "Exists" or (toleration.value or "") == (taint.value or ""))
+    )
+
+
+def _amount(text: str) -> Decimal:
+    """Read an amount of Kubernetes, such as 500m or 2Gi."""
+    for suffix in sorted(_SUFFIXES, key=len, reverse=True):
+        if text.endswith(suffix):
+            return Decimal(text.removesuffix(suffix)) * _SUFFIXES[suffix]
+    return Decimal(text)

@@ -1,0 +1,100 @@
+"""Checks of the address that browsers use: its certificate, that it leads to this hub, and that websockets pass."""
+
+import json
+import ssl
+from typing import Any
+
+from xnathub_conf import identity
+from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped
+from xnathub_conf.doctor.http import NoAnswer, certificate, fetch, over_websocket, trust
+from xnathub_conf.problems import KeyPath
+from xnathub_conf.secrets import SecretError
+
+_KEY: KeyPath = ("hub", "public_url")
+_PROXY = "See the page on reverse proxies."
+
+
+class PublicUrlChecks:
+    """The checks of hub.public_url. A private CA of XNAT's is trusted here too: it is mostly the same host."""
+
+    def __init__(self, examination: Examination):
+        self._examination = examination
+        self._url = (examination.site.hub.public_url or "").rstrip("/") + "/"
+
+    def checks(self) -> list[Check]:
+        """List the checks in their order."""
+        return [
+            Check("public_url.set", self.is_set),
+            Check("public_url.certificate", self.certificate, ("public_url.set",)),
+            Check("public_url.leads_here", self.leads_here, ("public_url.set",)),
+            Check("public_url.websockets", self.websockets, ("public_url.leads_here",)),
+        ]
+
+    async def is_set(self) -> Finding:
+        """The site says where browsers find the hub."""
+        if not self._examination.site.hub.public_url:
+            return skipped("hub.public_url is not set.", "Set it, so that this can be tried.")
+        return ok(f"Browsers find the hub at {self._url}.")
+
+    async def certificate(self) -> Finding:
+        """Its certificate is good for some time."""
+        return await certificate(self._url, _KEY)
+
+    async def leads_here(self) -> Finding:
+        """It leads to the hub that knows the service token."""
+        if missing := self._examination.trust_file_missing():
+            return missing
+        try:
+            token, tls = self._token_and_trust()
+        except SecretError as error:
+            return self._examination.unreadable(error, ("hub", "api_token"))
+        challenge = identity.new_challenge()
+        try:
+            response = await fetch(f"{self._url}hub/{identity.PATH}?challenge={challenge}", tls)
+        except NoAnswer as error:
+            return failed(
+                f"{self._url} can't be reached from here: {error}.",
+                f"Open it in a browser. If that works, only this host lacks the way; if not: {_PROXY}",
+                _KEY,
+            )
+        answer = _proof_in(response.body)
+        if response.code == 200 and answer is not None:
+            if identity.proves(token, challenge, answer):
+                return ok(f"{self._url} leads to the hub of this site.")
+            return failed(
+                f"{self._url} leads to another hub, or to one with another token than hub.api_token.",
+                f"Point the reverse proxy to the hub of this site; after a change of the token, restart the hub. {_PROXY}",
+                _KEY,
+            )
+        return failed(
+            f"{self._url} leads to something that is not this hub: its answer is {response.code} {response.reason}.",
+            f"Let the reverse proxy pass {self._examination.site.hub.base_url} to the hub, with its path unchanged. {_PROXY}",
+            _KEY,
+        )
+
+    async def websockets(self) -> Finding:
+        """Websockets, without which no notebook runs a cell, get through to the hub."""
+        token, tls = self._token_and_trust()
+        challenge = identity.new_challenge()
+        do = f"Let the reverse proxy pass the headers Upgrade and Connection, over HTTP/1.1. {_PROXY}"
+        try:
+            answer = await over_websocket(f"{self._url}hub/{identity.PATH}", tls, challenge)
+        except NoAnswer as error:
+            return failed(f"No websocket gets through {self._url}: {error}.", do, _KEY)
+        if not identity.proves(token, challenge, answer):
+            return failed(f"Websockets through {self._url} lead to another hub.", do, _KEY)
+        return ok(f"Websockets get through {self._url} to the hub.")
+
+    def _token_and_trust(self) -> tuple[str, ssl.SSLContext]:
+        site = self._examination.site
+        return self._examination.read(site.hub.api_token), trust(
+            site.xnat.ca_file, verify=site.xnat.verify_tls
+        )
+
+
+def _proof_in(body: bytes) -> str | None:
+    try:
+        answer: Any = json.loads(body)
+    except ValueError:
+        return None
+    return str(answer["proof"]) if isinstance(answer, dict) and "proof" in answer else None
