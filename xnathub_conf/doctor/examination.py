@@ -67,7 +67,7 @@ class Examination:
     """
 
     loaded: LoadedSite
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     user: str | None = None
     server: str = ""
     plan: LaunchPlan | None = None

@@ -1,0 +1,266 @@
+"""`xnathub doctor` in the hub's container and on its node, on a real swarm: when all is well, and for each broken state."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.docker.conftest import remove_network
+from tests.docker.testbed import GID, UID, Stack, wait_for
+from tests.doctor import Diagnosis, diagnose, diagnosis
+from tests.support import merged
+from xnathub_conf.standin import StandIn, demo_state
+
+
+@pytest.fixture(scope="module")
+def stack(docker_client, host_address, tmp_path_factory) -> Iterator[Stack]:
+    name = f"xhtest-{uuid.uuid4().hex[:8]}"
+    orchestrator = {"swarm": {"network_name": f"{name}-net", "prefix": name}}
+    with StandIn(demo_state(), host=host_address) as xnat:
+        stack = Stack(docker_client, name, tmp_path_factory.mktemp("doctor"), xnat, orchestrator)
+        stack.workspace("alice")
+        os.chown(stack.folder / "workspaces" / "users", UID, GID)
+        stack.site["hub"]["public_url"] = f"http://{host_address}:{stack.port}/jupyterhub/"
+        xnat.state.preferences = {
+            "jupyterHubHostUrl": f"http://{host_address}:{stack.port}",
+            "jupyterHubApiUrl": f"{stack.url}/hub/api",
+            "jupyterHubToken": stack.token,
+        }
+        try:
+            stack.create()
+            yield stack
+        finally:
+            stack.remove()
+            stack.clean()
+
+
+def inside(stack: Stack, changes: dict | None = None, *arguments: str) -> Diagnosis:
+    """Run the command in the hub's container, on a variant of the site file where there are changes."""
+    file = "/etc/xnathub/site.yaml"
+    hub = stack.hub_container()
+    if changes:
+        file = "/tmp/site.yaml"
+        text = yaml.safe_dump(merged(stack.site, changes))
+        written = hub.exec_run(
+            ["python3", "-c", "import sys; open(sys.argv[1], 'w').write(sys.argv[2])", file, text]
+        )
+        assert written.exit_code == 0, written.output
+    done = hub.exec_run(["xnathub", "doctor", file, "--json", *arguments], demux=True)
+    out, err = ((each or b"").decode() for each in done.output)
+    assert out, err
+    assert stack.token not in out + err
+    assert stack.state.user("jupyterhub").password not in out + err
+    return diagnosis(out, done.exit_code)
+
+
+def of_swarm(**changes) -> dict:
+    return {"orchestrator": {"swarm": changes}}
+
+
+def test_all_is_well_in_the_hub_s_container(stack: Stack):
+    stack.options("alice")
+    found = inside(stack, None, "--user", "alice")
+    assert found.bad() == [], found.text
+    assert "may use /var/run/docker.sock" in found.told("docker.socket", "ok")
+    assert "overlay" in found.told("docker.network", "ok")
+    assert "xnathub-singleuser:test" in found.told("docker.images", "ok")
+    assert "xnathub-*:test, missing.example.org/*, which stand for many" in found.told("docker.images", "ok")
+    assert f"belongs to {UID}:{GID}" in found.told(f"files.{stack.folder}/archive", "ok")
+    assert "all 2" in found.told("files.plan", "ok")
+    assert found["hub.scopes"] == found["public_url.websockets"] == found["xnat.settings"] == "ok"
+    left = stack.client.containers.list(all=True, filters={"label": "org.xnat.jupyter.doctor"})
+    assert left == []
+
+
+def test_all_is_well_on_the_node(stack: Stack):
+    found = diagnose(stack.site_file)
+    assert found.bad() == [], found.text
+    assert "in the hub's container" in found.told("xnat.sign_in", "skipped")
+    assert found["hub.answers"] == found["docker.nodes"] == "ok"
+    assert f"belongs to {UID}:{GID}" in found.told(f"files.{stack.folder}/archive", "ok")
+
+
+def test_a_socket_of_another_group(stack: Stack):
+    gid = Path("/var/run/docker.sock").stat().st_gid
+    told = inside(stack, {"hub": {"gid": 4242}}).told("docker.socket", "failed")
+    assert f"as 4001:4242, may not use /var/run/docker.sock, which belongs to 0:{gid}" in told
+    assert f"Set hub.gid to {gid}" in told
+
+
+def test_an_engine_that_is_not_there(stack: Stack):
+    found = inside(stack, of_swarm(docker_host="unix:///run/none.sock"))
+    assert "/run/none.sock: No such file" in found.told("docker.socket", "failed")
+    told = found.told("docker.api", "failed")
+    assert "does not answer: No such file or directory." in told
+    assert "[orchestrator.swarm.docker_host]" in told
+    assert found["docker.network"] == found[f"files.{stack.folder}/archive"] == "skipped"
+    # The rest is tried all the same.
+    assert found["hub.scopes"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (None, "There is no network"),
+        ({"driver": "overlay", "attachable": False}, "is not attachable"),
+        ({"driver": "bridge"}, "is bridge, of this node alone"),
+    ],
+    ids=["missing", "not-attachable", "bridge"],
+)
+def test_the_network(stack: Stack, docker_client, unique, options, said):
+    if options:
+        docker_client.networks.create(unique, **options)
+    try:
+        told = inside(stack, of_swarm(network_name=unique)).told("docker.network", "failed")
+    finally:
+        remove_network(docker_client, unique)
+    assert said in told
+    assert f"docker network create --driver overlay --attachable {unique}" in told
+    assert "[orchestrator.swarm.network_name]" in told
+
+
+def test_constraints_that_no_node_fits(stack: Stack):
+    for constraint in ("node.labels.type==gpu", "node.role!=manager", "node.colour==red"):
+        told = inside(stack, of_swarm(placement_constraints=[constraint])).told("docker.nodes", "failed")
+        assert f"No node of 1 that take work has {constraint}." in told
+        assert "docker node update --label-add" in told
+    good = of_swarm(
+        placement_constraints=["node.role == MANAGER", "node.platform.os==linux", "node.labels.type!=gpu"]
+    )
+    assert "1 of 1" in inside(stack, good).told("docker.nodes", "ok")
+
+
+def test_an_image_that_can_not_be_had(stack: Stack):
+    images = ["xnathub-singleuser:test", "missing.example.org/lab:1"]
+    told = inside(stack, {"servers": {"allowed_images": images}}).told("docker.images", "failed")
+    assert "missing.example.org/lab:1 can't be had: it is not on the node, and its registry says: " in told
+    assert "docker pull missing.example.org/lab:1" in told
+    assert "[servers.allowed_images]" in told
+    docker = {"swarm": None, "docker": {"network_name": f"{stack.name}-net", "pull_policy": "never"}}
+    changes = {"servers": {"allowed_images": images}, "orchestrator": docker}
+    assert "is never pulled" in inside(stack, changes).told("docker.images", "failed")
+
+
+class _Registry(BaseHTTPRequestHandler):
+    """As much of a registry as tells that it has an image."""
+
+    CONFIG = json.dumps(
+        {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}
+    ).encode()
+    MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+
+    def do_GET(self) -> None:
+        config = f"sha256:{hashlib.sha256(self.CONFIG).hexdigest()}"
+        kind = "application/vnd.docker.container.image.v1+json"
+        described = {"mediaType": kind, "size": len(self.CONFIG), "digest": config}
+        manifest = json.dumps(
+            {"schemaVersion": 2, "mediaType": self.MANIFEST_TYPE, "config": described, "layers": []}
+        ).encode()
+        body, kind = {
+            "/v2/": (b"{}", "application/json"),
+            "/v2/lab/manifests/1": (manifest, self.MANIFEST_TYPE),
+            f"/v2/lab/blobs/{config}": (self.CONFIG, "application/octet-stream"),
+        }.get(self.path, (manifest if "/manifests/sha256:" in self.path else b"", self.MANIFEST_TYPE))
+        self.send_response(200 if body else 404)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Docker-Content-Digest", f"sha256:{hashlib.sha256(body).hexdigest()}")
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def registry() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Registry)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_image_that_can_be_pulled(stack: Stack):
+    with registry() as address:
+        images = [f"{address}/lab:1", "xnathub-singleuser:test"]
+        told = inside(stack, {"servers": {"allowed_images": images}}).told("docker.images", "ok")
+        assert "1 here, 1 can be pulled" in told
+        told = inside(stack, {"servers": {"allowed_images": [f"{address}/lab:2"]}}).told(
+            "docker.images", "failed"
+        )
+        assert "its registry says" in told
+    patterns = {"servers": {"allowed_images": ["xnat/*", "xnat/lab"]}}
+    assert "xnat/*, xnat/lab, which stand for many" in inside(stack, patterns).told(
+        "docker.images", "skipped"
+    )
+
+
+def test_folders_of_the_node(stack: Stack):
+    folders = {name: stack.folder / name for name in ("gone", "closed", "file", "other")}
+    folders["closed"].mkdir(mode=0o700)
+    folders["other"].mkdir()
+    folders["file"].write_text("")
+    volume = f"{stack.name}-volume"
+    paths = [*map(str, folders.values()), volume]
+    changes = {"servers": {"allowed_mounts": [{"path": path} for path in paths]}, "paths": None}
+    variant = stack.folder / "variant.yaml"
+    variant.write_text(yaml.safe_dump(merged(stack.site, changes)))
+    for found in (inside(stack, changes), diagnose(variant)):
+        told = found.told(f"files.{folders['gone']}", "failed")
+        assert f"no folder {folders['gone']} on the node" in told
+        assert "say with `paths`" in told
+        told = found.told(f"files.{folders['closed']}", "failed")
+        assert f"belongs to 0:0 with mode 700, so {UID}:{GID} (servers.uid and gid) can't read it" in told
+        assert f"chown {UID}:{GID} {folders['closed']}" in told
+        assert "is no folder" in found.told(f"files.{folders['file']}", "failed")
+        assert f"not to {UID}:{GID}" in found.told(f"files.{folders['other']}", "warning")
+        assert f"docker volume create {volume}" in found.told(f"files.{volume}", "warning")
+
+
+@pytest.fixture
+def lone_engine(tmp_path) -> Iterator[str]:
+    """A second engine on this host, which is in no swarm."""
+    socket = tmp_path / "docker.sock"
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *("dockerd", "--host", f"unix://{socket}", "--data-root", tmp_path / "data"),
+                *("--exec-root", tmp_path / "exec", "--pidfile", tmp_path / "pid"),
+                *("--bridge", "none", "--iptables=false", "--ip-masq=false"),
+            ],
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+        )
+    try:
+        wait_for(socket.exists, 60, (tmp_path / "log").read_text)
+        yield f"unix://{socket}"
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def test_an_engine_in_no_swarm(stack: Stack, lone_engine: str):
+    variant = stack.folder / "lone.yaml"
+    variant.write_text(yaml.safe_dump(merged(stack.site, of_swarm(docker_host=lone_engine))))
+    found = diagnose(variant)
+    assert found["docker.api"] == "ok"
+    told = found.told("docker.swarm", "failed")
+    assert "Swarm is inactive" in told
+    assert "docker swarm init" in told
+    assert found["docker.nodes"] == "skipped"
