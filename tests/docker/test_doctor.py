@@ -152,6 +152,17 @@ def test_an_image_that_can_not_be_had(stack: Stack):
     assert "is never pulled" in inside(stack, changes).told("docker.images", "failed")
 
 
+def test_a_plan_that_one_engine_can_not_start(stack: Stack):
+    docker = {"swarm": None, "docker": {"network_name": f"{stack.name}-net"}}
+    stack.options("alice")
+    arguments = ({"orchestrator": docker}, "--user", "alice")
+    assert inside(stack, *arguments)["docker.plan"] == "ok"
+    stack.options("alice", constraints=("node.role==manager",))
+    told = inside(stack, *arguments).told("docker.plan", "failed")
+    assert "node.role==manager asks for a node" in told
+    assert "Change the hardware" in told
+
+
 class _Registry(BaseHTTPRequestHandler):
     """As much of a registry as tells that it has an image."""
 
@@ -199,7 +210,7 @@ def test_an_image_that_can_be_pulled(stack: Stack):
     with registry() as address:
         images = [f"{address}/lab:1", "xnathub-singleuser:test"]
         told = inside(stack, {"servers": {"allowed_images": images}}).told("docker.images", "ok")
-        assert "1 here, 1 can be pulled" in told
+        assert "1 on this node, 1 can be pulled" in told
         told = inside(stack, {"servers": {"allowed_images": [f"{address}/lab:2"]}}).told(
             "docker.images", "failed"
         )

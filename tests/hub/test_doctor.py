@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import pty
 import re
@@ -52,7 +53,9 @@ def site(hub, xnat, tmp_path):
         (tmp_path / "site.yaml").write_text(yaml.safe_dump(merged(data, changes or {})))
         return tmp_path / "site.yaml"
 
+    service = copy.deepcopy(vars(xnat.state.user("jupyterhub")))
     yield write
+    vars(xnat.state.user("jupyterhub")).update(service)
     xnat.state.preferences = {}
 
 
@@ -121,7 +124,6 @@ def test_a_missing_role_is_told(site, xnat):
         told = diagnose(site()).told("xnat.role", "failed")
         assert said in told
         assert "Give the role JupyterHub to jupyterhub" in told
-    xnat.state.set_roles("jupyterhub", ["JupyterHub"])
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import requests
 import websocket
 import yaml
 
+from tests.doctor import diagnose
 from tests.proxies.web_servers import SHIPPED
 from tests.support import page_text, wait_until
 from xnathub_conf.standin import faults
@@ -198,6 +199,22 @@ def run_cell(browser: requests.Session, channels: str, origin: str, code: str) -
                 return text
     finally:
         channel.close()
+
+
+def test_doctor_finds_the_hub_and_its_websockets(site, tmp_path):
+    data = yaml.safe_load(site.hub.site_file.read_text())
+    data["xnat"]["ca_file"] = site.web.ca
+    (tmp_path / "site.yaml").write_text(yaml.safe_dump(data))
+    found = diagnose(tmp_path / "site.yaml", "--skip", "xnat.settings")
+    assert found["public_url.leads_here"] == found["public_url.websockets"] == "ok", found.text
+    assert "Renew the certificate of localhost" in found.told("public_url.certificate", "warning")
+
+    del data["xnat"]["ca_file"]
+    (tmp_path / "site.yaml").write_text(yaml.safe_dump(data))
+    found = diagnose(tmp_path / "site.yaml", "--skip", "xnat.settings")
+    assert "the certificate is not good: self-signed certificate" in found.told(
+        "public_url.leads_here", "failed"
+    )
 
 
 def test_traefik_s_files_fit_together():

@@ -1,6 +1,5 @@
 """Containers on one Docker engine."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from docker.errors import DockerException
@@ -22,13 +21,8 @@ class XnatDockerSpawner(PlannedObject, DockerSpawner):
     """Starts a plan as a container."""
 
     def apply_plan(self, plan: LaunchPlan) -> None:
-        """Set image, command, environment, mounts and resources. Raises PolicyRefusal for placement constraints."""
-        if plan.constraints:
-            raise PolicyRefusal(
-                "constraints",
-                "",
-                f"{plan.constraints[0]} asks for a node, and a single Docker engine has no choice.",
-            )
+        """Set image, command, environment, mounts and resources. Raises PolicyRefusal as `gpu_requests` does."""
+        gpus = gpu_requests(plan)
         self.image = plan.image
         self.cmd = list(plan.command) if plan.command else None
         self.environment = container_environment(plan, self.site.servers)
@@ -45,7 +39,7 @@ class XnatDockerSpawner(PlannedObject, DockerSpawner):
         host: dict[str, Any] = {"init": True, "auto_remove": False}
         if plan.mem_guarantee:
             host["mem_reservation"] = plan.mem_guarantee
-        if gpus := _gpus(plan.generic_resources):
+        if gpus:
             host["device_requests"] = gpus
         self.extra_host_config = host
         # Images of docker-stacks start as root, take NB_UID and NB_GID, and drop to them.
@@ -88,7 +82,18 @@ class XnatDockerSpawner(PlannedObject, DockerSpawner):
                 self.log.warning("The container %s is not removed: %s", self.object_name, error)
 
 
-def _gpus(resources: Mapping[str, int]) -> list[Any]:
+def gpu_requests(plan: LaunchPlan) -> list[Any]:
+    """Turn a plan's generic resources into Docker's device requests.
+
+    Raises PolicyRefusal for any but GPUs, and for placement constraints, which a single engine can't fulfil.
+    """
+    if plan.constraints:
+        raise PolicyRefusal(
+            "constraints",
+            "",
+            f"{plan.constraints[0]} asks for a node, and a single Docker engine has no choice.",
+        )
+    resources = plan.generic_resources
     unknown = [name for name in resources if name not in {"gpu", "nvidia.com/gpu"}]
     if unknown:
         raise PolicyRefusal("resources", "", f"A single Docker engine has no generic resource {unknown[0]}.")

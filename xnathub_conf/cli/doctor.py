@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import shutil
 import sys
@@ -33,6 +34,8 @@ def doctor(
     except SiteError as error:
         print(error, file=sys.stderr)
         return 1
+    # What libraries warn of is in the findings.
+    logging.getLogger().addHandler(logging.NullHandler())
     return asyncio.run(_doctor(Examination(loaded, os.environ, user, server), skip, as_json=as_json))
 
 

@@ -13,9 +13,11 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.tls import TLSConfig
 from requests import RequestException
 
+from xnathub_conf.adapters.docker import gpu_requests
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
 from xnathub_conf.doctor.images import exact_images
 from xnathub_conf.plan import Constraint
+from xnathub_conf.policy import PolicyRefusal
 from xnathub_conf.problems import KeyPath
 from xnathub_conf.site_types import Docker, Swarm
 
@@ -43,7 +45,7 @@ class DockerChecks:
         return [
             Check("docker.socket", self.socket),
             Check("docker.api", self.api),
-            *(swarm if self._site.orchestrator.swarm else ()),
+            *(swarm if self._site.orchestrator.swarm else [Check("docker.plan", self.plan, ("xnat.plan",))]),
             Check("docker.network", self.network, ("docker.api",)),
             Check("docker.images", self.images, ("docker.api",)),
         ]
@@ -200,6 +202,19 @@ class DockerChecks:
             )
         return ok(f"{len(fitting)} of {len(nodes)} nodes take servers" + (f" ({asked})." if asked else "."))
 
+    async def plan(self) -> Finding:
+        """A single engine can do what the plan asks for."""
+        plan = self._examination.plan
+        if plan is None:
+            return skipped("There is no plan to look at.")
+        try:
+            gpu_requests(plan)
+        except PolicyRefusal as refusal:
+            return failed(
+                str(refusal), "Change the hardware in XNAT's Jupyter settings, or use a swarm.", self._here
+            )
+        return ok("The engine can do what the plan asks for.")
+
     async def images(self) -> Finding:
         """The images that are named in full are here, or the engine finds them in their registry."""
         names, patterns = exact_images(self._examination)
@@ -225,7 +240,9 @@ class DockerChecks:
                     elsewhere.append(name)
                 except (DockerException, RequestException) as error:
                     missing[name] = f"it is not on the node, and its registry says: {_last_words(error)}"
-        told = [f"{len(here)} here"] * bool(here) + [f"{len(elsewhere)} can be pulled"] * bool(elsewhere)
+        told = [f"{len(here)} on this node"] * bool(here) + [f"{len(elsewhere)} can be pulled"] * bool(
+            elsewhere
+        )
         if missing:
             first = next(iter(missing))
             return failed(

@@ -116,7 +116,7 @@ class FilesChecks:
             return failed(f"{seen}, so {wanted} can't {verb} it.", give, ("servers", "uid"))
         if folder.uid != uid:
             return warning(f"{seen}, not to {wanted}.", give, ("servers", "uid"))
-        return ok(f"{seen}.")
+        return ok(f"{seen}, on this node." if self._engine else f"{seen}.")
 
     async def _look(self, path: str) -> Folder:
         engine = self._engine
