@@ -21,7 +21,6 @@ from xnathub_conf.plugin_settings import (
 from xnathub_conf.problems import SiteError, dotted
 from xnathub_conf.secrets import SecretError
 from xnathub_conf.site import LoadedSite, load
-from xnathub_conf.xnat_client import XnatClient, XnatError
 
 
 def plugin(file: str, report_format: str, *, current: str | None = None, ask_xnat: bool = False) -> int:
@@ -46,7 +45,7 @@ def plugin(file: str, report_format: str, *, current: str | None = None, ask_xna
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         print(f"{current} can't be read: {reason}. Name a file of NAME=value lines.", file=sys.stderr)
         return 2
-    except (SecretError, XnatError) as error:
+    except _Unknown as error:
         print(error, file=sys.stderr)
         return 2
     settings = plugin_settings(loaded.site)
@@ -73,15 +72,25 @@ def _variables(file: str) -> dict[str, str]:
     return variables
 
 
+class _Unknown(Exception):
+    """What XNAT is set to can't be had; the text says why."""
+
+
 async def _ask(loaded: LoadedSite) -> dict[str, Any]:
+    # Here, since it is the only part that needs more than a site file's packages.
+    from xnathub_conf.xnat_client import XnatClient, XnatError
+
     xnat = loaded.site.xnat
-    client = XnatClient(xnat, xnat.service_account.password.read(os.environ))
     try:
-        try:
-            return await client.plugin_preferences()
-        finally:
-            await client.end_service_session()
+        client = XnatClient(xnat, xnat.service_account.password.read(os.environ))
+    except SecretError as error:
+        raise _Unknown(str(error)) from None
+    try:
+        return await client.plugin_preferences()
+    except XnatError as error:
+        raise _Unknown(str(error)) from None
     finally:
+        await client.end_service_session()
         client.close()
 
 
