@@ -255,7 +255,7 @@ def test_another_token_than_the_hub_s_is_never_sent(site, hub, tmp_path):
     assert "Restart the hub" in told
     told = found.told("public_url.leads_here", "failed")
     assert "leads to another hub" in told
-    assert "/api/user" not in hub.log_since(position)
+    assert "/hub/api/user " not in hub.log_since(position)
 
 
 def test_a_token_without_its_scopes(xnat, site, tmp_path):

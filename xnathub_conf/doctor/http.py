@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from cryptography import x509
-from requests.certs import where
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from tornado.httpclient import HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.httputil import HTTPInputError
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
@@ -32,7 +32,7 @@ class NoAnswer(Exception):
 
 def trust(ca_file: str | None, *, verify: bool = True) -> ssl.SSLContext:
     """Give what certificates are checked by: the public authorities, and a private one. Raises OSError without its file."""
-    context = ssl.create_default_context(cafile=where())
+    context = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
     if ca_file:
         context.load_verify_locations(ca_file)
     if not verify:
