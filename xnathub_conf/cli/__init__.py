@@ -1,6 +1,7 @@
 """The command line `xnathub`: one module a command, each imported only when it runs."""
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -100,6 +101,22 @@ def command_line() -> argparse.ArgumentParser:
     init.add_argument("--force", action="store_true", help="write over a file that exists")
     init.set_defaults(run=_init)
 
+    migrate = commands.add_parser(
+        "migrate",
+        help="write site.yaml from the reference deployment's files",
+        description="Write a site file and its secrets from a compose or stack file, env files or Helm values.",
+    )
+    _file_argument(migrate, "files", nargs="+", help="compose file, env file or Helm values; later win")
+    _file_argument(migrate, "--env-file", action="append", default=[], help="as compose's (default: .env)")
+    migrate.add_argument("--service", metavar="NAME", help="the hub's service, if not plain")
+    _file_argument(migrate, "--output", default="site.yaml", help="the site file to write")
+    migrate.add_argument("--secrets-dir", default="secrets", metavar="DIR", help="where secrets are written")
+    migrate.add_argument("--secrets-path", metavar="DIR", help="where the hub will find them")
+    migrate.add_argument("--public-url", metavar="URL", help="XNAT's address for browsers")
+    migrate.add_argument("--image", metavar="IMAGE", action="append", default=[], help="image to allow")
+    migrate.add_argument("--force", action="store_true", help="write over files that exist")
+    migrate.set_defaults(run=_migrate)
+
     render = commands.add_parser("render", help="write what Docker Swarm or Kubernetes deploys a site from")
     targets = render.add_subparsers(metavar="ORCHESTRATOR", required=True)
     swarm = targets.add_parser("swarm", help="a stack file for `docker stack deploy`")
@@ -178,7 +195,7 @@ def _site_argument(parser: argparse.ArgumentParser) -> None:
 
 def _file_argument(parser: argparse.ArgumentParser, name: str = "file", **options: Any) -> None:
     """Add an argument that shells complete with files."""
-    metavar = "FILE" if name in {"file", "files"} else name.upper()
+    metavar = name.upper() if name in {"old", "new"} else "FILE"
     argument: Any = parser.add_argument(name, metavar=metavar, **options)
     argument.complete = _FILES
 
@@ -215,6 +232,19 @@ def _init(options: argparse.Namespace) -> int:
 
     answers = Answers(options.xnat_url, options.public_url, options.image, options.orchestrator)
     return init(options.file, answers, force=options.force)
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    import os
+
+    from xnathub_conf.cli.migrate import Options, migrate
+
+    named = {
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(Options)
+        if field.name in options
+    }
+    return migrate(Options(env_files=options.env_file, images=options.image, **named), os.environ)
 
 
 def _render_swarm(options: argparse.Namespace) -> int:

@@ -1,0 +1,499 @@
+"""From the reference deployment's files to a site that decides the same."""
+
+import json
+import os
+import stat
+import string
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xnathub_conf.cli import main
+from xnathub_conf.hub_settings import hub_settings
+from xnathub_conf.migration import MigrationError
+from xnathub_conf.migration.compose import interpolate, parse_env
+from xnathub_conf.site import load
+
+TOKEN = "t0ken-" * 8
+STACK = """\
+version: '3.8'
+networks:
+  jupyterhub-network: {name: &networkname jupyterhub-network, driver: overlay, attachable: true}
+services:
+  jupyterhub:
+    image: xnat/jupyterhub:1.3.3
+    hostname: jupyterhub
+    volumes: ["/var/run/docker.sock:/var/run/docker.sock:rw"]
+    ports: ["8000:8000"]
+    networks: [jupyterhub-network]
+    environment:
+      JH_NETWORK: *networkname
+      JH_UID:
+      JH_GID: "${JH_GID:-992}"
+      NB_UID: 54
+      NB_GID: 0055
+      JH_START_TIMEOUT: 170
+      JH_XNAT_URL: ${XNAT_URL:?}
+      JH_XNAT_SERVICE_TOKEN:
+      JH_XNAT_USERNAME: jupyterhub
+      JH_XNAT_PASSWORD:
+"""
+ENV = f"""\
+# secrets of this site
+JH_UID=54
+XNAT_URL=https://xnat.example.org   # through the web server
+export JH_XNAT_SERVICE_TOKEN='{TOKEN}'
+JH_XNAT_PASSWORD="pa$$word"
+"""
+PLUGIN = """\
+JH_XNAT_JUPYTERHUB_HOST_URL=https://xnat.example.org
+JH_XNAT_JUPYTERHUB_API_URL=http://172.17.0.1/jupyterhub/hub/api
+JH_XNAT_START_TIMEOUT=300
+JH_XNAT_STOP_TIMEOUT=30
+JH_XNAT_PT_ARCHIVE_PREFIX=/data/xnat/archive
+JH_XNAT_PT_ARCHIVE_DOCKER_PREFIX=/old/archive
+JH_XNAT_PT_ARCHIVE_SERVER_PREFIX=/mnt/archive
+JH_XNAT_PT_WORKSPACE_PREFIX=/data/xnat/workspaces
+JH_XNAT_PT_WORKSPACE_DOCKER_PREFIX=./xnat-data/workspaces
+JH_XNAT_INACTIVITY_TIMEOUT=60
+"""
+VALUES = """\
+jupyterhub:
+  hub:
+    baseUrl: /jupyterhub
+    config:
+      JupyterHub: {admin_access: true, authenticator_class: xnat_authenticator.XnatAuthenticator, tornado_settings: {}}
+      Authenticator: {admin_users: [admin]}
+    extraEnv:
+      JH_XNAT_URL: {name: JH_XNAT_URL, value: "http://xnat-web"}
+      JH_XNAT_UID: {name: JH_XNAT_UID, value: "54"}
+      JH_XNAT_GID: {name: JH_XNAT_GID, value: "55"}
+      JH_XNAT_PASSWORD:
+        name: JH_XNAT_PASSWORD
+        valueFrom: {secretKeyRef: {name: xnat-hub, key: password}}
+      JH_XNAT_ARCHIVE_PVC: {name: JH_XNAT_ARCHIVE_PVC, value: xnat-archive}
+      JH_XNAT_PT_ARCHIVE_PREFIX: /data/xnat/archive
+      JH_XNAT_PT_ARCHIVE_SERVER_PREFIX: "."
+      POSTGRES_PASSWORD: {name: POSTGRES_PASSWORD, value: "p@ss/word"}
+    extraConfig:
+      mine: c.JupyterHub.active_server_limit = 3
+    concurrentSpawnLimit: 32
+    db: {type: postgres}
+    services: {xnat: {admin: true, api_token: TOKEN}}
+  singleuser:
+    nodeSelector: {example.org/jupyter: "true"}
+    extraTolerations: [{key: gpu, operator: Exists, effect: NoSchedule}]
+    cpu: {limit: 4, guarantee: 0.5}
+    memory: {limit: 8G}
+    extraEnv: {TZ: Europe/Berlin, SECRET: {valueFrom: {secretKeyRef: {name: x, key: y}}}}
+    storage: {static: {pvcName: xnat-workspaces}}
+    uid: 0
+  proxy: {secretToken: s3cr3t}
+postgresql: {enabled: false}
+postgresqlExternalHost: db.example.org
+""".replace("TOKEN}", TOKEN + "}")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith(("JH_", "NB_", "XNAT_", "DOCKER_")):
+            monkeypatch.delenv(name)
+    (tmp_path / "docker-stack.yml").write_text(STACK)
+    (tmp_path / ".env").write_text(ENV)
+    (tmp_path / "plugin.env").write_text(PLUGIN)
+    (tmp_path / "values.yaml").write_text(VALUES)
+    return tmp_path
+
+
+def migrated(*arguments, code=0):
+    assert main(["migrate", *arguments]) == code
+    return load("site.yaml").site if code == 0 else None
+
+
+def traits(site):
+    return {setting.trait: setting.value for setting in hub_settings(site)}
+
+
+# ---- what a compose file and an env file say
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("$A-${A}", "a-a"), ("$$A", "$A"), ("${A:-x}", "a"), ("${NONE:-x}", "x"), ("${EMPTY:-x}", "x"), ("${EMPTY-x}", ""),
+        ("${NONE-x}", "x"), ("${NONE}", ""), ("${NONE:-${A}${NONE:-y}}z", "ayz"), ("${A:+x}", "x"), ("${EMPTY:+x}", ""), ("${EMPTY+x}", "x"),
+        ("${NONE:-}", ""), ("${A:?no}", "a"), ("${EMPTY?no}", ""), ("${NONE:-a-b:c}", "a-b:c"), ("${NONE:-$$}", "$"), ("$A_B", ""),
+    ],
+)  # fmt: skip
+def test_interpolation(text, value):
+    assert interpolate(text, {"A": "a", "EMPTY": ""}, "f") == value
+
+
+@pytest.mark.parametrize("text", ["${A", "${}", "$", "a $ b", "${NONE:?}", "${EMPTY:?x}", "${1}", "${A!b}"])
+def test_interpolation_that_can_t_be(text):
+    with pytest.raises(MigrationError, match=r"^f: "):
+        interpolate(text, {"A": "a", "EMPTY": ""}, "f")
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("A=x", "x"), ("A= x ", "x"), ("export A=x", "x"), ("A=x # y", "x"), ("A=x#y", "x#y"), ("A='x # $B' # c", "x # $B"), ('A="x\\n$B"', "x\nb"),
+        ('A="a\\"b\\$c"', 'a"b$c'), ("A=$B", "b"), ("A=", ""), ("A", "from outside"), ("A=a=b", "a=b"), ("A='two\nlines'", "two\nlines"),
+        ("A=${B}${C:-c}", "bc"), ("B=2\nA=$B", "2"),
+    ],
+)  # fmt: skip
+def test_env_files(line, value):
+    found = parse_env(f"# first\n\n{line}\nZ=last\n", "e.env", {"A": "from outside", "B": "b"})
+    assert found["A"].value == value
+    assert found["Z"].value == "last"
+    assert found["Z"].origin == f"e.env:{4 + line.count(chr(10))}"
+
+
+def test_an_env_file_s_bad_line_is_named_and_not_shown():
+    with pytest.raises(MigrationError, match=r"^e\.env:2 ") as raised:
+        parse_env("A=1\ns3cr3t s3cr3t\n", "e.env", {})
+    assert "s3cr3t" not in str(raised.value)
+
+
+# ---- the same settings
+
+
+def reference_settings(env):
+    """What the reference's hub image (1.3.3) sets in JupyterHub for an environment, read off its jupyterhub_config.py."""
+    tls = {}
+    if "JH_TLS_CLIENT_CERT" in env:
+        tls["client_cert"] = (env["JH_TLS_CLIENT_CERT"], env["JH_TLS_CLIENT_KEY"])
+        tls["ca_cert"] = env["JH_TLS_CA_CERT"]
+        tls["verify"] = bool(env["JH_TLS_VERIFY"])
+    return {
+        "JupyterHub.bind_url": (8000, "/jupyterhub"),
+        "JupyterHub.hub_bind_url": 8081,
+        "JupyterHub.hub_connect_url": ("jupyterhub", 8081),
+        "JupyterHub.allow_named_servers": True,
+        "JupyterHub.shutdown_on_logout": True,
+        "token": env["JH_XNAT_SERVICE_TOKEN"],
+        "scopes": {"admin:servers", "admin:users", "read:hub", "tokens"},
+        "Spawner.start_timeout": int(env["JH_START_TIMEOUT"]),
+        "Spawner.http_timeout": int(env["JH_HTTP_TIMEOUT"]),
+        "SwarmSpawner.network_name": env["JH_NETWORK"],
+        "SwarmSpawner.tls_config": tls,
+        "NB_UID, NB_GID": (int(env["NB_UID"]), int(env["NB_GID"])),
+        "run as": (int(env["JH_UID"]), int(env["JH_GID"])),
+        "XNAT": (env["JH_XNAT_URL"], env["JH_XNAT_USERNAME"], env["JH_XNAT_PASSWORD"]),
+    }
+
+
+def settings_of(site, environment):
+    """The same facts of a site."""
+    ours = traits(site)
+    bind, connect = (urlsplit(ours[f"JupyterHub.{name}"]) for name in ("bind_url", "hub_connect_url"))
+    account = site.xnat.service_account
+    same = ("JupyterHub.allow_named_servers", "JupyterHub.shutdown_on_logout", "Spawner.start_timeout", "Spawner.http_timeout",
+            "SwarmSpawner.network_name")  # fmt: skip
+    return {
+        **{name: ours[name] for name in same},
+        "JupyterHub.bind_url": (bind.port, bind.path.rstrip("/")),
+        "JupyterHub.hub_bind_url": urlsplit(ours["JupyterHub.hub_bind_url"]).port,
+        "JupyterHub.hub_connect_url": (connect.hostname, connect.port),
+        "token": ours["JupyterHub.services"][0]["api_token"].read(environment),
+        # On top, for the tokens that XNAT's plugin makes for dashboards.
+        "scopes": set(ours["JupyterHub.load_roles"][0]["scopes"]) - {"access:servers"},
+        "SwarmSpawner.tls_config": ours.get("SwarmSpawner.tls_config", {}),
+        "NB_UID, NB_GID": (site.servers.uid, site.servers.gid),
+        "run as": (site.hub.uid, site.hub.gid),
+        "XNAT": (site.xnat.url, account.username, account.password.read(environment)),
+    }
+
+
+ids = st.integers(1, 4_000_000_000).map(str)
+names = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=20).filter(
+    lambda name: name[0].isalnum()
+)
+# Whatever a shell, YAML or an env file could take for something else.
+texts = st.text(string.printable[:95] + "äß€", min_size=32, max_size=60).map(lambda text: f"{text}.")
+environments = st.fixed_dictionaries(
+    {
+        "JH_NETWORK": names, "JH_UID": ids, "JH_GID": ids, "NB_UID": ids, "NB_GID": ids,
+        "JH_START_TIMEOUT": st.integers(1, 180).map(str), "JH_HTTP_TIMEOUT": st.integers(1, 900).map(str),
+        "JH_XNAT_URL": st.just("https://xnat.example.org"), "JH_XNAT_USERNAME": texts, "JH_XNAT_PASSWORD": texts,
+        "JH_XNAT_SERVICE_TOKEN": st.text(string.ascii_letters + string.punctuation, min_size=32, max_size=64),
+    },
+)  # fmt: skip
+tls = st.none() | st.fixed_dictionaries({
+    "JH_TLS_CLIENT_CERT": st.just("/run/cert.pem"), "JH_TLS_CLIENT_KEY": st.just("/run/key.pem"), "JH_TLS_CA_CERT": st.just("/run/ca.pem"),
+    "JH_TLS_VERIFY": st.sampled_from(["true", "1", "false"]), "DOCKER_HOST": st.just("tcp://manager:2376"),
+})  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["map", "list", "env_file", "env alone"])
+@settings(max_examples=40)
+@given(environment=environments, tls=tls)
+def test_the_new_hub_has_the_old_one_s_settings(tmp_path_factory, form, environment, tls):
+    environment |= tls or {}
+    folder = tmp_path_factory.mktemp("old")
+    doubled = {name: value.replace("$", "$$") for name, value in environment.items()}
+    lines = [f"{name}='{value}'" for name, value in environment.items()]
+    if form in {"env_file", "env alone"} and any(
+        character in value for value in environment.values() for character in "'\\"
+    ):
+        escaped = {
+            name: value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
+            for name, value in environment.items()
+        }
+        lines = [f'{name}="{value}"' for name, value in escaped.items()]
+    (folder / "old.env").write_text("\n".join(lines))
+    service = {
+        "map": {"environment": doubled},
+        "list": {"environment": [f"{name}={value}" for name, value in doubled.items()]},
+    }.get(form, {"env_file": ["old.env"]})
+    (folder / "old.yml").write_text(
+        yaml.safe_dump({"services": {"jupyterhub": {"image": "xnat/jupyterhub", **service}}})
+    )
+    source = folder / ("old.env" if form == "env alone" else "old.yml")
+    to = [f"--output={folder}/site.yaml", f"--secrets-dir={folder}/s", f"--secrets-path={folder}/s"]
+    assert main(["migrate", str(source), *to]) == 0
+    site = load(folder / "site.yaml").site
+    assert settings_of(site, {}) == reference_settings(environment)
+
+
+# ---- a stack file, an env file, and XNAT's own variables
+
+
+def test_a_stack_file_with_its_env_files(folder, capsys):
+    site = migrated(
+        "docker-stack.yml", "--env-file=.env", "--env-file=plugin.env", "--secrets-path=/run/secrets"
+    )
+    out = capsys.readouterr().out
+    assert site.xnat.url == "https://xnat.example.org"
+    assert site.hub.public_url == "https://xnat.example.org/jupyterhub/"
+    assert (site.hub.uid, site.hub.gid, site.servers.uid, site.servers.gid) == (54, 992, 54, 55)
+    assert (site.xnat.start_timeout, site.xnat.stop_timeout, site.servers.start_timeout) == (300, 30, 170)
+    assert site.servers.http_timeout == 75
+    (archive,), (workspaces,) = site.paths.archive, site.paths.workspaces
+    assert (archive.from_, archive.to) == ("/data/xnat/archive", "/mnt/archive")
+    assert (workspaces.from_, workspaces.to) == ("/data/xnat/workspaces", f"{folder}/xnat-data/workspaces")
+    assert [(mount.path, mount.writable) for mount in site.servers.allowed_mounts] == [
+        ("/mnt/archive", False),
+        (f"{folder}/xnat-data/workspaces/users/{{username}}", True),
+    ]
+    assert (folder / "secrets/hub_api_token").read_text() == TOKEN + "\n"
+    assert (folder / "secrets/xnat_password").read_text() == "pa$word\n"
+    assert stat.S_IMODE((folder / "secrets").stat().st_mode) == 0o700
+    for file in (folder / "secrets").iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    for line in (
+        "  docker-stack.yml:13: JH_UID -> hub.uid: 54",
+        '  docker-stack.yml:18: JH_XNAT_URL -> xnat.url: "https://xnat.example.org"',
+        "  plugin.env:3: JH_XNAT_START_TIMEOUT -> xnat.start_timeout: 300",
+        "  the image's default: JH_HTTP_TIMEOUT -> servers.http_timeout: 75",
+        "  plugin.env:10: JH_XNAT_INACTIVITY_TIMEOUT: XNAT's own: its plugin goes on stopping idle servers.",
+    ):
+        assert line in out.splitlines()
+    assert TOKEN not in out
+    assert "pa$word" not in out
+    assert "docker secret create xnat_password secrets/xnat_password" in out
+
+
+def test_one_env_file_for_xnat_and_hub(folder, capsys):
+    """As in the reference's compose file, where both services read .env."""
+    (folder / ".env").write_text(
+        ENV.replace("XNAT_URL=", "JH_XNAT_URL=") + PLUGIN + "XNAT_DATASOURCE_PASSWORD=s3cr3t\nJH_GID=0\n"
+    )
+    service = {"env_file": ["./.env"]}
+    hub = {
+        **service,
+        "image": "xnat/jupyterhub:1.3.2",
+        "environment": {"JH_NETWORK": "xnat-network", "HTTPS_PROXY": "http://p:3128"},
+    }
+    (folder / "docker-compose.yml").write_text(
+        yaml.safe_dump({"services": {"xnat-web": service, "jupyterhub": hub}})
+    )
+    site = migrated("docker-compose.yml")
+    out = capsys.readouterr().out
+    assert site.orchestrator.swarm.network_name == "xnat-network"
+    assert site.paths.archive[0].to == "/mnt/archive"
+    assert site.hub.gid == 0
+    assert "XNAT_DATASOURCE" not in out
+    assert "HTTPS_PROXY: No key of site.yaml stands for it" in out
+
+
+def test_the_shell_wins_over_the_env_file(folder, monkeypatch):
+    monkeypatch.setenv("JH_UID", "77")
+    assert migrated("docker-stack.yml").hub.uid == 77
+
+
+def test_a_second_compose_file_wins(folder):
+    (folder / "override.yml").write_text(
+        "services: {jupyterhub: {environment: [NB_UID=99], ports: ['8001:8000']}}\n"
+    )
+    site = migrated("docker-stack.yml", "override.yml")
+    assert site.servers.uid == 99
+    assert site.hub.bind_url == "http://0.0.0.0:8001"
+
+
+def test_what_can_t_be_carried_over_is_said(folder, capsys):
+    (folder / ".env").write_text(ENV.replace(TOKEN, "secret-token") + "JUPYTERHUB_CRYPT_KEY=abc\n")
+    stack = STACK.replace("JH_UID:", "JH_UID: 0").replace(
+        "      NB_GID: 0055\n", "      JUPYTERHUB_CRYPT_KEY:\n      JH_TLS_CA_CERT: /ca.pem\n"
+    )
+    stack = stack.replace(
+        "volumes: [", "volumes: [./jupyterhub_config.py:/srv/jupyterhub/jupyterhub_config.py, ./x:/x, "
+    )
+    (folder / "docker-stack.yml").write_text(stack.replace("JH_START_TIMEOUT: 170", "JH_START_TIMEOUT: 600"))
+    site = migrated("docker-stack.yml")
+    out = capsys.readouterr().out
+    token = (folder / "secrets/hub_api_token").read_text().strip()
+    assert len(token) == 64
+    assert token not in out
+    assert (site.hub.uid, site.servers.uid, site.servers.gid, site.servers.start_timeout) == (
+        1000,
+        1000,
+        100,
+        180,
+    )
+    for sentence in (
+        "JH_UID: The hub never runs as root.",
+        "a new one: the old one is too short to be safe",
+        "Put what is in the file hub_api_token into XNAT's Jupyter settings",
+        "JUPYTERHUB_CRYPT_KEY: Nothing is encrypted with it here",
+        "JH_TLS_CA_CERT: Docker's socket has no TLS.",
+        "volume ./jupyterhub_config.py: It is code.",
+        "volume ./x:/x: The new stack keeps",
+        "servers.start_timeout: 180 (600 before: XNAT gives up after 180 s)",
+        "add what else yours names",
+    ):
+        assert sentence in out
+
+
+def test_flags(folder):
+    site = migrated(
+        "docker-stack.yml",
+        "--image=a/b:1",
+        "--image=c/*",
+        "--public-url=https://x.org",
+        "--secrets-path=/etc/s/",
+    )
+    assert site.servers.allowed_images == ("a/b:1", "c/*")
+    assert (site.xnat.public_url, site.hub.public_url) == ("https://x.org", "https://x.org/jupyterhub/")
+    assert site.hub.api_token.where == "/etc/s/hub_api_token"
+
+
+# ---- the chart's values
+
+
+def test_helm_values(folder, capsys):
+    site = migrated("values.yaml", "--public-url=https://xnat.example.org")
+    out = capsys.readouterr().out
+    kubernetes, ours = site.orchestrator.kubernetes, traits(site)
+    assert [(claim.path, claim.claim_name) for claim in kubernetes.claims] == [
+        ("/data/xnat/archive", "xnat-archive"),
+        ("/data/xnat/workspaces", "xnat-workspaces"),
+    ]
+    assert (site.servers.uid, site.servers.gid) == (54, 55)
+    assert (site.servers.start_timeout, site.servers.http_timeout) == (180, 75)
+    assert (site.servers.cpu_limit, site.servers.cpu_guarantee, site.servers.mem_limit) == (
+        4,
+        0.5,
+        8 * 1024**3,
+    )
+    assert site.servers.environment == {"TZ": "Europe/Berlin"}
+    assert kubernetes.node_selector == {"example.org/jupyter": "true"}
+    assert kubernetes.tolerations[0].key == "gpu"
+    assert ours["JupyterHub.concurrent_spawn_limit"] == 32
+    assert ours["KubeSpawner.consecutive_failure_limit"] == 5
+    assert ours["JupyterHub.shutdown_on_logout"] is True
+    assert site.hub.admin_users == ("admin",)
+    assert not site.paths.archive
+    assert (folder / "secrets/hub_api_token").read_text() == TOKEN + "\n"
+    url = "postgresql+psycopg://jupyterhub:p%40ss%2Fword@db.example.org:5432/jupyterhub\n"
+    assert (folder / "secrets/hub_db_url").read_text() == url
+    assert not (folder / "secrets/xnat_password").exists()
+    for sentence in (
+        "kubectl get secret xnat-hub --output jsonpath={.data.password} | base64 -d",
+        "jupyterhub.hub.extraConfig.mine: It is code.",
+        "jupyterhub.hub.config.JupyterHub.tornado_settings: ",
+        "jupyterhub.singleuser.extraEnv.SECRET: Servers get no secrets",
+        "jupyterhub.proxy: It is the chart's",
+        "JH_XNAT_PT_ARCHIVE_SERVER_PREFIX",
+    ):
+        assert sentence in out, sentence
+    assert "s3cr3t" not in out
+    assert "p@ss" not in out
+
+
+def test_helm_values_in_layers_and_a_claim_with_folders(folder, capsys):
+    (folder / "more.yaml").write_text(
+        "jupyterhub: {hub: {baseUrl: /hub/, extraEnv: {JH_XNAT_PT_ARCHIVE_SERVER_PREFIX: ./deep/archive}, db: {type: sqlite-pvc}}}\n"
+    )
+    site = migrated("values.yaml", "more.yaml")
+    assert site.hub.base_url == "/hub/"
+    assert site.hub.db_url is None
+    assert (site.paths.archive[0].from_, site.paths.archive[0].to) == (
+        "/data/xnat/archive",
+        "/xnat-archive/deep/archive",
+    )
+    assert site.orchestrator.kubernetes.claims[0].path == "/xnat-archive"
+    assert site.servers.allowed_mounts[0].path == "/xnat-archive/deep/archive"
+
+
+# ---- nothing is lost
+
+
+@pytest.mark.parametrize(
+    ("files", "arguments", "code", "said"),
+    [
+        ({"docker-stack.yml": STACK.replace("JH_START_TIMEOUT: 170", "JH_START_TIMEOUT: soon")}, [], 1, "is no whole number"),
+        ({".env": "A=1\n"}, [], 1, "XNAT_URL is wanted"),
+        ({".env": "XNAT_URL=https://x\n"}, [], 1, "JH_XNAT_SERVICE_TOKEN, JH_XNAT_PASSWORD: no value"),
+        ({".env": ENV.replace("https://", "s3cr3t://")}, [], 1, "begins with https://"),
+        ({"docker-stack.yml": "a: [\n"}, [], 1, "docker-stack.yml:2 is not YAML"),
+        ({"docker-stack.yml": "a: 1\n"}, [], 1, "is no compose file"),
+        ({"docker-stack.yml": STACK + "  other: {image: my/jupyterhub}\n"}, [], 1, "--service: jupyterhub, other"),
+        ({"docker-stack.yml": "services: {a: {}, b: {}}\n"}, [], 1, "Name it with --service: a, b"),
+        ({}, ["--service=none"], 1, "There is no service none"),
+        ({}, ["values.yaml"], 1, "One deployment at a time"),
+        ({}, ["none.yml"], 1, "none.yml can't be read"),
+        ({"docker-stack.yml": STACK.replace("JH_UID:", "JH_UID: $")}, [], 1, "a single $"),
+        ({".env": ENV + "???\n"}, [], 1, ".env:6 is no NAME=value"),
+        ({".env": ENV.replace('word"', 'word "')}, [], 1, "ends with white space"),
+        ({"site.yaml": "mine\n"}, [], 2, "site.yaml exists. Name other places, or add --force"),
+        ({"secrets/xnat_password": "mine\n"}, [], 2, "secrets/xnat_password exists"),
+        ({"x": ""}, ["--secrets-dir=x"], 2, "can't be written"),
+        ({}, ["--output=none/site.yaml"], 2, "can't be written"),
+    ],
+)  # fmt: skip
+def test_bad_input_changes_nothing(folder, capsys, files, arguments, code, said):  # noqa: PLR0917
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+
+    def contents():
+        return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    before = contents()
+    assert main(["migrate", "docker-stack.yml", *arguments]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert TOKEN not in err
+    assert "pa$word" not in err
+    assert contents() == before
+
+
+def test_force_replaces(folder):
+    migrated("docker-stack.yml")
+    (folder / "site.yaml").write_text("mine\n")
+    (folder / "secrets/xnat_password").chmod(0o644)
+    migrated("docker-stack.yml", "--force")
+    assert stat.S_IMODE((folder / "secrets/xnat_password").stat().st_mode) == 0o600
+    assert (
+        json.dumps(sorted(path.name for path in Path("secrets").iterdir()))
+        == '["hub_api_token", "xnat_password"]'
+    )
