@@ -64,16 +64,14 @@ def command_line() -> argparse.ArgumentParser:
     )
     validate.set_defaults(run=_validate)
 
-    show = commands.add_parser(
-        "show", help="list what a site decides of JupyterHub, with lines, secrets left out"
-    )
+    show = commands.add_parser("show", help="list what a site decides of JupyterHub, with lines")
     _site_argument(show)
     show.add_argument("--json", action="store_true", help="write JSON")
     show.set_defaults(run=_show)
 
     diff = commands.add_parser(
         "diff",
-        help="say what a change of a site file changes, and what to do after it",
+        help="say what a change changes, and what to do after it",
         description="Say what a change changes, and what to do after it. Ends with 0 where nothing changes, 1 where "
         "something does, 2 where a file is not valid.",
     )
@@ -183,7 +181,7 @@ def command_line() -> argparse.ArgumentParser:
     )
     demo.set_defaults(run=_demo, extra="demo")
 
-    completion = commands.add_parser("completion", help="print a script that completes xnathub's arguments")
+    completion = commands.add_parser("completion", help="print a script that completes arguments")
     completion.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell that reads the script")
     completion.set_defaults(run=_completion)
     return parser
