@@ -17,6 +17,9 @@ from xnathub_conf.secrets import Secret, SecretError
 from xnathub_conf.site_types import Site
 from xnathub_conf.yaml_source import Document
 
+XNAT_LOCKS_AFTER = 20
+"""XNAT's default of maxFailedLogins, in its security settings."""
+
 
 def check_site(document: Document, site: Site) -> None:
     """Add to the document's problems everything that breaks a rule across keys."""
@@ -386,6 +389,27 @@ def _timeouts(document: Document, site: Site) -> None:
             )
 
 
+def _sign_in(document: Document, site: Site) -> None:
+    rules = site.sign_in
+    if rules.auth_refresh_age > rules.max_age:
+        _report(
+            document,
+            ("sign_in", "auth_refresh_age"),
+            "contradiction",
+            f"People would have to sign in again before that, after `max_age`, {rules.max_age} s.",
+            "Lower it, or raise `max_age`.",
+        )
+    if rules.failures_per_user >= XNAT_LOCKS_AFTER:
+        _report(
+            document,
+            ("sign_in", "failures_per_user"),
+            "lock-out",
+            f"XNAT locks an account after {XNAT_LOCKS_AFTER} wrong passwords, unless changed there.",
+            f"Lower it below {XNAT_LOCKS_AFTER}, or look at XNAT's security settings.",
+            warn=True,
+        )
+
+
 def _admins(document: Document, site: Site) -> None:
     for index, name in enumerate(site.hub.admin_users):
         if "/" in name or not name.isprintable() or name != name.strip():
@@ -547,7 +571,7 @@ _SET_BY_CODE: Mapping[str, tuple[str, ...]] = {
     "JupyterHub": (
         "authenticator_class", "spawner_class", "template_paths", "load_roles", "base_url", "ip", "port", "hub_ip", "hub_port",
         "hub_connect_ip", "hub_connect_port", "config_file", "generate_config", "generate_certs", "show_config",
-        "show_config_json", "api_tokens",
+        "show_config_json", "api_tokens", "tornado_settings",
     ),
     "Spawner": (
         "pre_spawn_hook", "apply_user_options", "image", "allowed_images", "profile_list", "cmd", "environment", "mounts", "volumes",
@@ -561,6 +585,6 @@ _SET_BY_CODE: Mapping[str, tuple[str, ...]] = {
 """Traits that the code sets, whatever the configuration says, and those that would end JupyterHub or go round site.yaml."""
 
 _CHECKS: tuple[Callable[[Document, Site], None], ...] = (
-    _literal_secrets, _addresses, _path_rules, _mounts, _images, _resources, _timeouts, _admins, _scopes, _docker,
+    _literal_secrets, _addresses, _path_rules, _mounts, _images, _resources, _timeouts, _sign_in, _admins, _scopes, _docker,
     _kubernetes, _extra,
 )  # fmt: skip

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from xnathub_conf.adapters import spawner_class
-from xnathub_conf.hub_settings import hub_settings
+from xnathub_conf.handlers import StaticFilesHandler
+from xnathub_conf.hub_settings import browsers_use_tls, hub_settings
 from xnathub_conf.launch_error import say_once
 from xnathub_conf.pre_spawn import keep_flat_options, pre_spawn_hook
 from xnathub_conf.secrets import Secret
@@ -32,6 +33,20 @@ def configure(c: Any, path: str | Path) -> None:
     c.JupyterHub.template_paths = [str(resources.files("xnathub_conf") / "templates")]
     c.Spawner.pre_spawn_hook = pre_spawn_hook(site, xnat)
     c.Spawner.apply_user_options = keep_flat_options
+    cookies = {"samesite": "Lax", **({"secure": True} if browsers_use_tls(site) else {})}
+    c.JupyterHub.tornado_settings.update(
+        {
+            "cookie_options": cookies,
+            # No script reads it: the hub's pages carry their own copy.
+            "xsrf_cookie_kwargs": {**cookies, "httponly": True},
+            "headers": {
+                "X-Content-Type-Options": "nosniff",
+                "Referrer-Policy": "same-origin",
+                "Cache-Control": "no-store",
+            },
+            "static_handler_class": StaticFilesHandler,
+        }
+    )
 
 
 def _revealed(value: Any) -> Any:

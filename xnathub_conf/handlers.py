@@ -1,16 +1,23 @@
 """The hub's handlers, where they differ from JupyterHub's own."""
 
+import secrets
 from typing import Any
+from urllib.parse import urlsplit
 
-from jupyterhub.apihandlers.users import UserServerAPIHandler
+from jupyterhub import orm
+from jupyterhub.apihandlers.users import ActivityAPIHandler, UserServerAPIHandler
 from jupyterhub.handlers.login import LoginHandler, LogoutHandler
+from jupyterhub.handlers.static import CacheControlStaticFilesHandler
+from jupyterhub.utils import new_token
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError
 from tornado.websocket import WebSocketHandler
 
 from xnathub_conf.identity import is_challenge, proof
+from xnathub_conf.sign_in_limits import folded
 
 _JUST_SIGNED_OUT = "signed-out"
+_BROWSER_COOKIE = "xnathub-browser"
 
 
 class SignInHandler(LoginHandler):
@@ -41,9 +48,49 @@ class SignInHandler(LoginHandler):
             raise HTTPError(400, "A user name and a password are needed.")
         await super().post()
 
+    def set_login_cookie(self, user: Any) -> None:
+        """Sign in, and remember that this browser is one in which the user did."""
+        super().set_login_cookie(user)
+        value = f"{secrets.token_urlsafe(12)}:{user.name}"
+        self._set_cookie(_BROWSER_COOKIE, value, path=self.hub.base_url, expires_days=31)
+
+    @staticmethod
+    def known_browser(handler: Any, username: str) -> str:
+        """Give what tells the browser from others, if the user has signed in with it in the last month, else ""."""
+        value = handler.get_secure_cookie(_BROWSER_COOKIE)
+        browser, _, owner = (value or b"").decode("utf-8", "replace").partition(":")
+        return browser if folded(owner) == folded(username) else ""
+
 
 class SignOutHandler(LogoutHandler):
     """Signing out: the form comes back, and XNAT's session, which goes on, does not sign in again by itself."""
+
+    async def get(self) -> None:
+        """Sign out; where another site may have led here, ask first."""
+        if self.current_user and not self._asked_here():
+            self.finish(await self.render_template("sign_out.html"))
+        else:
+            await super().get()
+
+    async def post(self) -> None:
+        """Sign out, as asked with the form."""
+        await super().get()
+
+    def _asked_here(self) -> bool:
+        if site := self.request.headers.get("Sec-Fetch-Site"):
+            return site in {"same-origin", "none"}
+        # Browsers say nothing of the sort over http.
+        return bool(urlsplit(self.request.headers.get("Referer", "")).netloc == self.request.host)
+
+    def _backend_logout_cleanup(self, name: str) -> None:
+        """Sign out everywhere: JupyterHub would take a copy of the cookie for as long as it lives."""
+        user = self.current_user
+        super()._backend_logout_cleanup(name)
+        user.cookie_id = new_token()
+        for token in self.db.query(orm.APIToken).filter_by(user_id=user.id):
+            if token.session_id:
+                self.db.delete(token)
+        self.db.commit()
 
     async def render_logout_page(self) -> Any:
         """Lead to the sign-in page, told not to use XNAT's session."""
@@ -101,3 +148,20 @@ class IdentityHandler(WebSocketHandler):
         if isinstance(message, str) and is_challenge(message):
             self.write_message(proof(self._token, message))
         self.close()
+
+
+class ActivityHandler(ActivityAPIHandler):
+    """What a server says of its use. That counts whatever XNAT says of its user: XNAT stops servers that look idle."""
+
+    async def refresh_auth(self, user: Any, force: bool = False) -> Any:  # noqa: ARG002 - JupyterHub's signature
+        """Give the user, without a question to XNAT."""
+        return user
+
+
+class StaticFilesHandler(CacheControlStaticFilesHandler):
+    """Style sheets, scripts and pictures, which browsers take for nothing else."""
+
+    def set_extra_headers(self, path: str) -> None:
+        """Add the header to JupyterHub's own."""
+        super().set_extra_headers(path)
+        self.set_header("X-Content-Type-Options", "nosniff")

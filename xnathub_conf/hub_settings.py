@@ -39,6 +39,18 @@ def xnat_public_url(site: Site) -> str:
     return (site.xnat.public_url or site.xnat.url).rstrip("/")
 
 
+def reverse_proxies(site: Site) -> int:
+    """Say how many reverse proxies stand in front of the hub's own."""
+    if site.hub.reverse_proxies is not None:
+        return site.hub.reverse_proxies
+    return int(browsers_use_tls(site))
+
+
+def browsers_use_tls(site: Site) -> bool:
+    """Say whether browsers reach the hub over https, which is what its public address begins with then."""
+    return (site.hub.public_url or "").startswith("https:")
+
+
 def hub_connect_url(site: Site) -> str:
     """Where single-user servers reach the hub."""
     port = urlsplit(hub_bind_url(site)).port
@@ -94,6 +106,10 @@ def _sign_in(site: Site) -> Iterator[Setting]:
     yield Setting("Authenticator.admin_users", set(site.hub.admin_users), ("hub", "admin_users"))
     # XNAT decides who may sign in; the authenticator asks it each time.
     yield Setting("Authenticator.allow_all", True, ("sign_in", "role"))
+    age = ("sign_in", "auth_refresh_age")
+    yield Setting("Authenticator.auth_refresh_age", site.sign_in.auth_refresh_age, age)
+    # For API tokens too, which JupyterHub would let outlive their user's permission.
+    yield Setting("Authenticator.auth_refresh_strict", True, age)
 
 
 def _servers(site: Site) -> Iterator[Setting]:

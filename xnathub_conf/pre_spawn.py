@@ -8,6 +8,7 @@ from xnathub_conf.launch_error import LaunchFailed
 from xnathub_conf.path_translation import PathTranslation
 from xnathub_conf.plan import LaunchPlan, PlanError, flat_item, read_plan
 from xnathub_conf.policy import Policy, PolicyRefusal
+from xnathub_conf.sign_in import alias_token
 from xnathub_conf.site_types import Site
 from xnathub_conf.xnat_client import XnatBadAnswer, XnatClient, XnatError, XnatNotFound
 
@@ -49,6 +50,7 @@ def pre_spawn_hook(site: Site, xnat: XnatClient) -> Callable[[Any], Awaitable[No
 
         try:
             plan = await xnat.user_options(username, server_name, read)
+            await _check_permission(spawner, plan)
             spawner.apply_plan(plan)
         except XnatNotFound:
             raise LaunchFailed(
@@ -80,6 +82,26 @@ def pre_spawn_hook(site: Site, xnat: XnatClient) -> Callable[[Any], Awaitable[No
         keep_flat_options(spawner, dict(plan.item))
 
     return hook
+
+
+async def _check_permission(spawner: Any, plan: LaunchPlan) -> None:
+    """Ask XNAT whether the user may still start Jupyter, unless it is XNAT that asks for the server."""
+    requester = getattr(spawner.handler, "current_user", None)
+    if requester is not None and requester.kind == "service":
+        if requester.name == "xnat":
+            spawner.authenticator.confirmed(spawner.user)
+        return
+    alias = alias_token(plan.environment)
+    if alias is None:
+        return
+    if await spawner.authenticator.may_still_start(plan.username, alias) is False:
+        raise LaunchFailed(
+            "no-permission",
+            "Your XNAT account may no longer use Jupyter.",
+            "Ask your XNAT administrator.",
+            detail=f"[user {plan.username!r}]",
+            status=403,
+        )
 
 
 def _xnat_failed(error: XnatError) -> LaunchFailed:

@@ -5,15 +5,24 @@ the preference allUsersCanStartJupyter is true. Hub names equal XNAT names lette
 them into the hub's paths as they are.
 """
 
+import asyncio
 import re
+import time
 from typing import Any
 
 from jupyterhub.auth import Authenticator
 from tornado.web import HTTPError
 
 from xnathub_conf import identity
-from xnathub_conf.handlers import DefaultServerHandler, IdentityHandler, SignInHandler, SignOutHandler
-from xnathub_conf.hub_settings import xnat_public_url
+from xnathub_conf.handlers import (
+    ActivityHandler,
+    DefaultServerHandler,
+    IdentityHandler,
+    SignInHandler,
+    SignOutHandler,
+)
+from xnathub_conf.hub_settings import orchestrator_of, reverse_proxies, xnat_public_url
+from xnathub_conf.sign_in_limits import SignInLimits, TooManyFailures, client_address
 from xnathub_conf.site_types import SignIn, Site
 from xnathub_conf.xnat_client import (
     Credentials,
@@ -21,9 +30,13 @@ from xnathub_conf.xnat_client import (
     XnatError,
     XnatForbidden,
     XnatLoginRedirect,
+    XnatNotFound,
     XnatTooManySessions,
     XnatUnauthorized,
 )
+
+_CHECKED = "xnat_checked"
+"""In the hub's database, `user_info`: when XNAT last said that the user may use Jupyter, in seconds since 1970."""
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 
@@ -31,9 +44,10 @@ _SESSION_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 class SignInRefused(HTTPError):
     """A sign-in is refused. `jupyterhub_message` is what the user sees on the login page."""
 
-    def __init__(self, status: int, message: str, log_message: str):
+    def __init__(self, status: int, message: str, log_message: str, headers: dict[str, str] | None = None):
         super().__init__(status, "%s", log_message)
         self.jupyterhub_message = message
+        self.headers = headers
 
 
 def wrong_password() -> SignInRefused:
@@ -75,11 +89,28 @@ def xnat_down(error: XnatError) -> SignInRefused:
     )
 
 
+def too_many_failures(error: TooManyFailures, username: str, address: str) -> SignInRefused:
+    """So many passwords were wrong that this one is not passed on to XNAT."""
+    wait = f"{error.seconds} seconds" if error.seconds < 120 else f"{-(-error.seconds // 60)} minutes"
+    return SignInRefused(
+        429,
+        f"Too many wrong passwords for {error}. Try again in {wait}, or sign in to XNAT first and come back here.",
+        f"Too many wrong passwords for {error}: {username[:255]!r} from {address} has to wait {wait}",
+        {"Retry-After": str(error.seconds)},
+    )
+
+
 class XnatAuthenticator(Authenticator):
     """Asks XNAT who a user is and whether they may start Jupyter. Use `for_site` to get the class for a site."""
 
     site: Site
     xnat: XnatClient
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self._limits = SignInLimits(self.site.sign_in)
+        self._asking: dict[str, asyncio.Task[bool | None]] = {}
+        self._lost: dict[str, float] = {}
 
     @classmethod
     def for_site(cls, site: Site, xnat: XnatClient) -> type["XnatAuthenticator"]:
@@ -113,65 +144,102 @@ class XnatAuthenticator(Authenticator):
             ("/logout", SignOutHandler),
             ("/api/users/([^/]+)/server", DefaultServerHandler),
             (f"/{identity.PATH}", IdentityHandler, {"token": token}),
+            ("/api/users/([^/]+)/activity", ActivityHandler),
         ]
 
     def xnat_url(self) -> str:
         """XNAT's address for links, without a slash at its end."""
         return xnat_public_url(self.site)
 
-    async def authenticate(self, handler: Any, data: dict[str, str] | None) -> dict[str, Any] | None:
+    async def authenticate(self, handler: Any, data: Any) -> dict[str, Any] | None:
         """Check a login form (`data`), or with data None the XNAT session that the browser sent.
 
         Gives the user's model, or None where a session is nobody's. Raises SignInRefused.
         """
         if data is None:
-            return await self._by_session(handler.get_cookie("JSESSIONID"))
-        return await self._by_password(data.get("username", ""), data.get("password", ""))
+            # JupyterHub asks for API calls too, before it looks for their XSRF token: a session is for the page only.
+            page = isinstance(handler, SignInHandler)
+            name = await self._by_session(handler.get_cookie("JSESSIONID")) if page else None
+        else:
+            name = await self._by_password(handler, data)
+        if name is None:
+            return None
+        self._lost.pop(name, None)
+        return {"name": name, "user_info": {_CHECKED: int(time.time())}}
 
-    async def _by_password(self, username: str, password: str) -> dict[str, Any]:
+    async def _by_password(self, handler: Any, data: Any) -> str:
+        username, password = (
+            (data.get("username"), data.get("password")) if isinstance(data, dict) else ("", "")
+        )
         # A colon ends the user name in HTTP Basic, so no account can hold one.
-        if not username or not password or ":" in username:
+        if not (
+            isinstance(username, str)
+            and isinstance(password, str)
+            and username
+            and password
+            and ":" not in username
+            and len(username) <= 255
+            and username.isprintable()
+        ):
             raise wrong_password()
-        credentials = Credentials(username, password)
-        session = ""
+        address = self._address(handler.request)
         try:
-            name, session = await self.xnat.username(credentials)
-            if session:
-                credentials = Credentials(session=session)
-            return await self._checked(name, credentials)
+            attempt = self._limits.begin(username, address, SignInHandler.known_browser(handler, username))
+        except TooManyFailures as error:
+            raise too_many_failures(error, username, address) from None
+        judge = self._limits.undecided
+        try:
+            name, may_start = await self._account(Credentials(username, password))
+            judge = self._limits.right
         except XnatUnauthorized:
+            judge = self._limits.wrong
             raise wrong_password() from None
         except XnatForbidden:
+            judge = self._limits.right
             raise no_permission(username) from None
         except XnatTooManySessions as error:
             raise too_many_sessions(error) from None
         except XnatError as error:
             raise xnat_down(error) from None
         finally:
-            if session:
-                self.xnat.end_session(session)
+            judge(attempt)
+        return self._welcome(name, may_start)
 
-    async def _by_session(self, session: str | None) -> dict[str, Any] | None:
-        if not (self.site.sign_in.xnat_session and session and _SESSION_ID.fullmatch(session)):
+    async def _by_session(self, session: str | None) -> str | None:
+        if not (credentials := self._session(session)):
             return None
-        credentials = Credentials(session=session)
         try:
-            name, _ = await self.xnat.username(credentials)
-            return None if name == "guest" else await self._checked(name, credentials)
+            name, may_start = await self._account(credentials)
         except (XnatUnauthorized, XnatForbidden, XnatLoginRedirect):
             return None
         except XnatError as error:
             # The form is still there to try; it says so when XNAT is really down.
             self.log.warning("An XNAT session could not be checked: %s", error)
             return None
+        return None if name == "guest" else self._welcome(name, may_start)
 
-    async def _checked(self, name: str, credentials: Credentials) -> dict[str, Any]:
-        """Give the user's model if the account may start Jupyter; raise SignInRefused if not."""
+    def _session(self, session: str | None) -> Credentials | None:
+        if self.site.sign_in.xnat_session and session and _SESSION_ID.fullmatch(session):
+            return Credentials(session=session)
+        return None
+
+    def _welcome(self, name: str, may_start: bool) -> str:
         if not self.validate_username(name):
             raise wrong_password()
-        if not await self._may_start(name, credentials):
+        if not may_start:
             raise no_permission(name)
-        return {"name": name}
+        return name
+
+    async def _account(self, credentials: Credentials) -> tuple[str, bool]:
+        """Ask whose credentials these are, and whether that account may start Jupyter. Raises XnatError."""
+        name, opened = await self.xnat.username(credentials)
+        try:
+            if name == "guest":
+                return name, False
+            return name, await self._may_start(name, Credentials(session=opened) if opened else credentials)
+        finally:
+            if opened:
+                self.xnat.end_session(opened)
 
     async def _may_start(self, name: str, credentials: Credentials) -> bool:
         rules: SignIn = self.site.sign_in
@@ -181,3 +249,95 @@ class XnatAuthenticator(Authenticator):
         if rules.role.casefold() in (role.casefold() for role in roles):
             return True
         return rules.everyone == "preference" and await self.xnat.all_users_can_start(credentials)
+
+    def _address(self, request: Any) -> str:
+        peer = str((request.connection.context.address or [""])[0])
+        # The hub's own proxy is on this host, but on Kubernetes. Whoever else connects speaks for themselves alone.
+        elsewhere = (
+            orchestrator_of(self.site) == "kubernetes"
+            or self.site.extra.get("ConfigurableHTTPProxy.should_start") is False
+        )
+        proxies = reverse_proxies(self.site) + 1 if elsewhere or peer in {"127.0.0.1", "::1"} else 0
+        return client_address(peer, ",".join(request.headers.get_list("X-Forwarded-For")), proxies)
+
+    # Once signed in
+
+    async def refresh_user(self, user: Any, handler: Any = None) -> bool | dict[str, Any]:
+        """Ask XNAT again about someone who is signed in: JupyterHub calls this every `sign_in.auth_refresh_age`.
+
+        Gives the user's model where XNAT says yes, and False, which signs them out, where it says no. Where it can't be
+        asked, True until `sign_in.max_age` has passed since its last yes.
+        """
+        rules = self.site.sign_in
+        if user.name in self._lost and time.monotonic() - self._lost[user.name] < rules.auth_refresh_age:
+            return False
+        session = self._session(handler.get_cookie("JSESSIONID")) if handler else None
+        if user.name not in self._asking:
+            # Pages ask for many things at once: one question answers all.
+            task = asyncio.ensure_future(self._still_may_start(user, session))
+            self._asking[user.name] = task
+            task.add_done_callback(lambda _: self._asking.pop(user.name))
+        said = await asyncio.shield(self._asking[user.name])
+        if said:
+            return {"name": user.name, "user_info": {_CHECKED: int(time.time())}}
+        if said is None:
+            checked = (user.user_info or {}).get(_CHECKED, 0)
+            return bool(time.time() - checked <= rules.max_age)
+        if user.name not in self._lost:
+            running = sum(spawner.active for spawner in user.spawners.values())
+            self.log.warning(
+                "%s may no longer use Jupyter, says XNAT, and is signed out; running servers that go on: %d.",
+                user.name,
+                running,
+            )
+        self._lost[user.name] = time.monotonic()
+        return False
+
+    async def _still_may_start(self, user: Any, session: Credentials | None) -> bool | None:
+        """Ask as the user: with the browser's session in XNAT, else with the alias token of a server of theirs."""
+        if session and (said := await self.may_still_start(user.name, session)) is not None:
+            return said
+        active = [name for name, spawner in user.spawners.items() if spawner.active]
+        for server_name in active[:2] or [""]:
+            try:
+                alias = await self.xnat.user_options(user.name, server_name, _alias_token)
+            except XnatNotFound:
+                continue
+            except XnatError as error:
+                self.log.warning(
+                    "XNAT could not be asked whether %s may still use Jupyter: %s", user.name, error
+                )
+                return None
+            if alias and (said := await self.may_still_start(user.name, alias)) is not None:
+                return said
+        return None
+
+    def confirmed(self, user: Any) -> None:
+        """Note that XNAT has said of itself that the user may use Jupyter."""
+        self._lost.pop(user.name, None)
+        user.user_info = {_CHECKED: int(time.time())}
+
+    async def may_still_start(self, username: str, credentials: Credentials) -> bool | None:
+        """Ask XNAT, with credentials of the user's own, whether they may start Jupyter; None where that can't be told."""
+        try:
+            name, may_start = await self._account(credentials)
+        except XnatError as error:
+            self.log.debug("No word from XNAT on %s: %s", username, error)
+            return None
+        return may_start if name == username else None
+
+
+def _alias_token(answer: Any) -> Credentials | None:
+    """Give the alias token in XNAT's answer to `user-options`, whatever else is there."""
+    try:
+        return alias_token(answer["task_template"]["container_spec"]["env"])
+    except (KeyError, TypeError, AttributeError):
+        return None
+
+
+def alias_token(variables: Any) -> Credentials | None:
+    """Give the user's alias token, which XNAT puts into each server's environment, or None."""
+    alias, secret = variables.get("XNAT_USER"), variables.get("XNAT_PASS")
+    if isinstance(alias, str) and isinstance(secret, str) and alias and secret and ":" not in alias:
+        return Credentials(alias, secret)
+    return None

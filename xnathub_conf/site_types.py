@@ -47,6 +47,7 @@ class Hub:
 
     base_url: str
     public_url: str | None
+    reverse_proxies: int | None
     bind_url: str
     hub_bind_url: str | None
     hub_connect_url: str | None
@@ -69,6 +70,11 @@ class SignIn:
     role: str
     everyone: Literal["preference", "always", "never"]
     xnat_session: bool
+    auth_refresh_age: int
+    max_age: int
+    failures_per_user: int
+    failures_per_address: int
+    failures_window: int
 
 
 @dataclass(frozen=True)

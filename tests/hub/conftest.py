@@ -15,7 +15,10 @@ def _xnat():
 
 @pytest.fixture(scope="session")
 def _hub(_xnat, tmp_path_factory):
-    hub = RunningHub(tmp_path_factory.mktemp("hub"), _xnat, {"hub": {"admin_users": ["alice"]}})
+    # Tests that type wrong passwords must not add up; those of the limits have hubs of their own.
+    limits = {"failures_per_user": 1000, "failures_per_address": 100_000}
+    changes = {"hub": {"admin_users": ["alice"]}, "sign_in": limits}
+    hub = RunningHub(tmp_path_factory.mktemp("hub"), _xnat, changes)
     hub.start()
     yield hub
     hub.stop()

@@ -73,7 +73,7 @@ def test_a_site_is_immutable_to_its_depth():
 
     walk(site)
     assert {"Site", "Swarm", "PathRule", "mappingproxy", "tuple", "Secret"} <= seen
-    nested = loaded(site_text(extra={"JupyterHub.tornado_settings": {"a": [1, {"b": []}]}})).site
+    nested = loaded(site_text(extra={"JupyterHub.jinja_environment_options": {"a": [1, {"b": []}]}})).site
     walk(nested)
 
 

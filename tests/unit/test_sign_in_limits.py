@@ -1,0 +1,189 @@
+"""Wrong passwords are counted by name and by address, in bounded memory, and nobody chooses their own address."""
+
+import tracemalloc
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.helpers import problems_of, site_of, site_text
+from xnathub_conf.hub_settings import reverse_proxies
+from xnathub_conf.sign_in_limits import SignInLimits, TooManyFailures, client_address, folded
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def limits_of(clock, **rules):
+    return SignInLimits(replace(site_of().sign_in, **rules), clock)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def limits(clock):
+    return limits_of(clock, failures_per_user=3, failures_per_address=6, failures_window=60)
+
+
+def fail(limits, name="alice", address="192.0.2.1", browser=""):
+    limits.wrong(limits.begin(name, address, browser))
+
+
+def refused(limits, name="alice", address="192.0.2.1", browser=""):
+    with pytest.raises(TooManyFailures) as raised:
+        limits.begin(name, address, browser)
+    return str(raised.value), raised.value.seconds
+
+
+def test_a_name_has_its_limit_wherever_guesses_come_from(limits, clock):
+    for number in range(3):
+        fail(limits, address=f"192.0.2.{number}")
+        clock.now += 10
+    assert refused(limits, address="192.0.2.99") == ("this user name", 30)
+    limits.begin("bob", "192.0.2.0")
+
+
+def test_an_address_has_its_limit_whatever_the_names(limits):
+    for number in range(6):
+        fail(limits, f"user{number}")
+    assert refused(limits, "user7") == ("your network address", 60)
+    limits.begin("user7", "192.0.2.2")
+
+
+def test_the_window_slides(limits, clock):
+    for _ in range(3):
+        fail(limits)
+        clock.now += 20
+    fail(limits)
+    assert refused(limits)[1] == 20
+    clock.now += 21
+    fail(limits)
+
+
+def test_names_that_look_the_same_count_together(limits):
+    for name in ("Alice", "ALICE", "\uff41lice"):
+        fail(limits, name)
+    for name in ("alice", "alice ", "aLICE"):
+        refused(limits, name)
+
+
+def test_the_right_password_starts_anew(limits):
+    for number in range(4):
+        fail(limits, address=f"192.0.2.{number}")
+        fail(limits, address=f"192.0.2.{number}")
+        limits.right(limits.begin("alice", "192.0.2.9"))
+
+
+def test_tries_at_one_moment_get_no_further(limits):
+    for _ in range(3):
+        limits.begin("alice", "192.0.2.1")
+    refused(limits)
+
+
+def test_what_xnat_could_not_answer_does_not_count(limits):
+    for _ in range(20):
+        limits.undecided(limits.begin("alice", "192.0.2.1"))
+    limits.begin("alice", "192.0.2.1")
+
+
+def test_many_people_who_sign_in_at_one_moment_are_no_guessers(limits):
+    for number in range(50):
+        limits.begin(f"user{number}", "192.0.2.1")
+
+
+def test_a_known_browser_is_not_kept_out_by_strangers(limits):
+    for number in range(3):
+        fail(limits, address=f"192.0.2.{number}")
+    for number in range(5):
+        fail(limits, f"user{number}")
+    refused(limits, "user6")
+    limits.right(limits.begin("alice", "192.0.2.1", "known"))
+    refused(limits)
+
+
+def test_a_known_browser_has_a_limit_of_its_own(limits):
+    for _ in range(3):
+        fail(limits, browser="known")
+    assert refused(limits, browser="known")[0] == "this user name"
+    limits.begin("alice", "192.0.2.1")
+
+
+def test_memory_is_bounded(clock):
+    limits = limits_of(clock, failures_per_user=1000, failures_per_address=1000)
+    tracemalloc.start()
+    for number in range(12_000):
+        fail(limits, f"{number:0255}", f"2001:db8:{number:x}::/64")
+        clock.now += 0.001
+    for _ in range(3_000):
+        clock.now += 0.001
+        limits.wrong(limits.begin("alice", "192.0.2.1", ""))
+        clock.now += 1
+    used = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert used < 40e6
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "proxies", "address"),
+    [
+        ("127.0.0.1", "", 0, "127.0.0.1"),
+        ("127.0.0.1", "192.0.2.1", 1, "192.0.2.1"),
+        # One proxy in front of the hub's own: the browser, then that proxy.
+        ("127.0.0.1", "192.0.2.1,10.0.0.5", 2, "192.0.2.1"),
+        # What the browser claims stands further left.
+        ("127.0.0.1", "203.0.113.7, 198.51.100.1, 192.0.2.1,10.0.0.5", 2, "192.0.2.1"),
+        ("127.0.0.1", "evil,,;,192.0.2.1", 1, "192.0.2.1"),
+        # Someone past the proxy in front.
+        ("127.0.0.1", "192.0.2.1", 2, "192.0.2.1"),
+        # A server that calls the hub's own port claims in vain.
+        ("10.0.1.9", "203.0.113.7", 0, "10.0.1.9"),
+        ("127.0.0.1", "no address", 1, "127.0.0.1"),
+        ("", "", 1, ""),
+        ("127.0.0.1", "192.0.2.1:4711", 1, "192.0.2.1"),
+        ("127.0.0.1", "::ffff:192.0.2.1", 1, "192.0.2.1"),
+        ("127.0.0.1", "2001:db8:1:2:3:4:5:6", 1, "2001:db8:1:2::/64"),
+        ("127.0.0.1", "[2001:db8:1:2::9]:443", 1, "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "", 0, "fe80::/64"),
+    ],
+)
+def test_the_address_is_what_the_nearest_proxies_say(peer, forwarded, proxies, address):
+    assert client_address(peer, forwarded, proxies) == address
+
+
+def test_folding_is_stable():
+    for name in ("Stra\u00dfe", "\u0130x", "\ufb01", "a.b@C.org"):
+        assert folded(folded(name)) == folded(name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "proxies"),
+    [
+        ({}, 0),
+        ({"hub__public_url": "https://x.example.org/jupyterhub/"}, 1),
+        ({"hub__public_url": "http://x.example.org/jupyterhub/"}, 0),
+        ({"hub__public_url": "https://x.example.org/jupyterhub/", "hub__reverse_proxies": 2}, 2),
+        ({"hub__reverse_proxies": 0}, 0),
+    ],
+)
+def test_how_many_proxies_stand_in_front(changes, proxies):
+    assert reverse_proxies(site_of(**changes)) == proxies
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "rule", "severity"),
+    [
+        ("auth_refresh_age", 43201, "contradiction", "error"),
+        ("max_age", 299, "contradiction", "error"),
+        ("failures_per_user", 20, "lock-out", "warning"),
+    ],
+)
+def test_what_contradicts_itself_is_said(key, value, rule, severity):
+    (problem,) = problems_of(site_text(**{f"sign_in__{key}": value}))
+    assert (problem.rule, problem.severity) == (rule, severity)
+    assert problem.path[0] == "sign_in"
