@@ -449,7 +449,7 @@ def test_extra_names_have_a_form(trait):
     ("trait", "value"),
     [
         ("JupyterHub.active_server_limit", 5),
-        ("JupyterHub.tornado_settings", {"headers": {"X": [1, None]}}),
+        ("JupyterHub.jinja_environment_options", {"x": {"X": [1, None]}}),
         ("ConfigurableHTTPProxy.api_url", "http://127.0.0.1:8001"),
         ("Authenticator.blocked_users", ["mallory"]),
         ("SwarmSpawner.debug", True),
