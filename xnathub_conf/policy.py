@@ -1,5 +1,6 @@
 """The site's policy: what a launch plan may hold. Each refusal names its rule and the key that would change it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -19,10 +20,19 @@ RESERVED_TARGETS = (
 XNAT_VARIABLES = frozenset({"JUPYTERHUB_ROOT_DIR", "JUPYTERHUB_DEFAULT_URL"})
 """The names of JupyterHub's own that XNAT may set."""
 
-_RESERVED_PREFIXES = ("JUPYTERHUB_", "JUPYTER_", "JPY_", "NB_", "LD_", "PYTHON", "BASH_", "GIT_SSH", "CHOWN_")
+_RESERVED_PREFIXES = (
+    "JUPYTERHUB_", "JUPYTER_", "JPY_", "NB_", "LD_", "PYTHON", "BASH_", "GIT_SSH", "CHOWN_", "SUDO_", "PERL5", "MALLOC_", "DOCKER_STACKS_",
+)  # fmt: skip
 _RESERVED_NAMES = frozenset(
-    {"PATH", "HOME", "USER", "SHELL", "IFS", "ENV", "GRANT_SUDO", "RESTARTABLE", "NODE_OPTIONS", "GCONV_PATH"}
-)
+    {
+        "PATH", "HOME", "USER", "LOGNAME", "SHELL", "IFS", "ENV", "GRANT_SUDO", "RESTARTABLE", "NODE_OPTIONS", "GCONV_PATH", "SHELLOPTS",
+        "BASHOPTS", "PS4", "PROMPT_COMMAND", "CDPATH", "GLOBIGNORE", "GLIBC_TUNABLES", "LOCPATH", "HOSTALIASES", "RUBYOPT", "TMPDIR",
+    }
+)  # fmt: skip
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Control characters but for tab and line feed, and those that turn text around where it is shown."""
 
 
 class PolicyRefusal(Exception):
@@ -60,6 +70,9 @@ class Policy:
                 self._user_roots.append((mount.path, mount.writable))
             else:
                 self._roots[mount.path] = mount.writable
+        self._above_roots = frozenset(
+            above for root in self._roots for above in (prefixes(root) if root.startswith("/") else (root,))
+        )
 
     def check(self, plan: LaunchPlan) -> LaunchPlan:
         """Check a plan against every rule, and give it with the site's defaults where XNAT named no resources.
@@ -86,7 +99,7 @@ class Policy:
     @staticmethod
     def _check_command(plan: LaunchPlan) -> None:
         for word in plan.command or ():
-            if not word.isprintable() and any(ord(c) < 32 and c not in "\t\n" for c in word):
+            if _CONTROL.search(word):
                 raise PolicyRefusal("command", "", "The command holds a control character.")
 
     @staticmethod
@@ -103,11 +116,14 @@ class Policy:
         roots = dict(self._roots)
         # A name with a slash would reach into the folder of another user.
         for path, writable in self._user_roots if "/" not in plan.username else ():
-            roots[path.replace("{username}", plan.username)] = writable
+            own = path.replace("{username}", plan.username)
+            # Nor may one who is called like a folder of the site have it for a workspace, or what it lies in.
+            if own not in self._above_roots:
+                roots[own] = writable
         targets: set[str] = set()
         for mount in plan.mounts:
             for prefix in prefixes(mount.source) if mount.kind == "bind" else (mount.source,):
-                if prefix in roots:
+                if prefix in roots and prefix.startswith("/") == (mount.kind == "bind"):
                     writable = roots[prefix]
                     break
             else:

@@ -158,6 +158,31 @@ def test_the_longest_root_decides():
         assert refusal(mounting(mount(source, read_only=False)), allowed_mounts=roots)[0] == "mount-writable"
 
 
+@pytest.mark.parametrize("name", ["common", "xnat", "archive"])
+def test_a_name_like_a_folder_of_the_site_gives_no_right_to_it(name):
+    """XNAT's users may choose their own names."""
+    roots = [
+        {"path": "/data/common"},
+        {"path": "/data/xnat/archive"},
+        {"path": "/data/{username}", "writable": True},
+        {"path": "/data/xnat/{username}", "writable": True},
+        {"path": "common"},
+        {"path": "{username}", "writable": True},
+    ]
+    for source in (
+        "/data/common",
+        "/data/common/x",
+        "/data/xnat",
+        "/data/xnat/archive",
+        "/data/xnat/archive/P1",
+    ):
+        answer = mounting(mount(source, read_only=False))
+        assert refusal(answer, username=name, allowed_mounts=roots)[0] in {"mount-writable", "mount-source"}
+    answer = mounting(mount("common", kind="volume", read_only=False))
+    assert refusal(answer, username=name, allowed_mounts=roots)[0] in {"mount-writable", "mount-source"}
+    check(mounting(mount("/data/alice", read_only=False)), username="alice", allowed_mounts=roots)
+
+
 def test_mounts_are_judged_after_translation():
     paths = {"archive": [{"from": "/data/xnat/archive", "to": "/mnt/a"}]}
     options = {"paths": paths, "allowed_mounts": [{"path": "/mnt/a"}]}
@@ -172,7 +197,7 @@ def test_mounts_are_judged_after_translation():
     [
         ("shared", "alice", True), ("ws-alice", "alice", True), ("ws-alice", "bob", False), ("ws-{username}", "alice", False), ("other", "alice", False),
         ("", "alice", False), ("/etc", "alice", False), ("shared/x", "alice", False), ("share", "alice", False), ("/var/run/docker.sock", "alice", False),
-        ("ws-a/b", "a/b", False), ("\ud800", "alice", False),
+        ("ws-a/b", "a/b", False), ("\ud800", "alice", False), ("/srv/x", "alice", False), ("/srv/x/y", "alice", False), ("..", "alice", False),
     ],
 )  # fmt: skip
 def test_volumes_match_whole_names(name, user, passes):
@@ -227,6 +252,7 @@ def test_two_mounts_with_one_target_are_refused(other):
 TAKEN_OVER = [
     "JUPYTERHUB_API_TOKEN", "JUPYTERHUB_API_URL", "JUPYTERHUB_SERVICE_PREFIX", "JUPYTERHUB_USER", "JUPYTERHUB_", "JPY_API_TOKEN", "NB_UID", "NB_GID",
     "NB_USER", "NB_UMASK", "LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONSTARTUP", "PYTHON", "PATH", "HOME", "GRANT_SUDO", "CHOWN_EXTRA",
+    "SHELLOPTS", "BASHOPTS", "PS4", "PROMPT_COMMAND", "GLIBC_TUNABLES", "SUDO_ASKPASS", "PERL5LIB", "DOCKER_STACKS_JUPYTER_CMD", "TMPDIR", "LOGNAME",
     "JUPYTER_CONFIG_DIR", "JUPYTER_PATH", "BASH_ENV", "ENV", "SHELL", "NODE_OPTIONS", "GIT_SSH_COMMAND", "IFS", "RESTARTABLE",
 ]  # fmt: skip
 FREE = ["XNAT_HOST", "XNAT_PASS", "JUPYTERHUB_ROOT_DIR", "JUPYTERHUB_DEFAULT_URL", "XDG_CONFIG_HOME", "TZ", "MY_PATH", "XPYTHON", "A"]  # fmt: skip
@@ -253,7 +279,18 @@ def test_a_refused_variable_does_not_show_its_value():
 def test_control_characters():
     assert refusal(put(SAMPLE, f"{SPEC}/env/A", "x\0y"))[0] == "environment"
     check(put(SAMPLE, f"{SPEC}/env/A", "x\ny"))
-    for command in ("a\0b", "a \x1b[2J", "'a\x07'"):
+    for command in (
+        "a\0b",
+        "a \x1b[2J",
+        "'a\x07'",
+        "a\x7f",
+        "a\x9b2J",
+        "'a\rb'",
+        "a\u202eb",
+        "a\u2066b",
+        "'a\x85b'",
+        "a\u2028b",
+    ):
         assert refusal(put(SAMPLE, f"{SPEC}/command", command))[0] == "command"
     for command in ("a 'b\nc'", "a 'b\tc'", "é 日本 😀"):
         check(put(SAMPLE, f"{SPEC}/command", command))
