@@ -16,6 +16,7 @@ import psutil
 import requests
 import yaml
 
+from tests.secret_search import Search
 from xnathub_conf.cli.run import hub_environment
 from xnathub_conf.standin import Environment, HubLink, HubPlugin, StandIn, demo_state, make_sample_archive
 
@@ -70,6 +71,7 @@ class RunningHub:
         self.token = secrets.token_hex(32)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/jupyterhub"
+        self.hub_bind_url = f"http://127.0.0.1:{free_port()}"
         self.log = folder / "hub.log"
         self.site_file = folder / "site.yaml"
         (folder / "token").write_text(self.token)
@@ -84,6 +86,9 @@ class RunningHub:
         """Link XNAT's plugin to this hub; another XNAT than the first must listen at its address."""
         self.xnat = xnat
         xnat.hub = HubLink(f"{self.url}/hub/api", self.url, self.token)
+        if Search.current:
+            Search.current.secret("service token", self.token)
+            Search.current.file("files of hubs", self.folder)
 
     def _site(self) -> dict:
         folder = str(self.folder)
@@ -97,7 +102,7 @@ class RunningHub:
             "hub": {
                 "api_token": {"file": f"{folder}/token"},
                 "bind_url": f"http://127.0.0.1:{self.port}",
-                "hub_bind_url": f"http://127.0.0.1:{free_port()}",
+                "hub_bind_url": self.hub_bind_url,
             },
             "servers": {
                 "allowed_images": ["xnat/*"],
@@ -136,6 +141,9 @@ class RunningHub:
             return False
 
         wait_until(healthy, 60, "the hub's start")
+        cookie_secret = self.folder / "jupyterhub_cookie_secret"
+        if Search.current and cookie_secret.exists():
+            Search.current.secret("cookie secret", cookie_secret.read_text().strip())
         return self
 
     def stop(self) -> None:

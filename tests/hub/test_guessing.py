@@ -1,0 +1,206 @@
+"""Guessed passwords end at the hub before XNAT locks the account, and keep nobody else out."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+
+from tests.support import RunningHub, Visitor, new_standin, page_text
+from xnathub_conf.standin import faults
+
+PER_USER, PER_ADDRESS = 3, 6
+
+
+@pytest.fixture(scope="module")
+def own_xnat():
+    with new_standin() as xnat:
+        yield xnat
+
+
+@pytest.fixture(scope="module")
+def strict(own_xnat, tmp_path_factory):
+    """A hub behind one more proxy, which the tests stand in for with X-Forwarded-For."""
+    changes = {
+        "hub": {"reverse_proxies": 1},
+        "sign_in": {"failures_per_user": PER_USER, "failures_per_address": PER_ADDRESS},
+    }
+    hub = RunningHub(tmp_path_factory.mktemp("strict"), own_xnat, changes).start()
+    yield hub
+    hub.stop()
+
+
+@pytest.fixture
+def person(own_xnat):
+    own_xnat.requests.clear()
+    name = f"person{len(own_xnat.state.users())}"
+    own_xnat.state.add_user(name, roles=["Jupyter"], projects=["P1"])
+    return own_xnat.state.user(name)
+
+
+_addresses = iter(f"198.51.100.{number}" for number in range(1, 255))
+
+
+@pytest.fixture
+def address():
+    return next(_addresses)
+
+
+def browser(hub, address, **headers):
+    visitor = Visitor(hub.url)
+    visitor.headers.update({"X-Forwarded-For": address, **headers})
+    return visitor
+
+
+def wrong(hub, person, address, times=1, **headers):
+    return [
+        browser(hub, address, **headers).sign_in(person.name, f"wrong password {n}").status_code
+        for n in range(times)
+    ]
+
+
+def asked(xnat):
+    return len(xnat.requests.find("/xapi/users/username"))
+
+
+def test_guesses_at_one_name_end_before_xnat_locks_it(strict, person, address):
+    xnat = strict.xnat
+    assert wrong(strict, person, address, PER_USER) == [403] * PER_USER
+    position = len(strict.log_since(0))
+    for each in (address, "203.0.113.99"):
+        answer = browser(strict, each).sign_in(person.name, person.password)
+        assert answer.status_code == 429
+        assert 0 < int(answer.headers["Retry-After"]) <= 900
+        assert "Too many wrong passwords for this user name. Try again in 15 minutes" in page_text(answer)
+    assert asked(xnat) == PER_USER
+    assert person.failures == PER_USER < xnat.state.lockout_after
+    log = strict.log_since(position)
+    assert log.count("Too many wrong passwords for this user name") == 2, "one line for each try"
+    assert "Traceback" not in log
+    assert f"'{person.name}' from {address}" in log
+
+
+def test_names_that_look_the_same_are_one(strict, person, address):
+    names = [person.name.upper(), person.name.title(), "\uff50" + person.name[1:]]
+    for name in names:
+        assert browser(strict, address).sign_in(name, "wrong password").status_code == 403
+    assert browser(strict, address).sign_in(person.name, person.password).status_code == 429
+
+
+def test_a_browser_that_was_signed_in_before_gets_in_all_the_same(strict, person, address):
+    known = browser(strict, address)
+    assert known.sign_in(person.name, person.password).status_code == 302
+    known.get_page("/hub/logout", headers={"Sec-Fetch-Site": "same-origin"})
+    wrong(strict, person, "203.0.113.1", PER_USER)
+    assert browser(strict, address).sign_in(person.name, person.password).status_code == 429
+    assert known.sign_in(person.name, person.password).status_code == 302
+
+
+def test_a_session_in_xnat_gets_in_all_the_same(strict, person, address):
+    wrong(strict, person, "203.0.113.2", PER_USER)
+    visitor = browser(strict, address)
+    opened = requests.get(
+        f"{strict.xnat.url}/xapi/users/username", auth=(person.name, person.password), timeout=10
+    )
+    visitor.cookies.set("JSESSIONID", opened.cookies["JSESSIONID"], path="/")
+    assert visitor.get_page("/hub/login", allow_redirects=False).status_code == 302
+
+
+def test_the_cookie_of_a_known_browser_helps_with_no_other_name(strict, person, address):
+    known = browser(strict, address)
+    known.sign_in(person.name, person.password)
+    known.get_page("/hub/logout", headers={"Sec-Fetch-Site": "same-origin"})
+    codes = [known.sign_in("alice", f"wrong {n}").status_code for n in range(PER_USER + 1)]
+    assert codes == [403] * PER_USER + [429]
+    forged = browser(strict, address)
+    forged.cookies.set("xnathub-browser", "2|1:0|10:1|15:xnathub-browser|4:YWxpY2U=|" + "0" * 64, path="/")
+    assert forged.sign_in("alice", "wrong").status_code == 429
+
+
+def test_a_known_browser_has_its_own_limit(strict, person, address):
+    known = browser(strict, address)
+    known.sign_in(person.name, person.password)
+    known.get_page("/hub/logout", headers={"Sec-Fetch-Site": "same-origin"})
+    codes = [known.sign_in(person.name, f"wrong {n}").status_code for n in range(PER_USER + 1)]
+    assert codes == [403] * PER_USER + [429]
+
+
+def test_guesses_from_one_address_end_whatever_the_names(strict, person, address):
+    for number in range(PER_ADDRESS):
+        assert browser(strict, address).sign_in(f"nobody-{number}", "wrong").status_code == 403
+    answer = browser(strict, address).sign_in(person.name, person.password)
+    assert answer.status_code == 429
+    assert "Too many wrong passwords for your network address" in page_text(answer)
+    assert browser(strict, "203.0.113.3").sign_in(person.name, person.password).status_code == 302
+
+
+def test_an_address_can_not_be_chosen(strict, person, address):
+    for number in range(PER_ADDRESS):
+        claims = f"192.0.2.{number}, 192.0.2.{number + 100}, {address}"
+        headers = {"X-Real-Ip": f"192.0.2.{number}", "Forwarded": f"for=192.0.2.{number}"}
+        assert browser(strict, claims, **headers).sign_in(f"none-{number}", "wrong").status_code == 403
+    assert browser(strict, address).sign_in(person.name, person.password).status_code == 429
+    # Nor somebody else's, to keep them out.
+    assert browser(strict, "192.0.2.0").sign_in(person.name, person.password).status_code == 302
+
+
+def test_past_the_proxy_a_caller_speaks_for_itself_alone(strict, person):
+    class From(HTTPAdapter):
+        def init_poolmanager(self, *args, **kwargs):
+            super().init_poolmanager(*args, source_address=("127.0.0.9", 0), **kwargs)
+
+    hub_url = strict.hub_bind_url + "/jupyterhub"
+    for number in range(PER_ADDRESS):
+        visitor = Visitor(hub_url)
+        visitor.mount("http://", From())
+        visitor.headers["X-Forwarded-For"] = f"192.0.2.{number}, 192.0.2.{number}"
+        assert visitor.sign_in(f"server-{number}", "wrong").status_code == 403
+    visitor.headers["X-Forwarded-For"] = "192.0.2.200, 192.0.2.200"
+    assert visitor.sign_in(person.name, person.password).status_code == 429
+
+
+def test_many_guesses_at_one_moment_get_no_further(strict, person, address):
+    visitors = [browser(strict, address) for _ in range(12)]
+    for visitor in visitors:
+        visitor.get_page("/hub/login")
+    with ThreadPoolExecutor(12) as pool:
+        codes = list(pool.map(lambda each: each.sign_in(person.name, "wrong").status_code, visitors))
+    assert sorted(codes) == [403] * PER_USER + [429] * (12 - PER_USER)
+    assert asked(strict.xnat) == PER_USER
+
+
+def test_the_token_api_is_no_way_round(strict, person, address):
+    strict.plugin.ensure_user(person.name)
+
+    def guess(password):
+        return requests.post(
+            f"{strict.url}/hub/api/users/{person.name}/tokens",
+            json={"auth": {"username": person.name, "password": password}},
+            headers={"X-Forwarded-For": address},
+            timeout=30,
+        ).status_code
+
+    assert [guess(f"wrong {n}") for n in range(PER_USER)] == [403] * PER_USER
+    assert guess(person.password) == 403
+    assert asked(strict.xnat) == PER_USER
+    assert browser(strict, address).sign_in(person.name, person.password).status_code == 429
+
+
+def test_the_right_password_makes_up_for_wrong_ones(strict, person, address):
+    for _ in range(3):
+        wrong(strict, person, next(_addresses), PER_USER - 1)
+        assert browser(strict, address).sign_in(person.name, person.password).status_code == 302
+
+
+def test_xnat_down_counts_for_nothing(strict, person, address):
+    strict.xnat.faults.set("/xapi", faults.Status(500))
+    codes = [browser(strict, address).sign_in(person.name, person.password).status_code for _ in range(8)]
+    strict.xnat.faults.clear()
+    assert codes == [503] * 8
+    assert browser(strict, address).sign_in(person.name, person.password).status_code == 302
+
+
+@pytest.mark.parametrize("name", ["a" * 256, "a\nb", "a\x00b", "a:b", "\u202ealice", " "])
+def test_odd_names_never_reach_xnat(strict, person, address, name):
+    assert browser(strict, address).sign_in(name, "wrong").status_code == 403
+    assert asked(strict.xnat) == 0

@@ -1,0 +1,140 @@
+"""Headers and cookies of a hub whose browsers come over TLS: every one of them is looked at."""
+
+from http.cookies import SimpleCookie
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+import requests
+
+from tests.support import RunningHub, Visitor, new_standin
+
+PUBLIC = "https://xnat.example.org/jupyterhub/"
+
+
+class Browser(Visitor):
+    """Notes each cookie with its attributes, and sends `Secure` ones though the test's hub is reached over http."""
+
+    def __init__(self, hub_url):
+        super().__init__(hub_url)
+        self.noted = []
+
+    def send(self, request, **kwargs):
+        follow = kwargs.pop("allow_redirects", True)
+        for _ in range(20):
+            answer = super().send(request, allow_redirects=False, **kwargs)
+            for line in answer.raw.headers.getlist("Set-Cookie"):
+                for cookie in SimpleCookie(line).values():
+                    self.noted.append((urlsplit(request.url).path, cookie))
+            for cookie in self.cookies:
+                cookie.secure = False
+            if not (follow and answer.is_redirect):
+                return answer
+            there = urljoin(answer.url, answer.headers["Location"])
+            there = self.hub_url + urlsplit(there)._replace(scheme="", netloc="").geturl().removeprefix(
+                "/jupyterhub"
+            )
+            request = self.prepare_request(requests.Request("GET", there))
+        raise AssertionError("redirects without an end")
+
+
+@pytest.fixture(scope="module")
+def tls_hub(tmp_path_factory):
+    with new_standin() as xnat:
+        hub = RunningHub(tmp_path_factory.mktemp("tls"), xnat, {"hub": {"public_url": PUBLIC}}).start()
+        yield hub
+        hub.stop()
+
+
+@pytest.fixture
+def alice(tls_hub):
+    browser = Browser(tls_hub.url)
+    assert browser.sign_in("alice", tls_hub.xnat.state.user("alice").password).status_code == 302
+    return browser
+
+
+def test_every_cookie_is_for_tls_for_this_site_and_for_no_script(tls_hub, alice):
+    tls_hub.plugin.ensure_user("alice")
+    tls_hub.plugin.start("alice", tls_hub.xnat.state.launch("alice", "P1"))
+    tls_hub.plugin.wait_ready("alice")
+    pages = (
+        "/hub/home",
+        "/hub/token",
+        "/hub/login",
+        "/user/alice/lab",
+        "/user/alice/api/status",
+        "/hub/none",
+    )
+    for page in pages:
+        alice.get_page(page)
+    alice.get_page("/hub/logout")
+    alice.get_page("/hub/logout", headers={"Sec-Fetch-Site": "same-origin"})
+    tls_hub.plugin.stop("alice")
+    seen = {cookie.key.split("-oauth-state-")[0] for _, cookie in alice.noted}
+    assert {
+        "_xsrf", "jupyterhub-hub-login", "jupyterhub-session-id", "xnathub-browser", "jupyterhub-user-alice",
+        "jupyterhub-user-alice-oauth-state",
+    } <= seen  # fmt: skip
+    for path, cookie in alice.noted:
+        if not cookie.value:
+            continue  # it is being taken away
+        what = f"{cookie.key} of {path}"
+        assert cookie["secure"], what
+        assert cookie["samesite"].lower() in {"lax", "strict"}, what
+        assert not cookie["domain"], what
+        assert cookie["path"].startswith("/jupyterhub/"), what
+        # JupyterLab's own script reads the token of its server.
+        if (cookie.key, cookie["path"]) != ("_xsrf", "/jupyterhub/user/alice/"):
+            assert cookie["httponly"], what
+
+
+PATHS = [
+    "/hub/login", "/hub/home", "/hub/token", "/hub/none", "/hub/admin", "/hub/spawn-pending/alice", "/hub/logout", "/hub/health", "/hub/api",
+    "/hub/api/users", "/hub/api/none", "/hub/user/alice/", "/user/alice/", "/user/none/", "/", "/hub/error/404",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("who", ["alice", "nobody"])
+def test_every_page_and_answer_has_the_headers(tls_hub, alice, path, who):
+    browser = alice if who == "alice" else Browser(tls_hub.url)
+    answer = browser.get_page(path, allow_redirects=False)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Referrer-Policy"] == "same-origin"
+    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Cache-Control"] in {"no-store", "no-cache"}
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_a_refused_sign_in_has_them_too(tls_hub):
+    browser = Browser(tls_hub.url)
+    answer = browser.sign_in("alice", "wrong")
+    assert answer.status_code == 403
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_files_of_the_pages_are_taken_for_nothing_else(tls_hub):
+    page = Browser(tls_hub.url).get_page("/hub/login").text
+    found = [part.partition('"')[0] for part in page.split('src="')[1:] + page.split('href="')[1:]]
+    files = [path for path in found if path.startswith("/jupyterhub/hub/static/")]
+    assert files
+    for path in files:
+        answer = requests.get(tls_hub.url.removesuffix("/jupyterhub") + path, timeout=20)
+        assert answer.status_code == 200
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_another_site_s_script_reads_no_answer(tls_hub, alice):
+    for method in ("GET", "OPTIONS"):
+        answer = alice.request(
+            method,
+            f"{tls_hub.url}/hub/api/users/alice",
+            headers={
+                "Origin": "https://evil.example",
+                "Sec-Fetch-Site": "cross-site",
+                "Sec-Fetch-Mode": "cors",
+            },
+            timeout=20,
+        )
+        assert "Access-Control-Allow-Origin" not in answer.headers
+        assert '"name"' not in answer.text
