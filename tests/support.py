@@ -141,9 +141,8 @@ class RunningHub:
             return False
 
         wait_until(healthy, 60, "the hub's start")
-        cookie_secret = self.folder / "jupyterhub_cookie_secret"
-        if Search.current and cookie_secret.exists():
-            Search.current.secret("cookie secret", cookie_secret.read_text().strip())
+        if Search.current and self.cookie_secret:
+            Search.current.secret("cookie secret", self.cookie_secret)
         return self
 
     def stop(self) -> None:
@@ -155,6 +154,12 @@ class RunningHub:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 raise
             self.process = None
+
+    @property
+    def cookie_secret(self) -> str:
+        """What JupyterHub made to sign its cookies with, or "" where site.yaml names one."""
+        file = self.folder / "jupyterhub_cookie_secret"
+        return file.read_text().strip() if file.exists() else ""
 
     @property
     def plugin(self) -> HubPlugin:

@@ -12,6 +12,8 @@ from textwrap import dedent
 import pytest
 import requests
 
+from tests.secret_search import Search
+
 HARDENED = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]}
 USERS = ["1000:1000", "12345:0", "5001:999"]
 
@@ -116,6 +118,17 @@ def test_nothing_of_the_build_stays(docker_client, files, images, name):
     assert {line.split("=")[0] for line in image["Config"]["Env"]} <= known
     labels = image["Config"]["Labels"]
     assert {"title", "description", "licenses"} <= {key.rsplit(".", 1)[1] for key in labels}
+
+
+@pytest.mark.parametrize("name", ["hub", "singleuser"])
+def test_the_layers_of_an_image_hold_no_secret_of_the_run(images, name, tmp_path):
+    image = getattr(images, name)
+    Search.current.stream("image layers", ["docker", "save", image], image)
+    # Layers can be searched: this stands in a file of both.
+    search = Search(tmp_path)
+    search.secret("known words", "Distributed under the terms of the Modified BSD License")
+    search.stream("image layers", ["docker", "save", image], image)
+    assert search.found
 
 
 def setuid(members: dict[str, tarfile.TarInfo]) -> set[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import uuid
 from collections.abc import Iterator
@@ -10,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.docker.testbed import GID, UID, Stack, wait_for
+from tests.docker.testbed import GID, UID, Stack, command, wait_for
+from tests.secret_search import Search
 from xnathub_conf.standin import StandIn, demo_state
 
 
@@ -233,6 +236,31 @@ def test_the_hub_runs_with_nothing_it_does_not_need(stack: Stack):
     assert any(re.match(r"-r-------- .* 4001 .*_token$", line) for line in lines)
     assert "Read-only file system" in lines[-1]
     wait_for(lambda: hub.reload() or hub.attrs["State"]["Health"]["Status"] == "healthy", 60)
+
+
+def test_docker_tells_no_secret_of_the_hub(stack: Stack):
+    stack.sign_in("demo")
+    stack.start("demo")
+    hub, container = f"{stack.name}_hub", stack.hub_container()
+    told = [
+        command("docker", *words)
+        for words in (
+            ("service", "inspect", hub), ("service", "inspect", "--pretty", hub), ("service", "ps", "--no-trunc", hub), ("inspect", container.id),
+            ("top", container.id), ("stack", "services", stack.name), ("secret", "inspect", *stack.secrets),
+        )
+    ]  # fmt: skip
+    configs = stack.client.configs.list(filters={"label": f"com.docker.stack.namespace={stack.name}"})
+    told += [base64.b64decode(each.attrs["Spec"]["Data"]).decode() for each in configs]
+    assert configs
+    told += [stack.logs(), (stack.folder / "docker-stack.yml").read_text()]
+    password = stack.state.user("demo").password
+    alias = json.loads(stack.state.user_options("demo"))["task_template"]["container_spec"]["env"][
+        "XNAT_PASS"
+    ]
+    for text in told:
+        Search.current.text("docker inspect, service logs and configs", hub, text)
+        for secret in (*stack.secrets.values(), password, alias):
+            assert secret not in text
 
 
 def test_stack_rm_leaves_nothing_but_volumes_and_the_admins_secrets(shared_stack: Stack):

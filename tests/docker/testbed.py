@@ -18,6 +18,7 @@ import requests
 import websocket
 import yaml
 
+from tests.secret_search import Search
 from tests.support import XNATHUB, free_port
 from xnathub_conf.standin import Environment, HubError, HubLink, HubPlugin, StandIn, make_sample_archive
 
@@ -41,6 +42,8 @@ class Site:
         self.client, self.name, self.folder, self.xnat = client, name, folder, xnat
         self.state = xnat.state
         self.token = secrets.token_hex(32)
+        if Search.current:
+            Search.current.secret("service token", self.token)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/jupyterhub"
         self.plugin = HubPlugin(HubLink(f"{self.url}/hub/api", self.url, self.token), start_timeout=90)
