@@ -179,7 +179,8 @@ def reference_settings(env):
         "JupyterHub.allow_named_servers": True,
         "JupyterHub.shutdown_on_logout": True,
         "token": env["JH_XNAT_SERVICE_TOKEN"],
-        "scopes": {"admin:servers", "admin:users", "read:hub", "tokens"},
+        # Of the reference's admin:servers, XNAT's plugin needs this much.
+        "scopes": {"servers", "admin:users", "read:hub", "tokens"},
         "Spawner.start_timeout": int(env["JH_START_TIMEOUT"]),
         "Spawner.http_timeout": int(env["JH_HTTP_TIMEOUT"]),
         "SwarmSpawner.network_name": env["JH_NETWORK"],
@@ -203,8 +204,7 @@ def settings_of(site, environment):
         "JupyterHub.hub_bind_url": urlsplit(ours["JupyterHub.hub_bind_url"]).port,
         "JupyterHub.hub_connect_url": (connect.hostname, connect.port),
         "token": ours["JupyterHub.services"][0]["api_token"].read(environment),
-        # On top, for the tokens that XNAT's plugin makes for dashboards.
-        "scopes": set(ours["JupyterHub.load_roles"][0]["scopes"]) - {"access:servers"},
+        "scopes": set(ours["JupyterHub.load_roles"][0]["scopes"]),
         "SwarmSpawner.tls_config": ours.get("SwarmSpawner.tls_config", {}),
         "NB_UID, NB_GID": (site.servers.uid, site.servers.gid),
         "run as": (site.hub.uid, site.hub.gid),

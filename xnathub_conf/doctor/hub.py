@@ -12,11 +12,10 @@ from xnathub_conf.problems import KeyPath
 from xnathub_conf.secrets import SecretError
 
 NEEDED_SCOPES = {
-    "admin:servers": "starts and stops servers",
+    "servers": "starts and stops servers",
     "admin:users": "makes users",
     "read:hub": "asks for the hub's version",
     "tokens": "makes the tokens with which browsers open a server",
-    "access:servers": "hands on the right to open a server",
 }
 """What XNAT's plugin does with its token, and the scope that it needs for that."""
 
