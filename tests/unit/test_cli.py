@@ -295,6 +295,20 @@ def test_init_writes_a_small_commented_valid_file(folder, capsys, orchestrator):
     assert loaded(text).site.xnat.url == "https://x.org"
 
 
+def test_init_writes_the_schema_for_editors(folder):
+    schema = folder / "site.schema.json"
+    for before, after in (
+        (None, schema_text()),
+        ('{"$id": "urn:xnathub:site:1"}', schema_text()),
+        ("mine", "mine"),
+    ):
+        if before:
+            schema.write_text(before)
+        assert main(["init", "new.yaml", "--force", *FLAGS]) == 0
+        assert schema.read_text() == after
+    assert (folder / "new.yaml").read_text().startswith("# yaml-language-server: $schema=site.schema.json\n")
+
+
 def test_init_replaces_nothing_unless_told(folder, capsys):
     for name in ("good.yaml", "sub"):
         assert main(["init", name, *FLAGS]) == 2

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xnathub_conf.problems import SiteError
+from xnathub_conf.schema import schema_text
 from xnathub_conf.site import load
+
+SCHEMA_FILE = "site.schema.json"
+EDITOR_LINE = f"# yaml-language-server: $schema={SCHEMA_FILE}\n"
+"""What tells an editor where the schema is: beside the site file."""
 
 _ORCHESTRATORS = {
     "local": "  local: {directory: /var/lib/xnathub}",
@@ -62,11 +67,21 @@ def init(file: str, answers: Answers, *, force: bool) -> int:
         return 1
     try:
         path.write_text(text, "utf-8")
+        write_schema(path.parent)
     except OSError as error:
-        print(f"{file} can't be written: {error.strerror}.", file=sys.stderr)
+        print(f"{error.filename} can't be written: {error.strerror}.", file=sys.stderr)
         return 2
-    print(f"Wrote {file}. Put the two secrets where it says, then: xnathub validate --secrets {file}")
+    print(
+        f"Wrote {file}, and beside it {SCHEMA_FILE} for editors. Put the two secrets where it says, then: xnathub validate --secrets {file}"
+    )
     return 0
+
+
+def write_schema(folder: Path) -> None:
+    """Write the schema beside a site file, for editors; a file of that name that is something else stays."""
+    path = folder / SCHEMA_FILE
+    if not path.exists() or '"$id": "urn:xnathub:site:' in path.read_text("utf-8", "replace"):
+        path.write_text(schema_text(), "utf-8")
 
 
 def _ask(answers: Answers) -> None:
@@ -84,7 +99,7 @@ def _text(answers: Answers) -> str:
         answers.orchestrator or "", f"  {json.dumps(answers.orchestrator)}: {{}}"
     )
     return f"""\
-# How this site's XNAT gets its JupyterHub. Check it with: xnathub validate site.yaml
+{EDITOR_LINE}# How this site's XNAT gets its JupyterHub. Check it with: xnathub validate site.yaml
 version: 1
 
 xnat:

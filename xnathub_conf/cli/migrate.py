@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from xnathub_conf.cli.init import EDITOR_LINE, write_schema
 from xnathub_conf.cli.reports import write_out
 from xnathub_conf.migration import MigrationError
 from xnathub_conf.migration.carry import Carrying, carry
@@ -71,6 +72,7 @@ def migrate(options: Options, environment: Mapping[str, str]) -> int:
         return 2
     try:
         _write(folder, files)
+        write_schema(Path(options.output).parent)
     except OSError as error:
         print(f"{error.filename} can't be written: {error.strerror}. Nothing is changed.", file=sys.stderr)
         return 2
@@ -81,7 +83,7 @@ def migrate(options: Options, environment: Mapping[str, str]) -> int:
 def _site_text(carrying: Carrying, options: Options) -> str:
     files = ", ".join(options.files)
     return (
-        f"# Made by `xnathub migrate` from {files}. Check it with: xnathub validate {options.output}\n"
+        f"{EDITOR_LINE}# Made by `xnathub migrate` from {files}. Check it with: xnathub validate {options.output}\n"
         + yaml_text(carrying.site)
     )
 
