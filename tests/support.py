@@ -21,7 +21,8 @@ from xnathub_conf.cli.run import hub_environment
 from xnathub_conf.standin import Environment, HubLink, HubPlugin, StandIn, demo_state, make_sample_archive
 
 _SERVE = """
-import http.server, importlib.metadata, os, urllib.parse
+import http.server, importlib.metadata, os, signal, urllib.parse
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from xnathub_conf.adapters import spawner_class
+from xnathub_conf.database_errors import survive_database_errors
 from xnathub_conf.handlers import StaticFilesHandler
 from xnathub_conf.hub_settings import browsers_use_tls, hub_settings
 from xnathub_conf.launch_error import say_once
@@ -24,6 +25,7 @@ def configure(c: Any, path: str | Path) -> None:
     """
     site = load_site(path, os.environ)
     say_once()
+    survive_database_errors()
     for setting in hub_settings(site):
         class_name, name = setting.trait.split(".")
         c[class_name][name] = _revealed(setting.value)

@@ -13,6 +13,7 @@ from tornado.ioloop import IOLoop
 from tornado.web import HTTPError
 from tornado.websocket import WebSocketHandler
 
+from xnathub_conf.database_errors import MESSAGE, failed_just_now
 from xnathub_conf.identity import is_challenge, proof
 from xnathub_conf.sign_in_limits import folded
 
@@ -25,6 +26,11 @@ class SignInHandler(LoginHandler):
 
     async def get(self) -> None:
         """Sign in with XNAT's session where there is one, else show the form."""
+        if not self.current_user and failed_just_now():
+            # Who comes here may well be signed in, but the hub could not look it up.
+            self.set_status(503)
+            self.finish(await self._render(login_error=MESSAGE))
+            return
         if (
             not self.current_user
             and not self.get_argument(_JUST_SIGNED_OUT, "")

@@ -44,10 +44,14 @@ def say_once() -> None:
     JupyterHub's pages say it again with each look, and let go of tasks that end with it, for which asyncio shows a
     traceback.
     """
+    logging.getLogger("JupyterHub").addFilter(_not_again)
+    logging.getLogger("asyncio").addFilter(_not_of_a_task)
+
+
+def _not_again(record: logging.LogRecord) -> bool:
     again = ("Error starting server ", "Previous spawn for ")
-    logging.getLogger("JupyterHub").addFilter(
-        lambda record: bool(record.exc_info) or not str(record.msg).startswith(again)
-    )
-    logging.getLogger("asyncio").addFilter(
-        lambda record: not (record.exc_info and isinstance(record.exc_info[1], LaunchFailed))
-    )
+    return bool(record.exc_info) or not str(record.msg).startswith(again)
+
+
+def _not_of_a_task(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], LaunchFailed))
