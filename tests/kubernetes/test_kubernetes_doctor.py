@@ -46,6 +46,7 @@ def test_in_the_hub_s_pod(release: Release):
     assert found.bad() == [], found.text
     assert "to the hub's account" in found.told("kubernetes.api", "ok")
     assert found["kubernetes.rights"] == found["hub.scopes"] == found["xnat.plan"] == "ok"
+    assert found["kubernetes.pod"] == "ok"
     assert "2 mounts lie in xnat-workspaces, xnat-archive" in found.told("kubernetes.plan", "ok")
     # The account can't look at more than it needs.
     for name in ("claim.xnat-archive", "claim.xnat-workspaces", "quotas", "nodes", "images"):
@@ -62,6 +63,39 @@ def test_a_namespace_where_the_hub_has_no_rights(release: Release):
     )
     assert "bind its Role hub" in told
     assert "[orchestrator.kubernetes.namespace]" in told
+
+
+def test_a_pod_that_the_namespace_would_refuse(release: Release):
+    """The hub's own account can tell, by asking for a pod that is never made."""
+    namespace = release.namespace
+    metadata = {"name": "doctor", "namespace": namespace.name}
+    namespace.apply(
+        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": {"pods": "0"}}}
+    )
+    namespace.kubectl("wait", "--for=jsonpath={.status.hard}", "resourcequota/doctor", "--timeout=60s")
+    try:
+        told = in_pod(release).told("kubernetes.pod", "failed")
+    finally:
+        namespace.kubectl("delete", "resourcequota", "doctor")
+    assert "exceeded quota: doctor" in told
+    assert "Raise the quota" in told
+
+    enforce = "pod-security.kubernetes.io/enforce"
+    namespace.cluster.kubectl("label", "namespace", namespace.name, f"{enforce}=restricted")
+    try:
+        assert in_pod(release)["kubernetes.pod"] == "ok"
+        root = {"orchestrator": {"kubernetes": {"start_as_root": True}}}
+        told = in_pod(release, root).told("kubernetes.pod", "failed")
+    finally:
+        namespace.cluster.kubectl("label", "namespace", namespace.name, f"{enforce}-")
+    assert "violates PodSecurity" in told
+    assert "start_as_root" in told
+    assert release.servers() == []
+
+    told = in_pod(release, {"orchestrator": {"kubernetes": {"namespace": "kube-system"}}}).told(
+        "kubernetes.pod", "failed"
+    )
+    assert "may not create pods in the namespace kube-system" in told
 
 
 def test_a_plan_that_the_cluster_can_not_start(release: Release):

@@ -102,15 +102,7 @@ class XnatKubernetesSpawner(KubeSpawner):
         # The group of the home folder in images of docker-stacks, which lets any user write there.
         self.supplemental_gids = [100]
         self.allow_privilege_escalation = root
-        self.container_security_context = (
-            {}
-            if root
-            else {
-                "runAsNonRoot": True,
-                "capabilities": {"drop": ["ALL"]},
-                "seccompProfile": {"type": "RuntimeDefault"},
-            }
-        )
+        self.container_security_context = container_security(root=root)
 
     def get_env(self) -> dict[str, Any]:
         """Give the server's environment, with values that Kubernetes takes as they are."""
@@ -197,6 +189,17 @@ class XnatKubernetesSpawner(KubeSpawner):
             await self.stop(True)
             return False
         return True
+
+
+def container_security(*, root: bool) -> dict[str, Any]:
+    """Give what a server's container may do, as in a container's securityContext: nothing, unless it starts as root."""
+    if root:
+        return {}
+    return {
+        "runAsNonRoot": True,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
 
 
 class ClaimVolumes(NamedTuple):

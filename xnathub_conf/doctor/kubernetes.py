@@ -18,7 +18,13 @@ import yaml
 from kubernetes_asyncio import client, config
 from kubernetes_asyncio.client.exceptions import ApiException
 
-from xnathub_conf.adapters.kubernetes import claim_volumes, extended_resources, node_expressions
+from xnathub_conf.adapters.kubernetes import (
+    claim_volumes,
+    container_security,
+    extended_resources,
+    node_expressions,
+    refusal_of,
+)
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
 from xnathub_conf.doctor.images import exact_images
 from xnathub_conf.policy import PolicyRefusal
@@ -28,6 +34,13 @@ from xnathub_conf.site_types import Kubernetes, Toleration
 _CALL_SECONDS = 20
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _HERE: KeyPath = ("orchestrator", "kubernetes")
+_REFUSALS = {
+    "quota": "Raise the quota, stop servers, or lower servers.cpu_limit, mem_limit and the guarantees.",
+    "rights": "Bind the chart's Role hub in the namespace to the hub's account.",
+    "namespace": "Make the namespace, or correct orchestrator.kubernetes.namespace.",
+    "admission": "Change the rule of the namespace, or what site.yaml sets: start_as_root, limits and guarantees.",
+}
+"""What to do where a pod is refused, by the reason that the adapter would give a user."""
 _SUFFIXES = {
     "m": Decimal("0.001"), "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12),
     "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40),
@@ -64,6 +77,7 @@ class KubernetesChecks:
                 Check(f"kubernetes.claim.{name}", _told(self._claim(name)), api)
                 for name in dict.fromkeys(claim.claim_name for claim in self._settings.claims)
             ),
+            Check("kubernetes.pod", self.pod, api),
             Check("kubernetes.quotas", _told(self.quotas), api),
             Check("kubernetes.nodes", _told(self.nodes), api),
             *(
@@ -172,6 +186,46 @@ class KubernetesChecks:
             return ok(f"The volume claim {name} is bound, as {', '.join(modes)}.")
 
         return check
+
+    async def pod(self) -> Finding:
+        """The cluster would take a server's pod: its quotas and rules are asked, and nothing is made."""
+        servers, root = self._site.servers, self._settings.start_as_root
+        of = self._examination.plan or servers
+        limits = {"cpu": of.cpu_limit, "memory": of.mem_limit}
+        requests = {"cpu": of.cpu_guarantee or 0, "memory": of.mem_guarantee or 0}
+        uid, gid = (0, 0) if root else (servers.uid, servers.gid)
+        container = {
+            "name": "notebook",
+            "image": self._examination.plan.image if self._examination.plan else "xnathub-doctor",
+            "resources": {
+                "limits": {name: str(value) for name, value in limits.items() if value},
+                "requests": {
+                    name: str(requests[name]) for name, value in limits.items() if value or requests[name]
+                },
+            },
+            "securityContext": {
+                "runAsUser": uid,
+                "runAsGroup": gid,
+                "allowPrivilegeEscalation": root,
+                **container_security(root=root),
+            },
+        }
+        body = {
+            "metadata": {"generateName": "xnathub-doctor-"},
+            "spec": {"containers": [container], "automountServiceAccountToken": False},
+        }
+        try:
+            await client.CoreV1Api(self._api).create_namespaced_pod(
+                self._namespace, body, dry_run="All", _request_timeout=_CALL_SECONDS
+            )
+        except ApiException as error:
+            said = refusal_of(error, self._namespace)
+            # The rest is what a user reads, who can't mend it.
+            seen = said.jupyterhub_message.partition(" Tell your XNAT administrator.")[0]
+            return failed(seen, _REFUSALS.get(said.reason, _REFUSALS["admission"]), _HERE)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            return _broken(error)
+        return ok(f"{self._namespace} would take a server's pod.")
 
     async def quotas(self) -> Finding:
         """The namespace's quotas leave room for one more server as large as the site's defaults."""
