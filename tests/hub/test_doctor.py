@@ -260,6 +260,7 @@ def test_another_token_than_the_hub_s_is_never_sent(site, hub, tmp_path):
 
 def test_a_token_without_its_scopes(xnat, site, tmp_path):
     (tmp_path / "own").mkdir()
+    shared = xnat.hub
     scopes = ["servers", "read:hub"]
     other = RunningHub(tmp_path / "own", xnat, {"hub": {"api_scopes": scopes}})
     try:
@@ -267,6 +268,8 @@ def test_a_token_without_its_scopes(xnat, site, tmp_path):
         told = diagnose(other.site_file).told("hub.scopes", "failed")
     finally:
         other.stop()
+        # The other hub took XNAT's link over.
+        xnat.hub = shared
     assert "lacks admin:users (XNAT makes users), tokens (XNAT makes the tokens" in told
     assert "Add admin:users, tokens to hub.api_scopes" in told
 
