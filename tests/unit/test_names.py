@@ -5,6 +5,7 @@ import re
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from jupyterhub.slugs import safe_slug
 
 from xnathub_conf.adapters.names import object_name
 
@@ -25,6 +26,15 @@ def test_every_user_and_server_has_a_dns_label_of_its_own(prefix):
         assert LABEL.fullmatch(name), name
         assert name.startswith(prefix + "-")
     assert names == {key: object_name(prefix, *key) for key in names}
+
+
+def test_nobody_finds_a_name_that_ends_like_anothers():
+    """JupyterHub's own names of these two are the same: it keeps 8 digits of a hash."""
+    one, other = "aLexAnDrA.HUmbOldT", "aLeXAnDra.HUmboLdt"
+    assert safe_slug(one) == safe_slug(other)
+    names = [object_name("jupyter", *key) for key in ((one, ""), (other, ""), ("a", one), ("a", other))]
+    assert len(set(names)) == len(names)
+    assert all(len(name.partition("---")[2]) == 24 for name in names)
 
 
 def test_plain_names_stay_readable():

@@ -12,6 +12,7 @@ from kubespawner import KubeSpawner
 from kubespawner.slugs import is_valid_label, safe_slug
 
 from xnathub_conf.adapters.containers import object_labels
+from xnathub_conf.adapters.names import object_name
 from xnathub_conf.launch_error import LaunchFailed
 from xnathub_conf.path_translation import prefixes
 from xnathub_conf.plan import Constraint, LaunchPlan, Mount
@@ -45,6 +46,9 @@ class XnatKubernetesSpawner(KubeSpawner):
         settings = self.site.orchestrator.kubernetes
         assert settings is not None
         return settings
+
+    def _pod_name_template_default(self) -> str:
+        return object_name("jupyter", self.user.name, self.name)
 
     def apply_plan(self, plan: LaunchPlan) -> None:
         """Set image, command, environment, volumes, resources, placement and security context.
