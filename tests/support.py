@@ -2,6 +2,7 @@
 
 import contextlib
 import html
+import json
 import os
 import re
 import secrets
@@ -10,10 +11,12 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import psutil
 import requests
+import websocket
 import yaml
 
 from tests.secret_search import Search
@@ -246,3 +249,84 @@ def page_text(response: requests.Response) -> str:
     body = response.text.partition("<body>")[2]
     body = re.sub(r"<(script|style)\b.*?</\1>", " ", body, flags=re.DOTALL)
     return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))).strip()
+
+
+LOOKS_AROUND = """
+import os, pathlib
+readme = pathlib.Path("/data/projects/P1/experiments/README.txt")
+print(readme.read_text().split(":")[0])
+try:
+    readme.write_text("mine")
+except OSError as error:
+    print(type(error).__name__, error.errno)
+root = pathlib.Path(os.environ["JUPYTERHUB_ROOT_DIR"])
+(root / "result.txt").write_text("done")
+print(os.getuid(), os.getgid(), root)
+print(sorted(os.listdir("/workspace")), sorted(os.listdir("/data/projects")))
+print(open("/proc/self/status").read().split("CapEff:")[1].split()[0])
+"""
+"""Code for a server on project P1 of the demo: reads the archive, can't write there, writes to the workspace."""
+
+
+def what_it_sees(user: str, uid: int, gid: int) -> list[str]:
+    """The lines that LOOKS_AROUND prints in a user's container."""
+    return [
+        "Project P1",
+        "OSError 30",
+        f"{uid} {gid} /workspace/{user}",
+        f"['{user}'] ['P1']",
+        "0000000000000000",
+    ]
+
+
+def run_code(server: str, token: str, code: str) -> str:
+    """Run code in a new kernel of the server at an address, and give what it prints."""
+    headers = {"Authorization": f"token {token}"}
+    made = requests.post(f"{server}/api/kernels", headers=headers, timeout=60)
+    assert made.status_code == 201, made.text
+    kernel = f"{server}/api/kernels/{made.json()['id']}"
+    try:
+        return run_cell(f"{kernel}/channels", code, header=[f"Authorization: token {token}"])
+    finally:
+        requests.delete(kernel, headers=headers, timeout=60)
+
+
+def run_cell(channels: str, code: str, **connection) -> str:
+    """Run code that prints something in a kernel, through its websocket, and give that.
+
+    `connection`: what else websocket-client shall open it with.
+    """
+    channel = websocket.create_connection(channels.replace("http", "ws", 1), timeout=60, **connection)
+    message_id = uuid.uuid4().hex
+    header = {
+        "msg_id": message_id,
+        "msg_type": "execute_request",
+        "version": "5.3",
+        "username": "",
+        "session": "",
+    }
+    content = {
+        "code": code,
+        "silent": False,
+        "store_history": False,
+        "user_expressions": {},
+        "allow_stdin": False,
+    }
+    message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
+    text, ended = "", False
+    try:
+        channel.send(json.dumps(message))
+        # The output may come a moment after the end.
+        while not (ended and text):
+            reply = json.loads(channel.recv())
+            if reply["parent_header"].get("msg_id") != message_id:
+                continue
+            if reply["msg_type"] == "stream":
+                text += reply["content"]["text"]
+            elif reply["msg_type"] == "error":
+                raise AssertionError("\n".join(reply["content"]["traceback"]))
+            elif reply["msg_type"] == "status":
+                ended = reply["content"]["execution_state"] == "idle"
+        return text
+    finally:
+        channel.close()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.docker.testbed import GID, UID, Site, command, wait_for
+from tests.support import LOOKS_AROUND, what_it_sees
 from xnathub_conf.standin import StandIn, demo_state
 
 
@@ -79,21 +80,7 @@ def test_a_user_works_in_a_container_beside_others(hub: Engine):
     hub.start("alice", cpu_limit=0.5, mem_limit="512M", mem_reservation="100M")
     hub.start("alice", "P2", servername="second")
     assert len({container.name for container in hub.servers()}) == 3
-    said = hub.execute(
-        "alice",
-        """
-import os, pathlib
-readme = pathlib.Path("/data/projects/P1/experiments/README.txt")
-print(readme.read_text().split(":")[0])
-try:
-    readme.write_text("mine")
-except OSError as error:
-    print(type(error).__name__, error.errno)
-pathlib.Path("/workspace/alice/result.txt").write_text("done")
-print(os.getuid(), os.getgid(), os.listdir("/workspace"), os.listdir("/data/projects"))
-""",
-    )
-    assert said.splitlines() == ["Project P1", "OSError 30", f"{UID} {GID} ['alice'] ['P1']"]
+    assert hub.execute("alice", LOOKS_AROUND).splitlines() == what_it_sees("alice", UID, GID)
     made = (hub.workspace("alice") / "result.txt").stat()
     assert (made.st_uid, made.st_gid) == (UID, GID)
     (container,) = (

@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from tests.kubernetes.testbed import GID, UID, Release, wait_for
+from tests.support import LOOKS_AROUND, what_it_sees
 
 HUB_POD = ("--selector", "app.kubernetes.io/component=hub")
 
@@ -23,28 +24,7 @@ def test_a_user_signs_in_and_works_in_a_pod(release: Release):
     opened = session.get(f"{release.url}/user/demo/lab", timeout=60)
     assert (opened.status_code, "JupyterLab" in opened.text) == (200, True)
 
-    said = release.execute(
-        "demo",
-        """
-import os, pathlib
-print(pathlib.Path("/data/projects/P1/experiments/README.txt").read_text().split(":")[0])
-try:
-    pathlib.Path("/data/projects/P1/experiments/README.txt").write_text("mine")
-except OSError as error:
-    print(type(error).__name__, error.errno)
-print(os.getuid(), os.getgid(), os.environ["JUPYTERHUB_ROOT_DIR"])
-pathlib.Path("/workspace/demo/result.txt").write_text("done")
-print(sorted(os.listdir("/workspace")), sorted(os.listdir("/data/projects")))
-print(open("/proc/self/status").read().split("CapEff:")[1].split()[0])
-""",
-    )
-    assert said.splitlines() == [
-        "Project P1",
-        "OSError 30",
-        f"{UID} {GID} /workspace/demo",
-        "['demo'] ['P1']",
-        "0000000000000000",
-    ]
+    assert release.execute("demo", LOOKS_AROUND).splitlines() == what_it_sees("demo", UID, GID)
     made = (release.workspace("demo") / "result.txt").stat()
     assert (made.st_uid, made.st_gid) == (UID, GID)
     release.stop("demo")

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import requests
-import websocket
 import yaml
 
+from tests.support import run_code
 from xnathub_conf.standin import (
     Environment,
     HubError,
@@ -302,55 +302,8 @@ class Release:
 
     def execute(self, user: str, code: str, servername: str = "") -> str:
         """Run code in a new kernel of a user's server, and give what it prints."""
-        token = self.plugin.token(user, "test", 600)
         server = f"{self.url}/user/{user}" + (f"/{servername}" if servername else "")
-        headers = {"Authorization": f"token {token}"}
-        kernel = requests.post(f"{server}/api/kernels", headers=headers, timeout=60).json()["id"]
-        channel = websocket.create_connection(
-            f"{server.replace('http', 'ws', 1)}/api/kernels/{kernel}/channels",
-            header=[f"Authorization: token {token}"],
-            timeout=60,
-        )
-        header = {
-            "msg_id": uuid.uuid4().hex,
-            "msg_type": "execute_request",
-            "username": "",
-            "session": "",
-            "version": "5.3",
-        }
-        content = {
-            "code": code,
-            "silent": False,
-            "store_history": False,
-            "user_expressions": {},
-            "allow_stdin": False,
-        }
-        channel.send(
-            json.dumps(
-                {
-                    "header": header,
-                    "parent_header": {},
-                    "metadata": {},
-                    "content": content,
-                    "channel": "shell",
-                }
-            )
-        )
-        output = ""
-        try:
-            while True:
-                message = json.loads(channel.recv())
-                if message["parent_header"].get("msg_id") != header["msg_id"]:
-                    continue
-                if message["msg_type"] == "stream":
-                    output += message["content"]["text"]
-                elif message["msg_type"] == "error":
-                    raise AssertionError("\n".join(message["content"]["traceback"]))
-                elif message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
-                    return output
-        finally:
-            channel.close()
-            requests.delete(f"{server}/api/kernels/{kernel}", headers=headers, timeout=60)
+        return run_code(server, self.plugin.token(user, "test", 600), code)
 
 
 @contextmanager

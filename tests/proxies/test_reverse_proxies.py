@@ -1,10 +1,9 @@
 """The shipped files for web servers, in front of a real hub: nginx, HAProxy and Caddy run, Traefik's are read."""
 
-import json
 import re
 import threading
 import time
-import uuid
+from typing import Any
 
 import pytest
 import requests
@@ -13,7 +12,7 @@ import yaml
 
 from tests.doctor import diagnose
 from tests.proxies.web_servers import SHIPPED
-from tests.support import page_text, wait_until
+from tests.support import page_text, run_cell, wait_until
 from xnathub_conf.standin import faults
 
 
@@ -148,57 +147,15 @@ def test_a_browser_sees_progress_and_uploads_and_runs_a_cell(site):
     kernel = browser.post(f"{server}api/kernels", json={}, timeout=60)
     assert kernel.status_code == 201, kernel.text
     channels = f"{server}api/kernels/{kernel.json()['id']}/channels"
-    assert run_cell(browser, channels, site.web.url, "print(6 * 7)") == "42\n"
+    assert run_cell(channels, "print(6 * 7)", **as_browser(browser, channels, site.web.url)) == "42\n"
     with pytest.raises(websocket.WebSocketBadStatusException, match="403"):
-        connect(browser, channels, "https://evil.example.org")
+        run_cell(channels, "", **as_browser(browser, channels, "https://evil.example.org"))
 
 
-def connect(browser: requests.Session, channels: str, origin: str) -> websocket.WebSocket:
+def as_browser(browser: requests.Session, channels: str, origin: str) -> dict[str, Any]:
+    """Give what a browser on a page of `origin` sends to open a websocket."""
     cookie = requests.Request("GET", channels, cookies=browser.cookies).prepare().headers["Cookie"]
-    return websocket.create_connection(
-        channels.replace("https", "wss", 1),
-        cookie=cookie,
-        origin=origin,
-        sslopt={"ca_certs": browser.verify},
-        timeout=60,
-    )
-
-
-def run_cell(browser: requests.Session, channels: str, origin: str, code: str) -> str:
-    """Run code in a kernel as JupyterLab does, and give what it prints."""
-    channel = connect(browser, channels, origin)
-    message_id = uuid.uuid4().hex
-    header = {
-        "msg_id": message_id,
-        "msg_type": "execute_request",
-        "version": "5.3",
-        "username": "",
-        "session": "",
-    }
-    content = {
-        "code": code,
-        "silent": False,
-        "store_history": False,
-        "user_expressions": {},
-        "allow_stdin": False,
-    }
-    message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
-    channel.send(json.dumps(message))
-    text = ""
-    try:
-        while True:
-            reply = json.loads(channel.recv())
-            if reply["parent_header"].get("msg_id") != message_id:
-                continue
-            if reply["msg_type"] == "stream":
-                text += reply["content"]["text"]
-            elif reply["msg_type"] == "error":
-                raise AssertionError("\n".join(reply["content"]["traceback"]))
-            # The output may come a moment after the end.
-            elif reply["msg_type"] == "status" and reply["content"]["execution_state"] == "idle" and text:
-                return text
-    finally:
-        channel.close()
+    return {"cookie": cookie, "origin": origin, "sslopt": {"ca_certs": browser.verify}}
 
 
 def test_doctor_finds_the_hub_and_its_websockets(site, tmp_path):
