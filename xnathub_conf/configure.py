@@ -1,6 +1,7 @@
 """From a site file to a configured JupyterHub: what jupyterhub_config.py calls."""
 
 import os
+import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -28,7 +29,8 @@ def configure(c: Any, path: str | Path) -> None:
     survive_database_errors()
     for setting in hub_settings(site):
         class_name, name = setting.trait.split(".")
-        c[class_name][name] = _revealed(setting.value)
+        value = _revealed(setting.value)
+        c[class_name][name] = _with_driver(value) if setting.trait == "JupyterHub.db_url" else value
     xnat = XnatClient(site.xnat, site.xnat.service_account.password.read(os.environ))
     c.JupyterHub.authenticator_class = XnatAuthenticator.for_site(site, xnat)
     c.JupyterHub.spawner_class = spawner_class(site)
@@ -49,6 +51,11 @@ def configure(c: Any, path: str | Path) -> None:
             "static_handler_class": StaticFilesHandler,
         }
     )
+
+
+def _with_driver(db_url: str) -> str:
+    """Name psycopg 3, which the hub's image holds, where a PostgreSQL address names no driver; SQLAlchemy takes psycopg2."""
+    return re.sub("^postgres(ql)?://", "postgresql+psycopg://", db_url)
 
 
 def _revealed(value: Any) -> Any:

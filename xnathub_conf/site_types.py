@@ -175,6 +175,7 @@ class Swarm:
     docker_host: str
     tls: DockerTls | None
     placement_constraints: tuple[str, ...]
+    endpoint_mode: Literal["vip", "dnsrr"]
 
 
 @dataclass(frozen=True)

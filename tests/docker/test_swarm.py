@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ import requests
 
 from tests.docker.testbed import GID, UID, Stack, command, wait_for
 from tests.secret_search import Search
+from tests.support import LOOKS_AROUND, what_it_sees
 from xnathub_conf.standin import StandIn, demo_state
 
 
@@ -48,28 +50,7 @@ def test_a_user_signs_in_and_works_in_a_service(stack: Stack):
     opened = session.get(f"{stack.url}/user/demo/lab", timeout=60)
     assert (opened.status_code, "JupyterLab" in opened.text) == (200, True)
 
-    said = stack.execute(
-        "demo",
-        """
-import os, pathlib
-print(pathlib.Path("/data/projects/P1/experiments/README.txt").read_text().split(":")[0])
-try:
-    pathlib.Path("/data/projects/P1/experiments/README.txt").write_text("mine")
-except OSError as error:
-    print(type(error).__name__, error.errno)
-print(os.getuid(), os.getgid(), os.environ["JUPYTERHUB_ROOT_DIR"])
-pathlib.Path("/workspace/demo/result.txt").write_text("done")
-print(sorted(os.listdir("/workspace")), sorted(os.listdir("/data/projects")))
-print(open("/proc/self/status").read().split("CapEff:")[1].split()[0])
-""",
-    )
-    assert said.splitlines() == [
-        "Project P1",
-        "OSError 30",
-        f"{UID} {GID} /workspace/demo",
-        "['demo'] ['P1']",
-        "0000000000000000",
-    ]
+    assert stack.execute("demo", LOOKS_AROUND).splitlines() == what_it_sees("demo", UID, GID)
     made = (stack.workspace("demo") / "result.txt").stat()
     assert (made.st_uid, made.st_gid) == (UID, GID)
 
@@ -198,7 +179,31 @@ def test_a_server_that_ends_by_itself_leaves_no_service(stack: Stack):
     wait_for(lambda: not stack.servers(), 5)
 
 
-def test_servers_outlive_the_hub_and_a_new_site_file(stack: Stack):
+def works_again(stack: Stack, user: str) -> None:
+    """A new sign-in gets into the running server, which asks the hub for it, and runs a cell."""
+
+    def opened() -> bool:
+        page = stack.sign_in(user).get(f"{stack.url}/user/{user}/lab", timeout=90)
+        return page.status_code == 200 and "JupyterLab" in page.text
+
+    began = time.monotonic()
+    wait_for(opened, 120)
+    print(f"a new sign-in got in after {time.monotonic() - began:.1f} s")
+    assert stack.execute(user, "print(6 * 7)") == "42\n"
+
+
+def test_servers_outlive_the_hub_and_a_new_site_file(stack: Stack, run):
+    network = f"{stack.name}-net"
+
+    def steady_address() -> str:
+        """The address that the hub's name leads to whichever its container is."""
+        (service,) = stack.client.services.list(filters={"name": f"{stack.name}_hub"})
+        found = run("xnathub-base:test", ["getent", "ahosts", "jupyterhub"], network=network).output.split()
+        (address,) = (each["Addr"].split("/")[0] for each in service.attrs["Endpoint"]["VirtualIPs"])
+        assert address in found
+        return address
+
+    address = steady_address()
     stack.start("demo")
     session = stack.sign_in("demo")
     files = f"{stack.url}/user/demo/api/contents"
@@ -208,9 +213,10 @@ def test_servers_outlive_the_hub_and_a_new_site_file(stack: Stack):
     killed.kill("SIGKILL")
     wait_for(lambda: killed.id not in [each.id for each in stack.client.containers.list()], 30)
     stack.wait_until_up()
-    # A browser that was there before: a server may take minutes until it asks the hub at its new address.
-    wait_for(lambda: session.get(files, timeout=30).status_code == 200, 30)
-    # The cookie's secret outlives the container too.
+    works_again(stack, "demo")
+    assert steady_address() == address
+    # A browser that was there before; and the cookie's secret outlives the container too.
+    assert session.get(files, timeout=30).status_code == 200
     assert session.get(f"{stack.url}/hub/home", timeout=30).url.endswith("/hub/home")
 
     before = stack.hub_container().id
@@ -221,7 +227,8 @@ def test_servers_outlive_the_hub_and_a_new_site_file(stack: Stack):
     shown = stack.hub_container().exec_run(["xnathub", "show", "/etc/xnathub/site.yaml"]).output.decode()
     assert "Spawner.start_timeout = 51" in shown
     assert stack.server("demo").tasks()[0]["ID"] == task
-    wait_for(lambda: session.get(files, timeout=30).status_code == 200, 30)
+    works_again(stack, "demo")
+    assert steady_address() == address
 
 
 def test_the_hub_runs_with_nothing_it_does_not_need(stack: Stack):

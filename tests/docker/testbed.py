@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import subprocess
 import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import docker
 import requests
-import websocket
 import yaml
 
 from tests.secret_search import Search
-from tests.support import XNATHUB, free_port
+from tests.support import XNATHUB, free_port, run_code
 from xnathub_conf.standin import Environment, HubError, HubLink, HubPlugin, StandIn, make_sample_archive
 
 UID, GID = 5001, 6001
@@ -174,50 +171,18 @@ class Site:
     def execute(self, user: str, code: str, servername: str = "") -> str:
         """Run code in a new kernel of a user's server, and give what it prints."""
         server = f"{self.url}/user/{user}" + (f"/{servername}" if servername else "")
-        headers = {"Authorization": f"token {self.plugin.token(user, 'test', 600)}"}
-        kernel = requests.post(f"{server}/api/kernels", headers=headers, timeout=60).json()["id"]
-        address = f"{server.replace('http', 'ws', 1)}/api/kernels/{kernel}/channels"
-        channel = websocket.create_connection(
-            address, header=[f"{k}: {v}" for k, v in headers.items()], timeout=60
-        )
-        message_id = uuid.uuid4().hex
-        request = {
-            "header": {
-                "msg_id": message_id,
-                "msg_type": "execute_request",
-                "username": "",
-                "session": "",
-                "version": "5.3",
-            },
-            "parent_header": {},
-            "metadata": {},
-            "content": {"code": code, "silent": False, "store_history": False, "allow_stdin": False},
-            "channel": "shell",
-        }
-        channel.send(json.dumps(request))
-        output = ""
-        try:
-            while True:
-                message = json.loads(channel.recv())
-                if message["parent_header"].get("msg_id") != message_id:
-                    continue
-                if message["msg_type"] == "stream":
-                    output += message["content"]["text"]
-                elif message["msg_type"] == "error":
-                    raise AssertionError("\n".join(message["content"]["traceback"]))
-                elif message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
-                    return output
-        finally:
-            channel.close()
-            requests.delete(f"{server}/api/kernels/{kernel}", headers=headers, timeout=60)
+        return run_code(server, self.plugin.token(user, "test", 600), code)
 
 
 class Stack(Site):
     """A hub deployed with `docker stack deploy` from what `xnathub render swarm` writes."""
 
+    render_options: tuple[str, ...] = ()
+
     def deploy(self) -> None:
         self.write_site()
-        stack = command(XNATHUB, "render", "swarm", self.site_file, "--image", "xnathub:test")
+        options = ("--image", "xnathub:test", *self.render_options)
+        stack = command(XNATHUB, "render", "swarm", self.site_file, *options)
         file = self.folder / "docker-stack.yml"
         file.write_text(stack)
         command(

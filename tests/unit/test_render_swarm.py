@@ -84,7 +84,8 @@ def test_the_docker_socket_stays_out_where_docker_is_elsewhere(render):
 
 
 def test_postgresql_is_a_service_that_only_the_hub_reaches(render):
-    stack = render(postgres=True)
+    stack = render(postgres_image="registry.example.org/postgres:17")
+    assert stack["services"]["db"]["image"] == "registry.example.org/postgres:17"
     assert stack["networks"]["database"] == {"driver": "overlay", "internal": True}
     assert stack["services"]["db"]["networks"].keys() == {"database"}
     assert stack["services"]["hub"]["networks"].keys() == {"jupyter", "database"}

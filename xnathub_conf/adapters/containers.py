@@ -2,11 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from docker.errors import APIError, DockerException
+from dockerspawner import DockerSpawner
 from requests import RequestException
 
 from xnathub_conf.adapters.names import object_name
@@ -40,15 +41,10 @@ def object_labels(plan: LaunchPlan) -> dict[str, str]:
     return {f"org.xnat.jupyter.{name}": str(value) for name, value in facts.items() if value is not None}
 
 
-class PlannedObject:
-    """What DockerSpawner and SwarmSpawner share: names, and text from XNAT that is never taken for a template."""
+class PlannedObject(DockerSpawner):
+    """What one container and one service share: names, text from XNAT that is never taken for a template, and starting."""
 
     site: Site
-    user: Any
-    name: str
-    cmd: Any
-    image: Any
-    get_args: Callable[[], list[str]]
 
     def _settings(self) -> Docker | Swarm:
         settings = self.site.orchestrator.docker or self.site.orchestrator.swarm
@@ -73,14 +69,27 @@ class PlannedObject:
         """Give the command, or None for the image's own, which the engine knows itself."""
         return [*self.cmd, *self.get_args()] if self.cmd else None
 
-    async def _listening(self, address: tuple[str, int], look: Callable[[], Awaitable[object]]) -> None:
+    async def start(self) -> Any:
+        """Start the server. Raises LaunchFailed with a sentence as soon as it can't come up, and leaves nothing then."""
+        try:
+            address = await super().start()
+            await self._listening(address)
+        except (DockerException, RequestException) as error:
+            await self._remove()
+            raise engine_error(error, self.image) from None
+        except BaseException:
+            await self._remove()
+            raise
+        return address
+
+    async def _listening(self, address: tuple[str, int]) -> None:
         """Return once something listens at the address, or when the first moments are over.
 
-        `look` raises where the server has ended, as one does whose command can't work. JupyterHub alone would wait for
-        it until its timeout.
+        Raises LaunchFailed where the server has ended, as one does whose command can't work. JupyterHub alone would
+        wait for it until its timeout.
         """
         for _ in range(round(_FIRST_MOMENTS_SECONDS / LOOK_AGAIN_SECONDS)):
-            await look()
+            await self._check_running()
             try:
                 async with asyncio.timeout(LOOK_AGAIN_SECONDS):
                     _, writer = await asyncio.open_connection(*address)
@@ -89,6 +98,34 @@ class PlannedObject:
             else:
                 writer.close()
                 return
+
+    async def poll(self) -> Any:
+        """Give None while the server lives, and where the engine can't be asked; else how it ended, and remove it."""
+        try:
+            ended = await self._ending()
+        except (DockerException, RequestException) as error:
+            # JupyterHub would take the server for one that has ended, at its own start even for good.
+            self.log.warning("It is not known whether %s still runs: %s", self.object_name, error)
+            return None
+        if ended:
+            await self._remove()
+        return ended
+
+    async def _ending(self) -> Any:
+        """Give None while the server lives, else how it ended: 0 where nothing is left of it."""
+        raise NotImplementedError
+
+    async def _check_running(self) -> None:
+        """Raise LaunchFailed where the server has ended."""
+        raise NotImplementedError
+
+    async def _remove(self) -> None:
+        """Remove what was made, if anything was; where the engine does not, say so in the log."""
+        if self.object_id:
+            try:
+                await self.remove_object()
+            except (DockerException, RequestException) as error:
+                self.log.warning("The %s %s is not removed: %s", self.object_type, self.object_name, error)
 
     def _ended(self, code: object) -> LaunchFailed:
         return LaunchFailed(
@@ -103,6 +140,14 @@ def engine_error(error: DockerException | RequestException, image: str) -> Launc
     """Say why the engine did not do what it was asked for."""
     if isinstance(error, APIError):
         return engine_failure(str(error.explanation or error), image)
+    if re.search("SSL|TLS", str(error)):
+        return LaunchFailed(
+            "docker-tls",
+            "The hub and the Docker API do not accept each other's certificates.",
+            f"{_ADMIN} site.yaml: tls.",
+            detail=str(error),
+            status=503,
+        )
     return LaunchFailed(
         "docker-api",
         "The Docker API can't be reached.",

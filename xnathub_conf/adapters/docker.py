@@ -2,22 +2,16 @@
 
 from typing import Any
 
-from docker.errors import DockerException
+from docker.errors import APIError
 from docker.types import DeviceRequest
 from dockerspawner import DockerSpawner
-from requests import RequestException
 
-from xnathub_conf.adapters.containers import (
-    PlannedObject,
-    container_environment,
-    engine_error,
-    object_labels,
-)
+from xnathub_conf.adapters.containers import PlannedObject, container_environment, object_labels
 from xnathub_conf.plan import LaunchPlan
 from xnathub_conf.policy import PolicyRefusal
 
 
-class XnatDockerSpawner(PlannedObject, DockerSpawner):
+class XnatDockerSpawner(PlannedObject):
     """Starts a plan as a container."""
 
     def apply_plan(self, plan: LaunchPlan) -> None:
@@ -49,37 +43,22 @@ class XnatDockerSpawner(PlannedObject, DockerSpawner):
             "stop_timeout": self.site.servers.stop_timeout,
         }
 
-    async def start(self) -> Any:
-        """Start the container. Raises LaunchFailed with a sentence as soon as it can't come up, and leaves none then."""
+    async def _ending(self) -> Any:
+        return await DockerSpawner.poll(self)
+
+    async def remove_object(self) -> None:
+        """Remove the container, even one that runs, with its unnamed volumes."""
         try:
-            address = await super().start()
-            await self._listening(address, self._look)
-        except (DockerException, RequestException) as error:
-            await self._remove()
-            raise engine_error(error, self.image) from None
-        except BaseException:
-            await self._remove()
-            raise
-        return address
+            await self.docker("remove_container", self.object_id, v=True, force=True)
+        except APIError as error:
+            # It is gone, or on its way.
+            if error.status_code not in {404, 409}:
+                raise
 
-    async def poll(self) -> Any:
-        """Give None while the container runs, else how it ended; one that has ended is removed."""
-        ended = await super().poll()
-        if ended:
-            await self._remove()
-        return ended
-
-    async def _look(self) -> None:
+    async def _check_running(self) -> None:
         container = await self.get_object()
         if not (container and container["State"]["Running"]):
             raise self._ended(container["State"]["ExitCode"] if container else "unknown")
-
-    async def _remove(self) -> None:
-        if self.object_id:
-            try:
-                await self.docker("remove_container", self.object_id, v=True, force=True)
-            except (DockerException, RequestException) as error:
-                self.log.warning("The container %s is not removed: %s", self.object_name, error)
 
 
 def gpu_requests(plan: LaunchPlan) -> list[Any]:

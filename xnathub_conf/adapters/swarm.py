@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from docker.errors import DockerException, NotFound
+from docker.errors import NotFound
 from docker.types import (
     ContainerSpec,
     EndpointSpec,
@@ -17,13 +17,11 @@ from docker.types import (
     TaskTemplate,
 )
 from dockerspawner import SwarmSpawner
-from requests import RequestException
 
 from xnathub_conf.adapters.containers import (
     LOOK_AGAIN_SECONDS,
     PlannedObject,
     container_environment,
-    engine_error,
     engine_failure,
     object_labels,
 )
@@ -31,6 +29,9 @@ from xnathub_conf.plan import LaunchPlan
 
 _STATES = ("new", "pending", "assigned", "accepted", "ready", "preparing", "starting", "running")
 """The states of a task that lives, in their order."""
+
+_FIRST_LOOKS_SECONDS = 0.1
+"""How often a start looks at its task in its first seconds: one that has no image to pull passes its states quickly."""
 
 _PLACEMENT_SECONDS = 5
 """How long a task may find no node: a server that was just stopped gives back what it had in a moment."""
@@ -100,24 +101,12 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             endpoint_spec=EndpointSpec(mode="dnsrr"),
         )
 
-    async def start(self) -> Any:
-        """Start the service. Raises LaunchFailed with a sentence as soon as it can't come up, and leaves none then."""
-        try:
-            address = await super().start()
-            await self._listening(address, self._running)
-        except (DockerException, RequestException) as error:
-            await self._remove()
-            raise engine_error(error, self.image) from None
-        except BaseException:
-            await self._remove()
-            raise
-        return address
-
     async def start_object(self) -> None:
         """Wait until the service's task runs. Raises LaunchFailed where it does not get there."""
         homeless_since = None
-        end = time.monotonic() + self.site.servers.start_timeout
-        while time.monotonic() < end:
+        began = time.monotonic()
+        # Docker tells no events of tasks; one has to look.
+        while (now := time.monotonic()) < began + self.site.servers.start_timeout:
             task = await self.get_task()
             # There is none yet, or the service was removed meanwhile.
             status = task["Status"] if task else {"State": "removed" if self._events else "new"}
@@ -132,7 +121,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             else:
                 homeless_since = None
                 self._check(status)
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            await asyncio.sleep(_FIRST_LOOKS_SECONDS if now < began + 5 else LOOK_AGAIN_SECONDS)
 
     async def get_ip_and_port(self) -> tuple[str, int]:
         """Give the task's own address: the service's name may lead to the task of an earlier start for a while."""
@@ -155,15 +144,13 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
                 return
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
-    async def poll(self) -> Any:
-        """Give None while the task lives, else how it ended; the service of one that has ended is removed."""
+    async def _ending(self) -> Any:
         task = await self.get_task()
         if task is None:
             return 0
         status = task["Status"]
         if status["State"] in _STATES:
             return None
-        await self._remove()
         return f"{status['State']}: {status.get('Err') or status.get('Message')}"
 
     async def get_task(self) -> Any:
@@ -192,7 +179,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         except NotFound:
             self.log.debug("The service %s was gone.", self.object_name)
 
-    async def _running(self) -> None:
+    async def _check_running(self) -> None:
         task = await self.get_task()
         self._check(task["Status"] if task else {"State": "removed"})
 
@@ -213,13 +200,6 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         if not self._events or self._events[-1]["message"] != text:
             place = _STATES.index(state) + 1 if state in _STATES else len(_STATES)
             self._events += ({"progress": 10 * place, "message": text, "state": state},)
-
-    async def _remove(self) -> None:
-        if self.object_id:
-            try:
-                await self.remove_object()
-            except (DockerException, RequestException) as error:
-                self.log.warning("The service %s is not removed: %s", self.object_name, error)
 
 
 def _nano(value: float | None) -> int | None:

@@ -121,6 +121,9 @@ def command_line() -> argparse.ArgumentParser:
     _site_argument(swarm)
     swarm.add_argument("--image", metavar="IMAGE", help="the hub's image (default: this release's)")
     swarm.add_argument("--postgres", action="store_true", help="add a PostgreSQL service for the hub's data")
+    swarm.add_argument(
+        "--postgres-image", metavar="IMAGE", help="that service's image (default: postgres:17-alpine)"
+    )
     swarm.set_defaults(run=_render_swarm)
     kubernetes = targets.add_parser("kubernetes", help="values for the Helm chart")
     _site_argument(kubernetes)
@@ -249,9 +252,10 @@ def _render_swarm(options: argparse.Namespace) -> int:
     from functools import partial
 
     from xnathub_conf.cli.render import render
-    from xnathub_conf.render.swarm import IMAGE, render_stack
+    from xnathub_conf.render.swarm import IMAGE, POSTGRES_IMAGE, render_stack
 
-    renderer = partial(render_stack, image=options.image or IMAGE, postgres=options.postgres)
+    image = (options.postgres_image or POSTGRES_IMAGE) if options.postgres else None
+    renderer = partial(render_stack, image=options.image or IMAGE, postgres_image=image)
     return render(options.file, renderer)
 
 

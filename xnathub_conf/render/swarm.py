@@ -18,6 +18,7 @@ IMAGE = f"xnathub:{__version__}"
 """The hub's image, unless the command line names another."""
 
 POSTGRES_IMAGE = "postgres:17-alpine"
+"""The database's image, unless the command line names another that takes the same variables and keeps the same folder."""
 
 _OWNER_ONLY = 0o400
 _DATA = "/srv/jupyterhub"
@@ -28,8 +29,10 @@ _HEALTH = (
 )
 
 
-def render_stack(loaded: LoadedSite, content: str, *, image: str = IMAGE, postgres: bool = False) -> str:
-    """Give a site's hub as a stack file; with `postgres`, its database as a second service.
+def render_stack(
+    loaded: LoadedSite, content: str, *, image: str = IMAGE, postgres_image: str | None = None
+) -> str:
+    """Give a site's hub as a stack file; with `postgres_image`, its database as a second service of that image.
 
     `content` is the site file's text: the name of the config that holds it carries its hash, since Swarm never changes
     a config, so that an edit starts the hub anew. Raises ValueError where the site can't be a stack.
@@ -56,8 +59,8 @@ def render_stack(loaded: LoadedSite, content: str, *, image: str = IMAGE, postgr
     if (ca_file := site.xnat.ca_file) and ca_file not in secrets.values():
         configs[_name(ca_file)] = {"external": True}
         services["hub"]["configs"].append({"source": _name(ca_file), "target": ca_file})
-    if postgres:
-        services["db"] = _postgres()
+    if postgres_image:
+        services["db"] = _postgres(postgres_image)
         services["hub"]["networks"]["database"] = {}
         networks["database"] = {"driver": "overlay", "internal": True}
         volumes["database"] = {}
@@ -71,10 +74,10 @@ def render_stack(loaded: LoadedSite, content: str, *, image: str = IMAGE, postgr
         "volumes": volumes,
     }
     text = yaml_text(stack).replace(f"mode: {_OWNER_ONLY}\n", f"mode: 0{_OWNER_ONLY:o}\n")
-    return _head(loaded, secrets, variables, postgres) + text
+    return _head(loaded, secrets, variables, postgres=postgres_image is not None) + text
 
 
-def _head(loaded: LoadedSite, secrets: dict[str, str], variables: list[str], postgres: bool) -> str:
+def _head(loaded: LoadedSite, secrets: dict[str, str], variables: list[str], *, postgres: bool) -> str:
     file = loaded.document.file
     lines = [
         f"Made by `xnathub render swarm` from {file}. After an edit of that file make it again, and deploy again:",
@@ -149,7 +152,7 @@ def _hub(
             "retries": 6,
         },
         "deploy": {
-            "endpoint_mode": "dnsrr",
+            "endpoint_mode": swarm.endpoint_mode,
             "placement": {"constraints": ["node.role==manager"]},
             # The old hub must have let go of the port and of the database.
             "update_config": {"order": "stop-first", "failure_action": "rollback"},
@@ -158,9 +161,9 @@ def _hub(
     }
 
 
-def _postgres() -> dict[str, Any]:
+def _postgres(image: str) -> dict[str, Any]:
     return {
-        "image": POSTGRES_IMAGE,
+        "image": image,
         "environment": {
             "POSTGRES_USER": "jupyterhub",
             "POSTGRES_DB": "jupyterhub",
@@ -171,6 +174,7 @@ def _postgres() -> dict[str, Any]:
         "volumes": [{"type": "volume", "source": "database", "target": "/var/lib/postgresql/data"}],
         "healthcheck": {"test": ["CMD", "pg_isready", "--username=jupyterhub"], "interval": "15s"},
         "deploy": {
+            # Connections through a virtual address are lost when they idle, and the hub's to its database do.
             "endpoint_mode": "dnsrr",
             # Its volume is one node's.
             "placement": {"constraints": ["node.role==manager"]},
