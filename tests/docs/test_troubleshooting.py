@@ -17,7 +17,7 @@ MESSAGE_ARGUMENT = {
     "LaunchFailed": 1, "_failed": 1, "PolicyRefusal": 2, "SignInRefused": 1, "PlanError": 1,
     "MigrationError": 0, "SecretError": 0, "PathError": 0, "ImageError": 0,
     "XnatError": 0, "XnatUnreachable": 0, "XnatUntrusted": 0, "XnatBadAnswer": 0, "XnatLoginRedirect": 0,
-    "XnatUnauthorized": 0, "XnatForbidden": 0, "XnatNotFound": 0,
+    "XnatUnauthorized": 0, "XnatTooManySessions": 0, "XnatForbidden": 0, "XnatNotFound": 0,
 }  # fmt: skip
 """Calls that make an error which people read, and which of their arguments, from 0, is its text."""
 
@@ -27,7 +27,8 @@ PASSED_ON = {"message", "found", "text"}
 
 def sources() -> Iterator[tuple[Path, ast.Module]]:
     for path in sorted(PROGRAM.rglob("*.py")):
-        if "standin" not in path.parts:
+        # What doctor finds stands beside what to do, on its own line.
+        if not {"standin", "doctor"} & set(path.parts):
             yield path, ast.parse(path.read_text())
 
 
@@ -66,9 +67,19 @@ def calls() -> Iterator[tuple[str, ast.expr, ast.AST]]:
                     yield f"{path.relative_to(ROOT)}:{call.lineno}", call.args[index], function
 
 
+def constants() -> Iterator[tuple[str, ast.expr]]:
+    """The texts that a module keeps under the name MESSAGE."""
+    for path, module in sources():
+        for node in module.body:
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "MESSAGE":
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", node.value
+
+
 def messages() -> dict[str, str]:
     """Every text, in its plain form, and where it is given."""
-    return {plain(text): where for where, node, function in calls() for text in texts(node, function) if text}
+    given = {where: texts(node, function) for where, node, function in calls()}
+    given |= {where: texts(node, node) for where, node in constants()}
+    return {plain(text): where for where, each in given.items() for text in each if text}
 
 
 def plain(text: str) -> str:
@@ -103,9 +114,9 @@ def test_no_error_is_forgotten():
             for base in node.bases
         )
     }
-    # SiteError carries problems, each of which was reported; SignInRefused tells of TooManyFailures; _Again never leaves
-    # its module.
-    assert given - set(MESSAGE_ARGUMENT) - {"SiteError", "TooManyFailures", "_Again"} == set()
+    # SiteError carries problems, each of which was reported; SignInRefused tells of TooManyFailures; the others never leave
+    # their modules.
+    assert given - set(MESSAGE_ARGUMENT) - {"SiteError", "TooManyFailures", "_Again", "_Unknown"} == set()
 
 
 def test_every_error_has_an_entry():
