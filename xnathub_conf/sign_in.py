@@ -24,6 +24,7 @@ from xnathub_conf.handlers import (
 from xnathub_conf.hub_settings import orchestrator_of, reverse_proxies, xnat_public_url
 from xnathub_conf.sign_in_limits import SignInLimits, TooManyFailures, client_address
 from xnathub_conf.site_types import SignIn, Site
+from xnathub_conf.sweep import start_sweep
 from xnathub_conf.xnat_client import (
     Credentials,
     XnatClient,
@@ -137,7 +138,11 @@ class XnatAuthenticator(Authenticator):
         return authentication["name"] in self.site.hub.admin_users
 
     def get_handlers(self, app: Any) -> list[Any]:
-        """Give the hub's handlers that differ from JupyterHub's."""
+        """Give the hub's handlers that differ from JupyterHub's.
+
+        JupyterHub calls this once, as it starts, and has no other place to begin something that goes on.
+        """
+        start_sweep(app, self.site)
         token = next(service["api_token"] for service in app.services if service["name"] == "xnat")
         return [
             ("/login", SignInHandler),

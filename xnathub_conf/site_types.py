@@ -112,6 +112,7 @@ class Servers:
     start_timeout: int
     http_timeout: int
     stop_timeout: int
+    sweep_interval: float
     default_url: str
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -137,3 +138,22 @@ def test_servers_outlive_the_hub(hub: Engine):
     hub.wait_until_up()
     assert hub.execute("demo", "print(6 * 7)") == "42\n"
     assert [each.id for each in hub.servers()] == [server.id]
+
+
+def test_a_hub_that_may_not_use_the_socket_says_so(hub: Engine):
+    socket = Path("/var/run/docker.sock")
+    mode = socket.stat().st_mode
+    socket.chmod(0o600)
+    try:
+        # Its old connections stay good.
+        command("docker", "restart", hub.name)
+        hub.wait_until_up()
+        sentence, _ = hub.failure("demo")
+    finally:
+        socket.chmod(mode)
+    assert sentence.endswith(
+        "The Docker API can't be reached. Try again later. Tell your XNAT administrator."
+    )
+    assert "Permission denied" in hub.logs()
+    hub.start("demo")
+    assert hub.execute("demo", "print(6 * 7)") == "42\n"

@@ -2,6 +2,7 @@
 
 import json
 
+import psutil
 import pytest
 import requests
 
@@ -149,3 +150,17 @@ def test_restart_of_the_hub_reads_its_database_again(hub, xnat):
     assert "a.b@c.org" in {user["name"] for user in hub.api("GET", "/users").json()}
     start(hub, xnat, "a.b@c.org", "P1")
     assert hub.plugin.wait_ready("a.b@c.org")["ready"]
+
+
+def test_local_servers_end_with_a_hub_that_is_killed(hub, xnat):
+    start(hub, xnat)
+    hub.plugin.wait_ready("alice")
+    servers = hub.server_processes()
+    assert servers
+    hub.process.kill()
+    hub.process.wait()
+    assert not psutil.wait_procs(servers, timeout=20)[1]
+    hub.start()
+    assert hub.plugin.server("alice") is None
+    start(hub, xnat)
+    assert hub.plugin.wait_ready("alice")["ready"]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import requests
 import yaml
 
@@ -34,6 +35,7 @@ ROOT = HERE.parents[1]
 CHART = ROOT / "xnat-jupyterhub-chart"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xnathub-kubernetes"
 VOLUMES = Path("/var/lib/xnathub-kubernetes/volumes")
+RUN, LOGS = Path("/run/xnathub-kubernetes"), Path("/var/log/xnathub-kubernetes")
 NODE = "10.89.0.1"
 """The node's address, where pods reach what listens on this host."""
 
@@ -54,6 +56,24 @@ class Cluster:
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)} gave {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout if check else done.stdout + done.stderr
+
+    @contextmanager
+    def without_api_server(self) -> Iterator[None]:
+        """The API server is away within the block; all else runs on."""
+        file = RUN / "kube-apiserver.pid"
+        server = psutil.Process(int(file.read_text()))
+        command = server.cmdline()
+        server.kill()
+        server.wait()
+        try:
+            yield
+        finally:
+            with (LOGS / "kube-apiserver.log").open("ab") as log:
+                started = subprocess.Popen(
+                    command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+                )
+            file.write_text(f"{started.pid}\n")
+            wait_for(lambda: self.run("kubectl", "get", "--raw", "/readyz", check=False) == "ok", 90)
 
     def kubectl(self, *arguments: str, **options: Any) -> str:
         return self.run("kubectl", *arguments, **options)
@@ -163,6 +183,7 @@ def site_values(xnat_url: str) -> dict[str, Any]:
                 "start_timeout": 60,
                 "http_timeout": 60,
                 "stop_timeout": 2,
+                "sweep_interval": 3,
             },
             "orchestrator": {"kubernetes": {"image_pull_policy": "IfNotPresent", "schedule_timeout": 3}},
         },
@@ -230,8 +251,10 @@ class Release:
         options = self.state.launch(user, "P1", environment=self.environment(**environment))
         return self.failing_options(user, options)
 
-    def failing_options(self, user: str, options: dict[str, Any]) -> tuple[str, float]:
-        plugin = self.plugin
+    def failing_options(
+        self, user: str, options: dict[str, Any], plugin: HubPlugin | None = None
+    ) -> tuple[str, float]:
+        plugin = plugin or self.plugin
         plugin.ensure_user(user)
         began = time.monotonic()
         try:

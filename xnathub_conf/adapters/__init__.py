@@ -7,6 +7,7 @@ attribute anew, since a spawner object lives on and would keep what an earlier l
 from importlib import import_module
 from typing import Any, Protocol
 
+from xnathub_conf.adapters.found import Found
 from xnathub_conf.hub_settings import orchestrator_of
 from xnathub_conf.plan import LaunchPlan
 from xnathub_conf.site_types import Site
@@ -22,6 +23,16 @@ class Adapter(Protocol):
 
         Raises PolicyRefusal where the orchestrator can't do what the plan asks for.
         """
+
+
+class Findable(Adapter, Protocol):
+    """What an adapter has besides whose servers outlive their hub, so that none is forgotten."""
+
+    async def find_all(self) -> list[Found]:
+        """Give what runs, or is left, of this hub's servers: what bears its labels and its names."""
+
+    async def remove_found(self, found: Found) -> None:
+        """End and remove one of these, if it is still there."""
 
 
 def spawner_class(site: Site) -> type[Any]:

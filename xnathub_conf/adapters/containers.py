@@ -6,14 +6,19 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from docker.errors import APIError, DockerException
+from docker.errors import APIError, DockerException, NotFound
 from dockerspawner import DockerSpawner
 from requests import RequestException
 
+from xnathub_conf.adapters.found import Found
 from xnathub_conf.adapters.names import object_name
+from xnathub_conf.hub_settings import xnat_public_url
 from xnathub_conf.launch_error import LaunchFailed
 from xnathub_conf.plan import LaunchPlan
 from xnathub_conf.site_types import Docker, Servers, Site, Swarm
+
+LABELS = "org.xnat.jupyter"
+"""What the names of all labels start with."""
 
 LOOK_AGAIN_SECONDS = 0.3
 """How often a start looks at what it waits for."""
@@ -28,9 +33,10 @@ def container_environment(plan: LaunchPlan, servers: Servers) -> dict[str, str]:
     return {**plan.environment, "NB_UID": str(servers.uid), "NB_GID": str(servers.gid)}
 
 
-def object_labels(plan: LaunchPlan) -> dict[str, str]:
-    """Give the labels that say whose and what a container or service is."""
+def object_labels(plan: LaunchPlan, site: Site) -> dict[str, str]:
+    """Give the labels that say whose and what a container, service or pod is, and of which XNAT."""
     facts: Mapping[str, Any] = {
+        "xnat": xnat_public_url(site),
         "user": plan.username,
         "server": plan.server_name,
         "project": plan.item.get("projectId"),
@@ -38,13 +44,14 @@ def object_labels(plan: LaunchPlan) -> dict[str, str]:
         "type": plan.item.get("xsiType"),
         "event": plan.item.get("eventTrackingId"),
     }
-    return {f"org.xnat.jupyter.{name}": str(value) for name, value in facts.items() if value is not None}
+    return {f"{LABELS}.{name}": str(value) for name, value in facts.items() if value is not None}
 
 
 class PlannedObject(DockerSpawner):
     """What one container and one service share: names, text from XNAT that is never taken for a template, and starting."""
 
     site: Site
+    _given_up = False
 
     def _settings(self) -> Docker | Swarm:
         settings = self.site.orchestrator.docker or self.site.orchestrator.swarm
@@ -65,22 +72,83 @@ class PlannedObject(DockerSpawner):
         """The threads for calls to the engine: several, so that one slow call, such as a pull, holds up nobody else."""
         return _ENGINE_CALLS
 
+    def _ours(self, identity: str, name: str, labels: Mapping[str, str] | None) -> list[Found]:
+        """Give what the engine lists, if it is a server of this hub: by its labels and its name's prefix."""
+        labels, name = labels or {}, name.lstrip("/")
+        user = labels.get(f"{LABELS}.user")
+        if (
+            user is None
+            or labels.get(f"{LABELS}.xnat") != xnat_public_url(self.site)
+            or not name.startswith(f"{self._settings().prefix}-")
+        ):
+            return []
+        return [Found(user, labels.get(f"{LABELS}.server", ""), identity, f"the {self.object_type} {name}")]
+
     async def get_command(self) -> list[str] | None:
         """Give the command, or None for the image's own, which the engine knows itself."""
         return [*self.cmd, *self.get_args()] if self.cmd else None
 
     async def start(self) -> Any:
         """Start the server. Raises LaunchFailed with a sentence as soon as it can't come up, and leaves nothing then."""
+        self._given_up = False
         try:
             address = await super().start()
             await self._listening(address)
         except (DockerException, RequestException) as error:
-            await self._remove()
+            await self._give_up()
             raise engine_error(error, self.image) from None
         except BaseException:
-            await self._remove()
+            await self._give_up()
             raise
         return address
+
+    async def _give_up(self) -> None:
+        self._given_up = True
+        await self._remove()
+
+    async def stop(self, now: bool = False) -> None:
+        """Stop and remove the server. What goes wrong is logged: JupyterHub forgets the server either way."""
+        try:
+            if not self.object_id:
+                await self.get_object()
+            if self.object_id:
+                await self._end(now)
+        except (DockerException, RequestException) as error:
+            self.log.error(
+                "The %s %s could not be stopped and may run on, until it is removed as one that the hub does not know "
+                "(site.yaml: servers.sweep_interval): %s",
+                self.object_type,
+                self.object_name,
+                error,
+            )
+
+    async def _end(self, now: bool) -> None:
+        await super().stop(now)
+
+    async def get_url(self) -> Any:
+        """Give the server's address: the engine's, where the hub was killed before a start told it to the database."""
+        if not self.server.ip:
+            try:
+                ip, port = await self.get_ip_and_port()
+            except (DockerException, RequestException, LaunchFailed) as error:
+                self.log.warning("The address of %s is not known: %s", self.object_name, error)
+            else:
+                if ip:
+                    return f"http://{ip}:{port}{self.server.base_url}"
+        return await super().get_url()
+
+    async def get_object(self) -> Any:
+        """Give what the engine says of the server, None where it has none. Raises where the engine can't say.
+
+        DockerSpawner takes an engine that fails for a server that is gone.
+        """
+        try:
+            found = await self.docker(f"inspect_{self.object_type}", self.object_name)
+        except NotFound:
+            self.object_id = ""
+            return None
+        self.object_id = found[self.object_id_key]
+        return found
 
     async def _listening(self, address: tuple[str, int]) -> None:
         """Return once something listens at the address, or when the first moments are over.
@@ -101,6 +169,8 @@ class PlannedObject(DockerSpawner):
 
     async def poll(self) -> Any:
         """Give None while the server lives, and where the engine can't be asked; else how it ended, and remove it."""
+        if self._given_up:
+            return 1
         try:
             ended = await self._ending()
         except (DockerException, RequestException) as error:

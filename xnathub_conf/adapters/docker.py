@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from docker.errors import APIError
+from docker.errors import APIError, NotFound
 from docker.types import DeviceRequest
 from dockerspawner import DockerSpawner
 
-from xnathub_conf.adapters.containers import PlannedObject, container_environment, object_labels
+from xnathub_conf.adapters.containers import LABELS, PlannedObject, container_environment, object_labels
+from xnathub_conf.adapters.found import Found
 from xnathub_conf.plan import LaunchPlan
 from xnathub_conf.policy import PolicyRefusal
 
@@ -39,7 +40,7 @@ class XnatDockerSpawner(PlannedObject):
         # Images of docker-stacks start as root, take NB_UID and NB_GID, and drop to them.
         self.extra_create_kwargs = {
             "user": "0",
-            "labels": object_labels(plan),
+            "labels": object_labels(plan, self.site),
             "stop_timeout": self.site.servers.stop_timeout,
         }
 
@@ -54,6 +55,25 @@ class XnatDockerSpawner(PlannedObject):
             # It is gone, or on its way.
             if error.status_code not in {404, 409}:
                 raise
+
+    async def find_all(self) -> list[Found]:
+        """Give every container of this hub's servers, those that have ended too."""
+        containers = await self.docker("containers", all=True, filters={"label": f"{LABELS}.user"})
+        # Tasks of a swarm are containers too, with their service's labels.
+        return [
+            found
+            for each in containers
+            if "com.docker.swarm.service.id" not in each["Labels"]
+            for found in self._ours(each["Id"], each["Names"][0], each["Labels"])
+        ]
+
+    async def remove_found(self, found: Found) -> None:
+        """Stop and remove a container."""
+        try:
+            await self.docker("stop", found.id)
+            await self.docker("remove_container", found.id, v=True, force=True)
+        except NotFound:
+            self.log.debug("%s was gone.", found.name)
 
     async def _check_running(self) -> None:
         container = await self.get_object()

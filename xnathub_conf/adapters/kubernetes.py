@@ -7,12 +7,16 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from aiohttp import ClientError
+from kubernetes_asyncio.client import V1DeleteOptions, V1Preconditions
 from kubernetes_asyncio.client.exceptions import ApiException
 from kubespawner import KubeSpawner
 from kubespawner.slugs import is_valid_label, safe_slug
 
-from xnathub_conf.adapters.containers import object_labels
+from xnathub_conf.adapters.containers import LABELS, object_labels
+from xnathub_conf.adapters.found import Found
 from xnathub_conf.adapters.names import object_name
+from xnathub_conf.hub_settings import xnat_public_url
 from xnathub_conf.launch_error import LaunchFailed
 from xnathub_conf.path_translation import prefixes
 from xnathub_conf.plan import Constraint, LaunchPlan, Mount
@@ -35,6 +39,7 @@ class XnatKubernetesSpawner(KubeSpawner):
     _facts: Mapping[str, str] = {}
     _configured: tuple[Any, ...] | None = None
     _old_pod: str | None = None
+    _unreachable: Exception | None = None
     volumes: Any
     volume_mounts: Any
     node_selector: Any
@@ -74,7 +79,7 @@ class XnatKubernetesSpawner(KubeSpawner):
         _check_size(plan, ours.mounts, environment)
         extended = extended_resources(plan.generic_resources, settings.generic_resources)
 
-        self._facts = object_labels(plan)
+        self._facts = object_labels(plan, self.site)
         self.image = plan.image
         self.cmd = [_literal(word) for word in plan.command] if plan.command else None
         self.environment = _no_template(environment)
@@ -138,13 +143,81 @@ class XnatKubernetesSpawner(KubeSpawner):
         """Stop the pod. What goes wrong is logged: JupyterHub drops it without a word, and the server from its list."""
         try:
             await super().stop(now)
-        except Exception:
-            self.log.exception(
-                "The pod %s/%s could not be stopped and may run on.", self.namespace, self.pod_name
+        except (ClientError, OSError, ApiException) as error:
+            self.log.error(
+                "The pod %s/%s could not be stopped and may run on, until it is removed as one that the hub does not "
+                "know (site.yaml: servers.sweep_interval): %s",
+                self.namespace,
+                self.pod_name,
+                _reason(error),
             )
-            raise
+
+    async def poll(self) -> Any:
+        """Give None while the pod runs, and where Kubernetes can't be asked; else the exit code."""
+        try:
+            return await super().poll()
+        except (ClientError, OSError, ApiException) as error:
+            # JupyterHub would take the server for one that has ended, at its own start even for good.
+            self.log.warning(
+                "It is not known whether the pod %s/%s still runs: %s",
+                self.namespace,
+                self.pod_name,
+                _reason(error),
+            )
+            return None
+
+    async def _start_reflector(
+        self, kind: str, reflector_class: Any, replace: bool = False, **named: Any
+    ) -> Any:
+        """Start to watch, anew where the watch has ended: KubeSpawner keeps one that gave up and what it last saw."""
+        old = self.reflectors.get(self._get_reflector_key(kind))
+        if old and old.first_load_future.done():
+            ended = old.watch_task is None or old.watch_task.done()
+            replace = replace or bool(old.first_load_future.exception()) or ended
+        return await super()._start_reflector(kind, reflector_class, replace, **named)
+
+    async def find_all(self) -> list[Found]:
+        """Give every pod of this hub's servers, but for those that are on their way out."""
+        selector = f"component={self.component_label}"
+        pods = await self.api.list_namespaced_pod(self.namespace, label_selector=selector)
+        found = []
+        for pod in pods.items:
+            facts = pod.metadata.annotations or {}
+            user = facts.get(f"{LABELS}.user")
+            ours = facts.get(f"{LABELS}.xnat") == xnat_public_url(self.site)
+            if user is not None and ours and pod.metadata.deletion_timestamp is None:
+                server = facts.get(f"{LABELS}.server", "")
+                name = f"the pod {self.namespace}/{pod.metadata.name}"
+                found.append(Found(user, server, pod.metadata.uid, name))
+        return found
+
+    async def remove_found(self, found: Found) -> None:
+        """Delete a pod, and no other that has its name by now."""
+        options = V1DeleteOptions(
+            grace_period_seconds=self.delete_grace_period, preconditions=V1Preconditions(uid=found.id)
+        )
+        try:
+            await self.api.delete_namespaced_pod(found.name.rpartition("/")[2], self.namespace, body=options)
+        except ApiException as error:
+            if error.status not in {404, 409}:
+                raise
 
     async def _start_or_say_why(self) -> Any:
+        self._unreachable = None
+        try:
+            return await self._start_watched()
+        except (ClientError, OSError) as error:
+            if isinstance(error, TimeoutError) and not self._unreachable:
+                raise
+            raise LaunchFailed(
+                "kubernetes-api",
+                "The Kubernetes API can't be reached.",
+                "Try again later. Tell your XNAT administrator.",
+                detail=_reason(self._unreachable or error),
+                status=503,
+            ) from None
+
+    async def _start_watched(self) -> Any:
         await self._start_watching_pods()
         old = self.pod_reflector.pods.get(f"{self.namespace}/{self.pod_name}")
         self._old_pod = old and old["metadata"]["uid"]
@@ -185,13 +258,15 @@ class XnatKubernetesSpawner(KubeSpawner):
         """Create the pod, as KubeSpawner does, which would write a refused one with its tokens to the log."""
         try:
             await asyncio.wait_for(self.api.create_namespaced_pod(self.namespace, pod), request_timeout)
-        except TimeoutError:
+        except (ClientError, OSError) as error:
+            self._unreachable = error
             return False
         except ApiException as error:
             if error.status != 409:
                 raise refusal_of(error, self.namespace) from None
             await self.stop(True)
             return False
+        self._unreachable = None
         return True
 
 
@@ -460,6 +535,13 @@ def refusal_of(error: ApiException, namespace: str) -> LaunchFailed:
     if error.status == 413 or "too large" in message:
         return _failed("too-large", f"The server's description is too large for Kubernetes: {said}")
     return _failed("kubernetes", f"Kubernetes could not create the server: {said}")
+
+
+def _reason(error: Exception) -> str:
+    """Say what went wrong in a line: an answer of Kubernetes holds headers too."""
+    if isinstance(error, ApiException):
+        return f"{error.status} {error.reason}"
+    return str(error) or type(error).__name__
 
 
 def _failed(reason: str, message: str, advice: str = "") -> LaunchFailed:

@@ -5,7 +5,9 @@ isolation: images, limits and read-only mounts are not applied.
 """
 
 import contextlib
+import ctypes
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ from xnathub_conf.adapters.names import object_name
 from xnathub_conf.path_translation import prefixes
 from xnathub_conf.plan import LaunchPlan
 from xnathub_conf.site_types import Site
+
+_PR_SET_PDEATHSIG = 1
+"""prctl(2) of Linux."""
 
 
 class XnatLocalSpawner(SimpleLocalProcessSpawner):
@@ -46,6 +51,17 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
         self.cmd = list(plan.command or [str(Path(sys.executable).with_name("jupyterhub-singleuser"))])
         # Jupyter refuses to run as root unless told; in a container of its own that is nothing special.
         self.args = ["--allow-root"] if plan.command is None and os.getuid() == 0 else []
+
+    def make_preexec_fn(self, name: str) -> Any:
+        """Give what runs first in the new process, which is to end with its hub, even one that is killed."""
+        prepare, prctl = super().make_preexec_fn(name), getattr(ctypes.CDLL(None), "prctl", None)
+
+        def first() -> None:
+            prepare()
+            if prctl:
+                prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+        return first
 
     async def start(self) -> Any:
         """Make the links, then start the process."""

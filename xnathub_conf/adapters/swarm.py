@@ -19,12 +19,14 @@ from docker.types import (
 from dockerspawner import SwarmSpawner
 
 from xnathub_conf.adapters.containers import (
+    LABELS,
     LOOK_AGAIN_SECONDS,
     PlannedObject,
     container_environment,
     engine_failure,
     object_labels,
 )
+from xnathub_conf.adapters.found import Found
 from xnathub_conf.plan import LaunchPlan
 
 _STATES = ("new", "pending", "assigned", "accepted", "ready", "preparing", "starting", "running")
@@ -59,7 +61,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         """Create the service."""
         plan, swarm = self._plan, self.site.orchestrator.swarm
         assert swarm is not None
-        labels = object_labels(plan)
+        labels = object_labels(plan, self.site)
         container = ContainerSpec(
             image=plan.image,
             args=await self.get_command(),
@@ -161,10 +163,10 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             return None
         return max(tasks, key=lambda task: task["CreatedAt"], default=None)
 
-    async def stop(self, now: bool = False) -> None:
+    async def _end(self, now: bool) -> None:
         """Remove the service, and wait until its task has ended: its name leads to it until then."""
         task = await self.get_task()
-        await super().stop(now)
+        await super()._end(now)
         end = time.monotonic() + self.site.servers.stop_timeout + 5
         while task and time.monotonic() < end:
             left = await self.docker("tasks", filters={"id": task["ID"]})
@@ -178,6 +180,22 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             await super().remove_object()
         except NotFound:
             self.log.debug("The service %s was gone.", self.object_name)
+
+    async def find_all(self) -> list[Found]:
+        """Give every service of this hub's servers."""
+        services = await self.docker("services", filters={"label": f"{LABELS}.user"})
+        return [
+            found
+            for each in services
+            for found in self._ours(each["ID"], each["Spec"]["Name"], each["Spec"]["Labels"])
+        ]
+
+    async def remove_found(self, found: Found) -> None:
+        """Remove a service, whose task ends with it."""
+        try:
+            await self.docker("remove_service", found.id)
+        except NotFound:
+            self.log.debug("%s was gone.", found.name)
 
     async def _check_running(self) -> None:
         task = await self.get_task()

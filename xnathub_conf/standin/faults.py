@@ -202,6 +202,12 @@ class Faults:
         with self._lock:
             self._rules = [rule for rule in self._rules if prefix not in (None, rule.prefix)]
 
+    @property
+    def on(self) -> bool:
+        """Whether any fault is left that a request may meet."""
+        with self._lock:
+            return bool(self._rules)
+
     def take(self, path: str) -> list[Fault]:
         """Give the faults that a request for a path meets, and count it."""
         with self._lock:

@@ -1,0 +1,132 @@
+"""The engine gone for a while: before, during and after a start, and while the hub itself is started anew."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.docker.processes import DockerHub
+from tests.docker.relay import Relay
+from tests.support import new_standin, wait_until
+from xnathub_conf.standin import HubError
+
+SENTENCE = "The Docker API can't be reached. Try again later. Tell your XNAT administrator."
+
+
+@pytest.fixture(scope="module")
+def relay(tmp_path_factory) -> Relay:
+    made = Relay(tmp_path_factory.mktemp("relay") / "docker.sock")
+    made.start()
+    return made
+
+
+@pytest.fixture(scope="module")
+def shared_hub(docker_client, relay: Relay, tmp_path_factory) -> Iterator[DockerHub]:
+    changes = {"orchestrator": {"docker": {"docker_host": f"unix://{relay.path}"}}}
+    with new_standin() as xnat:
+        hub = DockerHub(docker_client, "xhtest-engine", tmp_path_factory.mktemp("engine"), xnat, changes)
+        try:
+            hub.start()
+            yield hub
+        finally:
+            hub.remove()
+
+
+@pytest.fixture
+def hub(shared_hub: DockerHub) -> Iterator[DockerHub]:
+    yield shared_hub
+    for user in shared_hub.plugin.users():
+        shared_hub.plugin.stop(user["name"])
+    wait_until(lambda: not shared_hub.containers(), 30, "the end of all containers")
+
+
+def failure(hub: DockerHub, user: str) -> str:
+    """Start a server that can't start, and give what the user reads."""
+    options = hub.options(user)
+    hub.plugin.ensure_user(user)
+    told = ""
+    try:
+        hub.plugin.start(user, options)
+        for event in hub.plugin.progress(user):
+            assert not event.get("ready")
+            told = event["message"]
+    except HubError as error:
+        told = str(error)
+    assert hub.plugin.server(user) is None, "nothing is pending"
+    return told
+
+
+@pytest.mark.parametrize("kind", ["gone", "nobody listens"])
+def test_the_socket_is_away(hub: DockerHub, relay: Relay, kind: str):
+    running = hub.launch("demo")
+    position = len(hub.log_since(0))
+    relay.stop(keep_file=kind == "nobody listens")
+    try:
+        assert failure(hub, "alice").endswith(SENTENCE)
+        told = hub.log_since(position)
+        assert told.count("Not starting alice's server") == 1
+        assert ("No such file" if kind == "gone" else "Connection refused") in told
+        assert requests.get(f"{hub.url}/user/demo/who", timeout=20).text.strip() in running
+        # A stop that fails is forgotten by JupyterHub.
+        hub.plugin.stop("demo")
+        assert hub.log_since(position).count("could not be stopped and may run on") == 1
+    finally:
+        relay.start()
+    wait_until(lambda: not hub.containers("demo"), 30, "the end of the server that was not stopped")
+    assert "Traceback" not in hub.log_since(position), hub.log_since(position)
+    assert hub.launch("alice") != running
+    hub.launch("demo")
+
+
+def test_a_hub_that_starts_without_its_engine_loses_no_server(hub: DockerHub, relay: Relay):
+    running = hub.launch("demo")
+    hub.kill()
+    relay.stop()
+    try:
+        position = len(hub.log_since(0))
+        hub.start()
+        assert hub.plugin.server("demo")["ready"]
+        assert "It is not known whether" in hub.log_since(position)
+    finally:
+        relay.start()
+    assert hub.reached("demo") == running
+    hub.launch("alice")
+
+
+def test_the_engine_restarts_in_the_middle_of_a_start(hub: DockerHub, relay: Relay):
+    engine = Path(__file__).with_name("engine")
+    label = "org.xnat.jupyter.user=alice"
+    events = hub.client.events(decode=True, filters={"type": "container", "event": "create", "label": label})
+    created, told = threading.Event(), []
+
+    def watch() -> None:
+        with contextlib.suppress(Exception):
+            next(events)
+        created.set()
+
+    def start() -> None:
+        told.append(failure(hub, "alice"))
+
+    threading.Thread(target=watch, daemon=True).start()
+    position = len(hub.log_since(0))
+    starting = threading.Thread(target=start)
+    starting.start()
+    assert created.wait(20)
+    subprocess.run([engine, "stop"], check=True)
+    try:
+        starting.join(60)
+    finally:
+        subprocess.run([engine], check=True)
+    print(told, hub.log_since(position))
+    assert told
+    assert "Tell your XNAT administrator." in told[0]
+    assert hub.log_since(position).count("Not starting alice's server") == 1
+    assert "Traceback" not in hub.log_since(position)
+    wait_until(lambda: not hub.containers("alice"), 30, "the end of what was made")
+    hub.launch("alice")

@@ -1,0 +1,169 @@
+"""The hub killed at any moment of a start or a stop, and with many servers running."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.docker.processes import DockerHub
+from tests.support import new_standin, wait_until
+from xnathub_conf.standin import HubError, faults
+
+POINTS = 36
+STEPS = ("asked", "xnat", "create", "start", "ready", "stop")
+"""After which step the hub is killed: the request for a start, XNAT asked, the container made, started, the server
+up, and the request for a stop."""
+
+
+@pytest.fixture(scope="module")
+def shared_hub(docker_client, tmp_path_factory) -> Iterator[DockerHub]:
+    with new_standin() as xnat:
+        hub = DockerHub(docker_client, "xhtest-killed", tmp_path_factory.mktemp("killed"), xnat)
+        try:
+            hub.start()
+            yield hub
+        finally:
+            hub.remove()
+
+
+@pytest.fixture
+def hub(shared_hub: DockerHub) -> Iterator[DockerHub]:
+    yield shared_hub
+    shared_hub.xnat.faults.clear()
+    for user in shared_hub.plugin.users():
+        shared_hub.plugin.stop(user["name"])
+    assert not shared_hub.containers()
+
+
+@pytest.fixture(scope="module")
+def bystander(shared_hub: DockerHub) -> str:
+    """A server that runs through all of it."""
+    return shared_hub.launch("demo")
+
+
+class Steps:
+    """Tells how far a user's server is, from outside of the hub."""
+
+    def __init__(self, hub: DockerHub, user: str) -> None:
+        self.hub, self.user = hub, user
+        self.seen = {step: threading.Event() for step in STEPS}
+        label = f"org.xnat.jupyter.user={user}"
+        self._events = hub.client.events(decode=True, filters={"type": "container", "label": label})
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        for event in self._events:
+            if event["Action"] in self.seen:
+                self.seen[event["Action"]].set()
+
+    def start(self) -> None:
+        options = self.hub.options(self.user)
+        self.hub.xnat.requests.clear()
+        self.seen["asked"].set()
+        try:
+            self.hub.plugin.start(self.user, options)
+            self.hub.plugin.wait_ready(self.user)
+            self.seen["ready"].set()
+            self.seen["stop"].set()
+            self.hub.plugin.stop(self.user)
+        except HubError:
+            """The hub was killed meanwhile."""
+
+    def close(self) -> None:
+        self._events.close()
+
+
+@pytest.mark.parametrize("seed", range(POINTS))
+def test_killed_at_a_step(shared_hub: DockerHub, bystander: str, seed: int):
+    hub, chance = shared_hub, random.Random(seed)
+    step = STEPS[seed % len(STEPS)]
+    delay = chance.uniform(0, 0.25)
+    hub.plugin.ensure_user("alice")
+    if step == "xnat":
+        hub.xnat.faults.set("/xapi/jupyterhub/users", faults.Delay(0.4), 1)
+    steps = Steps(hub, "alice")
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(steps.start)
+        if step == "xnat":
+            wait_until(lambda: not hub.xnat.faults.on, 20, "the question to XNAT")
+        else:
+            assert steps.seen[step].wait(20), step
+        time.sleep(delay)
+        hub.kill()
+        going.result()
+    steps.close()
+    hub.xnat.faults.clear()
+    position = len(hub.log_since(0))
+    hub.start()
+    runs = hub.settle("alice")
+    print(f"killed {delay:.3f} s after {step}: the server {'runs' if runs else 'is gone'}")
+    assert hub.reached("demo") == bystander
+    if runs:
+        hub.plugin.stop("alice")
+    hub.launch("alice")
+    hub.plugin.stop("alice")
+    assert not hub.containers("alice")
+    assert hub.plugin.user("alice")["pending"] is None
+    assert "Traceback" not in hub.log_since(position), hub.log_since(position)
+
+
+def test_twenty_servers_outlive_a_killed_hub(hub: DockerHub):
+    users = [f"reader{number}" for number in range(20)]
+    for user in users:
+        hub.xnat.state.add_user(user, roles=["Jupyter"], projects=["P1"])
+    with ThreadPoolExecutor(4) as pool:
+        before = list(pool.map(hub.launch, users))
+    assert len(set(before)) == 20
+    hub.kill()
+    hub.start()
+    wait_until(lambda: all((hub.plugin.server(user) or {}).get("ready") for user in users), 60, "all servers")
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(hub.reached, users)) == before
+    # Two looks of the sweep later, they are there still.
+    time.sleep(3)
+    assert [hub.reached(user) for user in users] == before
+
+
+def test_what_the_hub_does_not_know_is_removed_and_nothing_else(hub: DockerHub):
+    """Containers with the same labels: another hub's, another XNAT's, and one that was forgotten."""
+    known = hub.launch("alice")
+    labels = {"org.xnat.jupyter.user": "bob", "org.xnat.jupyter.server": ""}
+    ours, other = (
+        {"org.xnat.jupyter.xnat": hub.xnat.url},
+        {"org.xnat.jupyter.xnat": "https://xnat.example.org"},
+    )
+    made = {
+        name: hub.client.containers.run(
+            "xnathub-busybox:test", "sleep 600", detach=True, name=name, labels=labels | xnat
+        )
+        for name, xnat in {
+            f"{hub.name}-bob": ours,
+            f"{hub.name}-carl": other,
+            f"{hub.name}-nameless": {},
+            f"not-{hub.name}-bob": ours,
+        }.items()
+    }
+    position = len(hub.log_since(0))
+    try:
+        wait_until(lambda: "Removing the container" in hub.log_since(position), 20, "the sweep")
+        wait_until(lambda: f"{hub.name}-bob" not in [each.name for each in hub.containers()], 20, "the end")
+        time.sleep(3)
+        for name, container in made.items():
+            if name != f"{hub.name}-bob":
+                container.reload()
+                assert container.status == "running"
+        assert hub.reached("alice") == known
+        lines = [line for line in hub.log_since(position).splitlines() if "Removing the container" in line]
+        assert len(lines) == 1
+        assert (
+            f"the container {hub.name}-bob, which runs for 'bob' though the hub knows of no such" in lines[0]
+        )
+    finally:
+        for name, container in made.items():
+            if name != f"{hub.name}-bob":
+                container.remove(force=True)

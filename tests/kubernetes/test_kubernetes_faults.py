@@ -1,0 +1,105 @@
+"""The API server gone for a while, and pods that the hub does not know."""
+
+from __future__ import annotations
+
+import time
+
+import psutil
+import pytest
+import requests
+
+from tests.kubernetes.testbed import BUSYBOX, Cluster, Release, wait_for
+
+SENTENCE = "The Kubernetes API can't be reached. Try again later. Tell your XNAT administrator."
+
+
+@pytest.fixture
+def hub_process(release: Release) -> psutil.Process:
+    """The hub's process on this host, by which it is killed where no API server could do it."""
+    (pod,) = release.namespace.get("pods", "--selector", "app.kubernetes.io/component=hub")["items"]
+    uid = pod["metadata"]["uid"]
+
+    def found() -> list[psutil.Process]:
+        return [
+            each
+            for each in psutil.process_iter(["pid", "cmdline"])
+            if "jupyterhub_config.py" in " ".join(each.info["cmdline"] or ())
+            and uid.replace("-", "_") in cgroup(each.pid).replace("-", "_")
+        ]
+
+    (process,) = found()
+    return process
+
+
+def cgroup(pid: int) -> str:
+    with open(f"/proc/{pid}/cgroup") as file:  # noqa: PTH123 - it is no path to keep
+        return file.read()
+
+
+def test_without_the_api_server_nothing_is_lost(
+    release: Release, cluster: Cluster, hub_process: psutil.Process
+):
+    release.start("demo")
+    before = release.pod_of("demo")["metadata"]["uid"]
+    url, plugin = release.url, release.plugin
+    options = release.state.launch("alice", "P1", environment=release.environment())
+    release.workspace("alice")
+    plugin.ensure_user("alice")
+    with cluster.without_api_server():
+        # A start, with the hub that was there before.
+        sentence, seconds = release.failing_options("alice", options, plugin)
+        assert sentence.endswith(SENTENCE)
+        print(f"told after {seconds:.1f} s")
+        assert plugin.server("alice") is None
+        # The hub starts anew.
+        hub_process.kill()
+        wait_for(lambda: healthy(url), 90)
+        assert plugin.server("demo")["ready"]
+        answer = requests.get(f"{url}/user/demo/api", timeout=20)
+        assert "version" in answer.json()
+    log = release.namespace.kubectl("logs", "deployment/hub", "--previous")
+    assert log.count("Not starting alice's server") == 1
+    assert "The Kubernetes API can't be reached" in log
+    assert "It is not known whether the pod" in release.namespace.kubectl("logs", "deployment/hub")
+    assert release.pod_of("demo")["metadata"]["uid"] == before
+    release.start("alice")
+    release.stop("alice")
+    release.stop("demo")
+    wait_for(lambda: not release.servers(), 60)
+
+
+def healthy(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/hub/health", timeout=5).status_code == 200
+    except requests.RequestException:
+        return False
+
+
+def test_pods_that_the_hub_does_not_know_are_removed_and_nothing_else(release: Release):
+    release.start("demo")
+    known = release.pod_of("demo")["metadata"]["uid"]
+    for name, xnat in {"bob": release.xnat.url, "carl": "https://xnat.example.org"}.items():
+        container = {"name": "notebook", "image": BUSYBOX, "imagePullPolicy": "Never"}
+        metadata = {
+            "name": f"jupyter-{name}",
+            "labels": {"component": "singleuser-server"},
+            "annotations": {
+                "hub.jupyter.org/username": name,
+                "org.xnat.jupyter.user": name,
+                "org.xnat.jupyter.server": "",
+                "org.xnat.jupyter.xnat": xnat,
+            },
+        }
+        spec = {"containers": [container], "terminationGracePeriodSeconds": 1}
+        release.namespace.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+
+    def names() -> set[str]:
+        return {pod["metadata"]["name"] for pod in release.servers()}
+
+    wait_for(lambda: "jupyter-bob" not in names(), 60)
+    time.sleep(5)
+    assert "jupyter-carl" in names()
+    assert release.pod_of("demo")["metadata"]["uid"] == known
+    release.namespace.kubectl("delete", "pod", "jupyter-carl", "--wait=false")
+    log = release.namespace.kubectl("logs", "deployment/hub")
+    assert log.count("jupyter-bob, which runs for 'bob' though the hub knows of no such server.") == 1
