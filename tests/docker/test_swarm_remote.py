@@ -1,0 +1,101 @@
+"""A stack whose hub keeps its data in PostgreSQL and reaches a Docker elsewhere, with a certificate and no socket."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.docker.testbed import Stack, wait_for
+from xnathub_conf.standin import HubError, StandIn, demo_state
+
+CERTIFICATES = Path("/var/lib/xnathub-dockerd-tls")
+"""What tests/docker/engine made for whoever comes to the engine over the network."""
+
+
+class RemoteStack(Stack):
+    """A hub with PostgreSQL that has no socket: it reaches Docker with a certificate."""
+
+    render_options = ("--postgres", "--postgres-image", "xnathub-postgres:test")
+
+    def use(self, address: str) -> None:
+        self.site["hub"] |= {"db_url": {"file": f"/run/secrets/{self.name}_db"}, "gid": 4001}
+        self.site["orchestrator"]["swarm"] |= {
+            "docker_host": f"tcp://{address}:2376",
+            "tls": self.tls("client"),
+        }
+
+    def tls(self, client: str) -> dict[str, str]:
+        files = {"ca_cert": "ca.pem", "client_cert": f"{client}.pem", "client_key": f"{client}-key.pem"}
+        return {key: f"/run/secrets/{self.name}_{file}" for key, file in files.items()}
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        return {
+            **super().secrets,
+            **{f"{self.name}_{file.name}": file.read_text() for file in CERTIFICATES.glob("*.pem")},
+            f"{self.name}_db": f"postgresql://jupyterhub:{self.token}@db/jupyterhub",
+            "hub_db_password": self.token,
+        }
+
+    def clean(self) -> None:
+        super().clean()
+        for secret in self.client.secrets.list(filters={"name": "hub_db_password"}):
+            secret.remove()
+
+    def database(self) -> Any:
+        label = {"label": f"com.docker.swarm.service.name={self.name}_db"}
+        return next(iter(self.client.containers.list(filters=label)), None)
+
+
+@pytest.fixture
+def remote_stack(docker_client, host_address, tmp_path) -> Iterator[RemoteStack]:
+    name = f"xhtest-{uuid.uuid4().hex[:8]}"
+    orchestrator = {"swarm": {"network_name": f"{name}-net", "prefix": name, "endpoint_mode": "dnsrr"}}
+    with StandIn(demo_state(), host=host_address) as xnat:
+        stack = RemoteStack(docker_client, name, tmp_path, xnat, orchestrator)
+        stack.use(host_address)
+        try:
+            stack.create()
+            yield stack
+        finally:
+            print(stack.logs())
+            stack.remove()
+            stack.clean()
+
+
+def test_a_hub_with_postgresql_and_a_docker_elsewhere(remote_stack: RemoteStack):
+    stack = remote_stack
+    assert not [each for each in stack.hub_container().attrs["Mounts"] if each["Type"] == "bind"]
+    stack.start("demo")
+    asked = stack.database().exec_run(["psql", "--username=jupyterhub", "--command=SELECT name FROM users"])
+    assert "demo" in asked.output.decode().split()
+
+    killed = stack.database()
+    killed.kill("SIGKILL")
+    wait_for(lambda: (new := stack.database()) and new.id != killed.id, 60)
+
+    def answers() -> bool:
+        with contextlib.suppress(HubError, requests.RequestException):
+            return bool(stack.plugin.users())
+        return False
+
+    wait_for(answers, 60)
+    assert stack.execute("demo", "print(6 * 7)") == "42\n"
+
+    before = stack.hub_container().id
+    stack.site["orchestrator"]["swarm"]["tls"] = stack.tls("stranger")
+    stack.deploy()
+    wait_for(lambda: before not in [each.id for each in stack.client.containers.list()], 60)
+    stack.wait_until_up()
+    # A server that the hub can't ask about is not taken for one that has ended.
+    assert stack.plugin.server("demo")["ready"]
+    sentence, seconds = stack.failure("alice")
+    print(f"{seconds:.1f} s: {sentence}")
+    assert "The hub and the Docker API do not accept each other's certificates." in sentence
+    assert seconds < 20
