@@ -156,6 +156,23 @@ def test_a_folder_that_is_not_there_is_told(stack: Stack):
     wait_for(lambda: not stack.servers(), 5)
 
 
+def test_more_mounts_than_a_swarm_takes_are_told(stack: Stack):
+    """20,000 start in 12 s, where names are short."""
+    many = (
+        {
+            "source": "/data/xnat/archive/P1",
+            "target": f"/data/projects/{n}",
+            "type": "bind",
+            "read_only": True,
+        }
+        for n in range(60_000)
+    )
+    sentence, seconds = stack.failure("demo", *many)
+    print(f"{seconds:.1f} s: {sentence}")
+    assert "XNAT asks for more mounts than Docker takes: " in sentence
+    assert not stack.servers()
+
+
 def test_progress_tells_each_state_of_the_task(stack: Stack):
     options = stack.options("demo")
     stack.plugin.ensure_user("demo")

@@ -128,13 +128,11 @@ class Site:
         self.plugin.start(user, options)
         return self.plugin.wait_ready(user, servername)
 
-    def failure(
-        self, user: str, mount: dict[str, Any] | None = None, **environment: Any
-    ) -> tuple[str, float]:
+    def failure(self, user: str, *mounts: dict[str, Any], **environment: Any) -> tuple[str, float]:
         """Start a server that can't start; give what the user reads, and the seconds until then."""
         options = self.options(user, **environment)
-        if mount:
-            options["task_template"]["container_spec"]["mounts"].append(mount)
+        if mounts:
+            options["task_template"]["container_spec"]["mounts"] += mounts
             self.state.set_user_options(user, options)
         self.plugin.ensure_user(user)
         began = time.monotonic()

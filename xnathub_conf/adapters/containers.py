@@ -251,7 +251,8 @@ def engine_failure(text: str, image: str) -> LaunchFailed:
         )
     if found := re.search(r"network (\S+) not found", text):
         return _failed("network", f"The network {found[1]} does not exist.", "site.yaml: network_name.")
-    if "larger than max" in text:
+    # A swarm's managers tell each other of a service in one message of 4 MB at most; of which kind depends.
+    if "larger than max" in text or "message is too large" in text:
         return _failed(
             "too-large", f"XNAT asks for more mounts than Docker takes: {text}.", "Start on fewer projects."
         )
