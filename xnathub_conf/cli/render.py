@@ -12,7 +12,7 @@ from xnathub_conf.site import LoadedSite, load
 def render(file: str, renderer: Callable[[LoadedSite, str], str]) -> int:
     """Print what `renderer` makes of a site and its file's text.
 
-    Gives 1 where the file is not valid, or the site not one for that.
+    Gives 1 where the file is not valid or holds a secret itself, or the site is not one for that.
     """
     try:
         loaded = load(file)
@@ -22,5 +22,8 @@ def render(file: str, renderer: Callable[[LoadedSite, str], str]) -> int:
         return 1
     for warning in loaded.warnings:
         print(warning, file=sys.stderr)
+    if any(warning.rule == "literal-secret" for warning in loaded.warnings):
+        # The file goes into a config or ConfigMap, which more people may read than secrets.
+        return 1
     write_out(text)
     return 0
