@@ -15,6 +15,7 @@ from xnathub_conf.problems import KeyPath, dotted
 from xnathub_conf.schema import check_trait, entries, jupyterhub_names, node_at
 from xnathub_conf.secrets import Secret, SecretError
 from xnathub_conf.site_types import Site
+from xnathub_conf.user_names import can_be_user_name
 from xnathub_conf.yaml_source import Document
 
 XNAT_LOCKS_AFTER = 20
@@ -102,7 +103,7 @@ def _is_database(address: str) -> bool:
         return False
     if parts.scheme in {"sqlite", "sqlite+pysqlite"}:
         return re.match(r"sqlite[^:]*://(/|\Z)", address) is not None
-    return parts.scheme in {"postgresql", "postgresql+psycopg"} and port != 0 and "://" in address
+    return parts.scheme in {"postgres", "postgresql", "postgresql+psycopg"} and port != 0 and "://" in address
 
 
 def _is_hex(value: str, length: int) -> bool:
@@ -410,12 +411,15 @@ def _sign_in(document: Document, site: Site) -> None:
         )
 
 
-def _admins(document: Document, site: Site) -> None:
-    for index, name in enumerate(site.hub.admin_users):
-        if "/" in name or not name.isprintable() or name != name.strip():
-            _report(
-                document, ("hub", "admin_users", index), "username", f"{name!r} can't be an XNAT user's name."
-            )
+def _user_names(document: Document, site: Site) -> None:
+    lists: dict[KeyPath, Sequence[str]] = {("hub", "admin_users"): site.hub.admin_users}
+    for trait in ("Authenticator.allowed_users", "Authenticator.blocked_users"):
+        lists["extra", trait] = site.extra.get(trait, ())
+    for path, names in lists.items():
+        for index, name in enumerate(names if isinstance(names, tuple) else ()):
+            # What is no text is reported already.
+            if isinstance(name, str) and not can_be_user_name(name):
+                _report(document, (*path, index), "username", f"{name!r} can't be an XNAT user's name.")
 
 
 def _scopes(document: Document, site: Site) -> None:
@@ -585,6 +589,6 @@ _SET_BY_CODE: Mapping[str, tuple[str, ...]] = {
 """Traits that the code sets, whatever the configuration says, and those that would end JupyterHub or go round site.yaml."""
 
 _CHECKS: tuple[Callable[[Document, Site], None], ...] = (
-    _literal_secrets, _addresses, _path_rules, _mounts, _images, _resources, _timeouts, _sign_in, _admins, _scopes, _docker,
+    _literal_secrets, _addresses, _path_rules, _mounts, _images, _resources, _timeouts, _sign_in, _user_names, _scopes, _docker,
     _kubernetes, _extra,
 )  # fmt: skip

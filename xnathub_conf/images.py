@@ -65,7 +65,10 @@ def _split(text: str) -> Image:
     if slash_found and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
         if not _HOST.fullmatch(first):
             raise ImageError("its registry is no host name")
-        registry, repository = first.lower(), rest
+        # A host's name is the same in any case; one whose capitals alone make it a host's keeps them.
+        lower = first.lower()
+        registry = lower if "." in first or ":" in first or lower == "localhost" else first
+        repository = rest
     else:
         registry, repository = "docker.io", name
     if registry == "index.docker.io":

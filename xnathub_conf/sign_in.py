@@ -25,6 +25,7 @@ from xnathub_conf.hub_settings import orchestrator_of, reverse_proxies, xnat_pub
 from xnathub_conf.sign_in_limits import SignInLimits, TooManyFailures, client_address
 from xnathub_conf.site_types import SignIn, Site
 from xnathub_conf.sweep import start_sweep
+from xnathub_conf.user_names import can_be_user_name
 from xnathub_conf.xnat_client import (
     Credentials,
     XnatClient,
@@ -124,14 +125,7 @@ class XnatAuthenticator(Authenticator):
 
     def validate_username(self, username: str) -> bool:
         """Say whether a name can be a user's: what can't be part of a path can't be one."""
-        return (
-            bool(super().validate_username(username))
-            and username.isprintable()
-            and username == username.strip()
-            and username not in {".", "..", "guest"}
-            and "\\" not in username
-            and len(username) <= 255
-        )
+        return bool(super().validate_username(username)) and can_be_user_name(username)
 
     def is_admin(self, handler: Any, authentication: dict[str, Any]) -> bool:  # noqa: ARG002 - JupyterHub's signature
         """Say whether site.yaml lists the user as an admin; who is no longer listed stops being one."""

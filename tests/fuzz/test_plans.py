@@ -74,30 +74,49 @@ _PARTS = st.sampled_from(
     ["data", "xnat", "archive", "workspaces", "users", "u", "srv", "ws", "alice", "Alice", "bob", "{username}", "P1", "..", ".", "",
      "x", "etc", "...", "\0", "\n", "\uff0e\uff0e", "alice\u200b", "a.b@c.org", "é"]
 )  # fmt: skip
-_ROOTS = st.sampled_from(
-    ["/data/xnat/archive", "/data/xnat/workspaces/users/alice", "/data/xnat/workspaces/users", "/srv/archive", "/srv/ws/users/bob",
-     "/data/xnat/u/alice/x", "/data/xnat/archive/alice", "//data/xnat/archive", "/data/./xnat/archive", "/data/xnat/archive/.."]
-)  # fmt: skip
-_SOURCES = (
-    st.builds(lambda root, parts: "/".join([root, *parts]), _ROOTS, st.lists(_PARTS, max_size=3))
-    | st.lists(_PARTS, max_size=7).map(lambda parts: "/" + "/".join(parts))
-    | st.sampled_from(["home-alice", "home-bob", "home-", "shared", "home-{username}", "/var/run/docker.sock", "/", "/etc"])
-    | ODD_TEXT
-)  # fmt: skip
-_TARGETS = (
-    st.sampled_from(["/data", "/workspace", "/workspace/a", "/data/x", "/", "/etc", "/usr/lib", "/proc", "/var/run/docker.sock",
-                     "/data/..", "/workspace/../etc", "//data", "/database", "/workspace/a/./b", "/data\0", "/home/jovyan", "data"])
-    | st.lists(_PARTS, max_size=4).map(lambda parts: "/workspace/a/" + "/".join(parts))
-    | ODD_TEXT
-)  # fmt: skip
-_MOUNTS = st.fixed_dictionaries(
-    {"source": _SOURCES, "target": _TARGETS},
-    optional={
-        "type": st.sampled_from(["bind", "bind", "volume", None, "tmpfs", "npipe", "BIND"]),
-        "read_only": st.sampled_from([True, False, False, None, 0, "false"]),
-        "bind_options": ANYTHING,
-    },
-)
+_SUFFIXES = st.lists(_PARTS, max_size=2).map(lambda parts: "".join(f"/{part}" for part in parts))
+_GOOD_TARGETS = st.sampled_from(["/data/1", "/data/2", "/workspace/a", "/workspace/a/b"])
+_TARGETS = st.sampled_from(
+    ["/data", "/workspace", "/", "/etc", "/usr/lib", "/proc", "/var/run/docker.sock", "/data/..", "/workspace/../etc", "//data/1",
+     "/database", "/workspace/a/./b", "/data\0", "/home/jovyan", "data"]
+) | st.builds("{}{}".format, _GOOD_TARGETS, _SUFFIXES) | ODD_TEXT  # fmt: skip
+
+
+def _mounts(rules, username):
+    """Mounts most of which could pass for a user, and others next to them."""
+    roots = [
+        root.replace("{username}", who)
+        for root in (*rules.shared, *rules.own)
+        for who in {username, "bob", "alice/x", "{username}"}
+    ]
+    near = st.builds("{}{}".format, st.sampled_from(roots), st.just("") | st.just("") | _SUFFIXES)
+    odd = st.sampled_from(
+        [
+            "/",
+            "/etc",
+            "/var/run/docker.sock",
+            "/data/xnat",
+            "/srv/ws/users",
+            "//data/xnat/archive",
+            "/data/xnat/archive/..",
+        ]
+    )
+    return st.lists(
+        st.fixed_dictionaries(
+            {
+                "source": near | near | near | odd | _SUFFIXES | ODD_TEXT,
+                "target": _GOOD_TARGETS | _GOOD_TARGETS | _TARGETS,
+                "type": st.sampled_from(["bind", "bind", "bind", "volume", "volume", None, "tmpfs", "BIND"]),
+            },
+            optional={
+                "read_only": st.sampled_from([True, False, False, None, 0, "false"]),
+                "bind_options": ANYTHING,
+            },
+        ),
+        max_size=2,
+    )  # fmt: skip
+
+
 _NAMES = st.sampled_from(
     ["XNAT_HOST", "JUPYTERHUB_ROOT_DIR", "JUPYTERHUB_DEFAULT_URL", "JUPYTERHUB_API_TOKEN", "JUPYTERHUB_SERVICE_PREFIX", "NB_UID", "NB_GID",
      "NB_USER", "nb_uid", "LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONSTARTUP", "PATH", "HOME", "TZ", "A=B", "A\nB", "é", "",
@@ -109,13 +128,14 @@ _AMOUNTS = SCALES = st.sampled_from(
 
 
 @st.composite
-def _answers(draw):
-    """The contract's answer with mounts of every kind, and now and then something else of any kind."""
-    answer = copy.deepcopy(SAMPLE)
+def _launches(draw):
+    """A site, a user, and the contract's answer with mounts of every kind, and now and then something else of any kind."""
+    rules, username, answer = draw(st.sampled_from(SITES)), draw(_USERS), copy.deepcopy(SAMPLE)
     spec = answer["task_template"]["container_spec"]
-    spec["mounts"] = draw(st.lists(_MOUNTS, max_size=4) | st.just(spec["mounts"]))
+    spec["mounts"] = draw(_mounts(rules, username))
     if not draw(st.integers(0, 3)):
-        spec["env"] = draw(st.dictionaries(_NAMES | ODD_TEXT, ODD_TEXT | st.none(), max_size=3))
+        values = st.sampled_from(["x", "/data", "x\0y", "\n"]) | ODD_TEXT | st.none()
+        spec["env"] = draw(st.dictionaries(_NAMES | ODD_TEXT, values, max_size=2))
     if not draw(st.integers(0, 5)):
         spec["image"] = draw(
             ODD_TEXT
@@ -138,7 +158,7 @@ def _answers(draw):
                 node[key] = draw(ANYTHING)
                 break
             node = node[key]
-    return answer
+    return rules, username, answer
 
 
 def check_answer(rules: Rules, username: str, answer) -> bool:
@@ -259,12 +279,17 @@ def _judge_item(item):
 _OWN = "/data/xnat/workspaces/users/"
 
 
-@fuzz(1500)
-@given(st.sampled_from(SITES), _USERS, _answers())
-@example(SITES[2], "alice", {**SAMPLE, "task_template": {"container_spec": {"image": "xnat/a", "mounts": [
-    {"source": "/data/xnat/archive", "target": "/data/a", "type": "volume", "read_only": True}]}}})  # fmt: skip
-def test_what_passes_holds_nothing_that_the_site_does_not_allow(rules, username, answer):
-    check_answer(rules, username, answer)
+_ASKS_FOR_A_PATH_AS_A_VOLUME = copy.deepcopy(SAMPLE)
+_ASKS_FOR_A_PATH_AS_A_VOLUME["task_template"]["container_spec"]["mounts"] = [
+    {"source": "/data/xnat/archive", "target": "/data/a", "type": "volume", "read_only": True}
+]
+
+
+@fuzz(800)
+@given(_launches())
+@example((SITES[2], "alice", _ASKS_FOR_A_PATH_AS_A_VOLUME))
+def test_what_passes_holds_nothing_that_the_site_does_not_allow(launch):
+    check_answer(*launch)
 
 
 def check_answer_bytes(content: bytes) -> None:

@@ -32,7 +32,9 @@ OTHER = "sha256:" + "f" * 64
         ("registry:5000/a", "registry:5000", "a", "latest", None),
         ("a:5000", "docker.io", "library/a", "5000", None),
         ("docker.io", "docker.io", "library/docker.io", "latest", None),
-        ("HOST/a", "host", "a", "latest", None),
+        ("HOST/a", "HOST", "a", "latest", None),
+        ("HOST:80/a", "host:80", "a", "latest", None),
+        ("LocalHost/a", "localhost", "a", "latest", None),
         ("Registry.Example.org/a", "registry.example.org", "a", "latest", None),
         ("[2001:db8::1]:5000/a:x", "[2001:db8::1]:5000", "a", "x", None),
         ("[::1]/a", "[::1]", "a", "latest", None),
@@ -125,6 +127,7 @@ _IMAGE_ISH = st.text(max_size=60) | st.lists(
 @given(_IMAGE_ISH)
 @example("[]/a")
 @example("@:/")
+@example("Xnat/a")
 def test_only_image_errors(text):
     try:
         image = parse_image(text)

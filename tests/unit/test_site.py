@@ -317,6 +317,9 @@ BREAKS = [
     # names
     ({"hub__admin_users": ["a", "b/c"]}, "username", "hub.admin_users[1]", {"hub__admin_users": ["a", "b@c.org"]}),
     ({"hub__admin_users": [" a"]}, "username", "hub.admin_users[0]", {"hub__admin_users": ["a b"]}),
+    ({"hub__admin_users": ["guest"]}, "username", "hub.admin_users[0]", {"hub__admin_users": ["guests"]}),
+    ({"hub__admin_users": ["a\\b"]}, "username", "hub.admin_users[0]", {"hub__admin_users": ["a" * 255]}),
+    ({"extra": {"Authenticator.allowed_users": ["a", ""]}}, "username", 'extra["Authenticator.allowed_users"][1]', {"extra": {"Authenticator.allowed_users": ["a", "b"]}}),
     ({"hub__api_scopes": ["read:hub", "admin:server"]}, "scope", "hub.api_scopes[1]", {"hub__api_scopes": ["read:hub", "admin:servers"]}),
     ({"hub__api_scopes": ["read:hub", "read:users!own"]}, "scope", "hub.api_scopes[1]", {"hub__api_scopes": ["read:hub", "read:users!user"]}),
     ({"hub__api_scopes": ["admin:servers!user=a", "zzzz!user=a"]}, "scope", "hub.api_scopes[1]", {"hub__api_scopes": ["admin:servers!user=a"]}),
