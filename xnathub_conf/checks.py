@@ -2,9 +2,11 @@
 
 import difflib
 import ipaddress
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from xnathub_conf.hub_settings import SPAWNERS, hub_bind_url, hub_settings, orchestrator_of
@@ -18,6 +20,8 @@ from xnathub_conf.site_types import Site
 from xnathub_conf.user_names import can_be_user_name
 from xnathub_conf.yaml_source import Document
 
+_TOKENS: frozenset[KeyPath] = frozenset({("hub", "api_token"), ("hub", "metrics_token")})
+
 XNAT_LOCKS_AFTER = 20
 """XNAT's default of maxFailedLogins, in its security settings."""
 
@@ -30,6 +34,7 @@ def check_site(document: Document, site: Site) -> None:
 
 def check_host(document: Document, site: Site, environment: Mapping[str, str]) -> None:
     """Add what only the hub's host can tell: secrets and certificate files that can't be read, or are no good."""
+    tokens: list[tuple[KeyPath, str]] = []
     for path, secret in _secrets(site):
         try:
             value = secret.read(environment)
@@ -37,6 +42,16 @@ def check_host(document: Document, site: Site, environment: Mapping[str, str]) -
             _report(document, path, "secret", str(error))
         else:
             _check_secret_value(document, path, value)
+            tokens.append((path, value))
+    if len({value for path, value in tokens if path in _TOKENS}) < sum(path in _TOKENS for path, _ in tokens):
+        found = "XNAT and Prometheus have the same token, so the hub can't tell them apart."
+        _report(
+            document,
+            ("hub", "metrics_token"),
+            "secret",
+            found,
+            "Make another one with `openssl rand -hex 32`.",
+        )
     files: list[tuple[KeyPath, str | None]] = [(("xnat", "ca_file"), site.xnat.ca_file)]
     docker = site.orchestrator.docker or site.orchestrator.swarm
     if docker and docker.tls:
@@ -56,6 +71,33 @@ def check_host(document: Document, site: Site, environment: Mapping[str, str]) -
             _report(
                 document, ("extra", trait), "variable", f"It needs the variable {variable}, which is not set."
             )
+    _check_logo(document, site)
+    _check_audit_file(document, site)
+
+
+def _check_logo(document: Document, site: Site) -> None:
+    if site.pages.logo:
+        try:
+            with Path(site.pages.logo).open("rb"):
+                pass
+        except OSError as error:
+            found = f"The file {site.pages.logo} can't be read: {error.strerror}."
+            _report(
+                document,
+                ("pages", "logo"),
+                "file",
+                found,
+                "Mount it, or make it readable for the hub's user.",
+            )
+
+
+def _check_audit_file(document: Document, site: Site) -> None:
+    if site.logging.audit_file:
+        file = Path(site.logging.audit_file)
+        if not os.access(file if file.exists() else file.parent, os.W_OK):
+            found = f"{file} can't be written by the hub's user."
+            fix = "Make its folder, and let the hub's user write there."
+            _report(document, ("logging", "audit_file"), "file", found, fix)
 
 
 _FILES = ("JupyterHub.ssl_cert", "JupyterHub.ssl_key", "KubeSpawner.k8s_api_ssl_ca_cert")
@@ -74,7 +116,7 @@ _NEEDED_VARIABLES = (
 
 
 def _check_secret_value(document: Document, path: KeyPath, value: str) -> None:
-    if path == ("hub", "api_token") and (len(value) < 32 or not value.isascii() or not value.isprintable()):
+    if path in _TOKENS and (len(value) < 32 or not value.isascii() or not value.isprintable()):
         found = f"It has {len(value)} characters; expected at least 32 printable ASCII characters."
         _report(document, path, "secret", found, "Make one with `openssl rand -hex 32`.")
     if path == ("hub", "cookie_secret") and not _is_hex(value, 64):
@@ -568,7 +610,8 @@ def _with_every_key(site: Site) -> Site:
     hub = replace(site.hub, hub_bind_url=None, public_url="https://x/", db_url=secret, cookie_secret=secret)
     if kubernetes:
         kubernetes = replace(kubernetes, namespace="x")
-    return replace(site, hub=hub, orchestrator=replace(site.orchestrator, kubernetes=kubernetes))
+    pages = replace(site.pages, logo="/x")
+    return replace(site, hub=hub, pages=pages, orchestrator=replace(site.orchestrator, kubernetes=kubernetes))
 
 
 _SET_BY_CODE: Mapping[str, tuple[str, ...]] = {
@@ -578,7 +621,7 @@ _SET_BY_CODE: Mapping[str, tuple[str, ...]] = {
         "show_config_json", "api_tokens", "tornado_settings",
     ),
     "Spawner": (
-        "pre_spawn_hook", "apply_user_options", "image", "allowed_images", "profile_list", "cmd", "environment", "mounts", "volumes",
+        "pre_spawn_hook", "post_stop_hook", "apply_user_options", "image", "allowed_images", "profile_list", "cmd", "environment", "mounts", "volumes",
         "volume_mounts", "read_only_volumes", "escape", "cpu_limit", "cpu_guarantee", "mem_limit", "mem_guarantee", "name_template", "pod_name_template",
         "format_volume_name", "options_form", "options_from_form", "extra_resource_limits", "extra_resource_guarantees",
         "node_selector", "tolerations", "node_affinity_required", "extra_container_spec", "extra_placement_spec",

@@ -2,12 +2,14 @@
 
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from xnathub_conf.adapters import spawner_class
+from xnathub_conf.adapters.launch import Launch
 from xnathub_conf.database_errors import survive_database_errors
 from xnathub_conf.handlers import StaticFilesHandler
 from xnathub_conf.hub_settings import browsers_use_tls, hub_settings
@@ -36,6 +38,7 @@ def configure(c: Any, path: str | Path) -> None:
     c.JupyterHub.spawner_class = spawner_class(site)
     c.JupyterHub.template_paths = [str(resources.files("xnathub_conf") / "templates")]
     c.Spawner.pre_spawn_hook = pre_spawn_hook(site, xnat)
+    c.Spawner.post_stop_hook = Launch.stopped
     c.Spawner.apply_user_options = keep_flat_options
     cookies = {"samesite": "Lax", **({"secure": True} if browsers_use_tls(site) else {})}
     c.JupyterHub.tornado_settings.update(
@@ -51,6 +54,10 @@ def configure(c: Any, path: str | Path) -> None:
             "static_handler_class": StaticFilesHandler,
         }
     )
+    proxy = shutil.which("configurable-http-proxy")
+    if site.logging.format == "json" and proxy and "ConfigurableHTTPProxy.command" not in site.extra:
+        script = str(resources.files("xnathub_conf") / "json_lines.cjs")
+        c.ConfigurableHTTPProxy.command = ["node", "--require", script, str(Path(proxy).resolve())]
 
 
 def _with_driver(db_url: str) -> str:

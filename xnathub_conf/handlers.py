@@ -1,5 +1,6 @@
 """The hub's handlers, where they differ from JupyterHub's own."""
 
+import json
 import secrets
 from typing import Any
 from urllib.parse import urlsplit
@@ -7,12 +8,14 @@ from urllib.parse import urlsplit
 from jupyterhub import orm
 from jupyterhub.apihandlers.users import ActivityAPIHandler, UserServerAPIHandler
 from jupyterhub.handlers.login import LoginHandler, LogoutHandler
+from jupyterhub.handlers.pages import HealthCheckHandler
 from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 from jupyterhub.utils import new_token
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError
 from tornado.websocket import WebSocketHandler
 
+from xnathub_conf.audit import caller, caller_of
 from xnathub_conf.database_errors import MESSAGE, failed_just_now
 from xnathub_conf.identity import is_challenge, proof
 from xnathub_conf.sign_in_limits import folded
@@ -23,6 +26,11 @@ _BROWSER_COOKIE = "xnathub-browser"
 
 class SignInHandler(LoginHandler):
     """The sign-in page. A browser that is signed in to XNAT on the same host goes straight through."""
+
+    @property
+    def template_namespace(self) -> dict[str, Any]:
+        """Tell the page whether someone has just signed out."""
+        return {**super().template_namespace, "signed_out": self.get_argument(_JUST_SIGNED_OUT, "")}
 
     async def get(self) -> None:
         """Sign in with XNAT's session where there is one, else show the form."""
@@ -103,7 +111,35 @@ class SignOutHandler(LogoutHandler):
         self.redirect(f"{self.settings['login_url']}?{_JUST_SIGNED_OUT}=1", permanent=False)
 
 
-class DefaultServerHandler(UserServerAPIHandler):
+class HealthHandler(HealthCheckHandler):
+    """`/hub/health`: 200 while the hub itself works, with what it knows of XNAT.
+
+    An orchestrator that looks here must not kill a hub because XNAT is down: servers run on without XNAT, and need their
+    hub. With `?xnat` the status is 503 unless XNAT can be used, for those who want to be told.
+    """
+
+    def get(self) -> None:
+        """Give the state as JSON."""
+        xnat = self.authenticator.xnat.state.look()
+        if self.get_argument("xnat", None) is not None and xnat["state"] != "up":
+            self.set_status(503)
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Cache-Control", "no-store")
+        self.finish(json.dumps({"hub": "up", "xnat": xnat}))
+
+    head = get
+
+
+class ServerHandler(UserServerAPIHandler):
+    """A user's server in the REST API; the audit log says who stopped it."""
+
+    async def delete(self, user_name: str, server_name: str = "") -> None:
+        """Stop the server."""
+        caller.set(caller_of(self))
+        await super().delete(user_name, server_name)
+
+
+class DefaultServerHandler(ServerHandler):
     """A user's default server in the REST API.
 
     XNAT's plugin stops it with the body `{"remove": true}`, which JupyterHub refuses for a default server.

@@ -66,7 +66,8 @@ def hub_bind_url(site: Site) -> str:
 
 def hub_settings(site: Site) -> list[Setting]:
     """List every trait that the site decides, in no particular order."""
-    return [*_hub(site), *_sign_in(site), *_servers(site), *_orchestrator(site), *_extra(site)]
+    parts = _hub, _pages, _logging, _sign_in, _servers, _orchestrator, _extra
+    return [setting for part in parts for setting in part(site)]
 
 
 def _hub(site: Site) -> Iterator[Setting]:
@@ -91,15 +92,67 @@ def _hub(site: Site) -> Iterator[Setting]:
         # The kept folder may hold the file of an earlier container's proxy, whose number is another process here.
         pid_file = "/tmp/jupyterhub-proxy.pid"  # noqa: S108 - the container's own
         yield Setting("ConfigurableHTTPProxy.pid_file", pid_file, ("orchestrator",))
-    service = {"name": "xnat", "api_token": hub.api_token, "display": False}
-    yield Setting("JupyterHub.services", [service], ("hub", "api_token"))
-    role = {"name": "xnat", "scopes": list(hub.api_scopes), "services": ["xnat"]}
-    yield Setting("JupyterHub.load_roles", [role], ("hub", "api_scopes"))
-    variables = {"xnat_url": xnat_public_url(site), "xnat_session": site.sign_in.xnat_session}
-    yield Setting("JupyterHub.template_vars", variables, ("xnat", "public_url"))
+    services: list[dict[str, Any]] = [{"name": "xnat", "api_token": hub.api_token, "display": False}]
+    roles: list[dict[str, Any]] = [{"name": "xnat", "scopes": list(hub.api_scopes), "services": ["xnat"]}]
+    if hub.metrics_token:
+        services.append({"name": "prometheus", "api_token": hub.metrics_token, "display": False})
+        roles.append({"name": "prometheus", "scopes": ["read:metrics"], "services": ["prometheus"]})
+    yield Setting("JupyterHub.services", services, ("hub", "api_token"))
+    yield Setting("JupyterHub.load_roles", roles, ("hub", "api_scopes"))
+
+
+def _pages(site: Site) -> Iterator[Setting]:
+    pages = site.pages
+    variables = {
+        "xnat_url": xnat_public_url(site),
+        "xnat_session": site.sign_in.xnat_session,
+        "site_name": pages.name,
+        "site_logo": pages.logo is not None,
+        "contact": pages.contact,
+        "servers_stop": site.hub.shutdown_on_logout,
+    }
+    yield Setting("JupyterHub.template_vars", variables, ("pages",))
+    if pages.logo:
+        yield Setting("JupyterHub.logo_file", pages.logo, ("pages", "logo"))
+
+
+def _logging(site: Site) -> Iterator[Setting]:
+    logging = site.logging
     # JupyterHub knows WARNING by its short name alone.
-    level = "WARN" if site.logging.level == "WARNING" else site.logging.level
+    level = "WARN" if logging.level == "WARNING" else logging.level
     yield Setting("Application.log_level", level, ("logging", "level"))
+    # Merged into traitlets' own, whose handler is `console`.
+    formatter = "json" if logging.format == "json" else "console"
+    to_stderr = {"class": "logging.StreamHandler", "formatter": formatter, "stream": "ext://sys.stderr"}
+    handlers: dict[str, Any] = {"console": {"formatter": formatter}, "audit": to_stderr}
+    if logging.audit_file:
+        handlers["audit_file"] = {
+            "class": "logging.handlers.WatchedFileHandler",
+            "filename": logging.audit_file,
+            "encoding": "utf-8",
+            "formatter": "json",
+        }
+    config = {
+        "formatters": {
+            "json": {
+                "()": "pythonjsonlogger.json.JsonFormatter",
+                "fmt": ["levelname", "name", "message"],
+                "timestamp": "time",
+                "rename_fields": {"levelname": "level", "name": "logger"},
+            }
+        },
+        "handlers": handlers,
+        "root": {"level": "WARNING", "handlers": ["console"]},
+        "loggers": {
+            "xnathub": {"level": logging.level, "handlers": ["console"], "propagate": False},
+            "xnathub.audit": {
+                "level": "INFO",
+                "handlers": [name for name in handlers if name.startswith("audit")],
+                "propagate": False,
+            },
+        },
+    }
+    yield Setting("Application.logging_config", config, ("logging", "format"))
 
 
 def _sign_in(site: Site) -> Iterator[Setting]:

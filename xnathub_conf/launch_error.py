@@ -9,7 +9,8 @@ from jupyterhub.spawner import SpawnException
 class LaunchFailed(SpawnException):
     """A launch was refused or failed. The user sees `message` and `advice`; the log line holds them and `detail`.
 
-    `reason` is a short label for JupyterHub's metrics, `link` a page's address with the text to show for it.
+    `reason` is a short label for JupyterHub's metrics, `link` a page's address with the text to show for it; `refused`
+    says that a rule of the site forbids the launch.
     """
 
     def __init__(
@@ -21,12 +22,14 @@ class LaunchFailed(SpawnException):
         detail: str = "",
         link: tuple[str, str] | None = None,
         status: int = 400,
+        refused: bool = False,
     ):
         text = f"{message} {advice}".strip()
         html = escape(text)
         if link:
             html += f' <a href="{escape(link[0])}">{escape(link[1])}</a>'
         super().__init__(text, reason=reason, message_html=html, status_code=status)
+        self.refused = refused
         # The pages of the hub show these two and no other text of an exception.
         self.jupyterhub_message = text
         self.jupyterhub_html_message = html

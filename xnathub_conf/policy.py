@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from xnathub_conf.images import AllowedImages, ImageError, parse_image
 from xnathub_conf.path_translation import prefixes
@@ -35,14 +35,21 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
 """Control characters but for tab and line feed, and those that turn text around where it is shown."""
 
 
+Rule = Literal[
+    "claim", "command", "constraints", "environment", "image", "mount-source", "mount-target", "mount-writable", "resources",
+    "too-large",
+]  # fmt: skip
+"""The rules by their stable short names, those of the adapters among them."""
+
+
 class PolicyRefusal(Exception):
     """The policy refuses a plan.
 
-    `rule` is the rule's stable short name, `key` the key of site.yaml that would change the answer ("" where none
+    `rule` is the rule's name, `key` the key of site.yaml that would change the answer ("" where none
     does), and the text says what was asked for and why it is refused.
     """
 
-    def __init__(self, rule: str, key: str, text: str):
+    def __init__(self, rule: Rule, key: str, text: str):
         self.rule = rule
         self.key = key
         super().__init__(text)

@@ -5,6 +5,7 @@ from typing import Any
 
 from xnathub_conf.hub_settings import xnat_public_url
 from xnathub_conf.launch_error import LaunchFailed
+from xnathub_conf.metrics import REFUSALS
 from xnathub_conf.path_translation import PathTranslation
 from xnathub_conf.plan import LaunchPlan, PlanError, flat_item, read_plan
 from xnathub_conf.policy import Policy, PolicyRefusal
@@ -24,18 +25,23 @@ def keep_flat_options(spawner: Any, options: Any) -> None:
     spawner.user.db.commit()
 
 
-def plan_reader(site: Site) -> Callable[[Any, str, str], LaunchPlan]:
+def plan_reader(site: Site) -> Callable[..., LaunchPlan]:
     """Give what turns XNAT's answer for a user's server (the user's name, the server's) into a plan that may start.
 
-    It raises PlanError and PolicyRefusal.
+    It raises PlanError and PolicyRefusal, and fills a dict that it is given with what the audit log says of the plan.
     """
     policy = Policy(site)
     translate = PathTranslation(
         {rule.from_: rule.to for rule in (*site.paths.archive, *site.paths.workspaces)}
     )
-    return lambda answer, username, server_name: policy.check(
-        read_plan(answer, username, server_name, translate)
-    )
+
+    def read(answer: Any, username: str, server_name: str, facts: dict[str, str] | None = None) -> LaunchPlan:
+        plan = read_plan(answer, username, server_name, translate)
+        if facts is not None:
+            facts |= _facts(plan)
+        return policy.check(plan)
+
+    return read
 
 
 def pre_spawn_hook(site: Site, xnat: XnatClient) -> Callable[[Any], Awaitable[None]]:
@@ -44,14 +50,16 @@ def pre_spawn_hook(site: Site, xnat: XnatClient) -> Callable[[Any], Awaitable[No
 
     async def hook(spawner: Any) -> None:
         username, server_name = spawner.user.name, spawner.name
+        spawner.begin_launch()
 
         def read(answer: Any) -> Any:
-            return checked_plan(answer, username, server_name)
+            return checked_plan(answer, username, server_name, spawner.launch_facts)
 
         try:
             plan = await xnat.user_options(username, server_name, read)
             await _check_permission(spawner, plan)
             spawner.apply_plan(plan)
+            spawner.step(f"XNAT asks for {plan.image}, and the site's rules allow it", progress=10)
         except XnatNotFound:
             raise LaunchFailed(
                 "nothing-to-start",
@@ -62,6 +70,7 @@ def pre_spawn_hook(site: Site, xnat: XnatClient) -> Callable[[Any], Awaitable[No
                 status=409,
             ) from None
         except PolicyRefusal as refusal:
+            REFUSALS.labels(refusal.rule).inc()
             key = f" (site.yaml: {refusal.key})" if refusal.key else ""
             raise LaunchFailed(
                 refusal.rule,
@@ -69,6 +78,7 @@ def pre_spawn_hook(site: Site, xnat: XnatClient) -> Callable[[Any], Awaitable[No
                 f"Ask your XNAT administrator. The rule is {refusal.rule}{key}.",
                 detail=f"[user {username!r}, server {server_name!r}]",
                 status=403,
+                refused=True,
             ) from None
         except PlanError as error:
             raise LaunchFailed(
@@ -102,6 +112,13 @@ async def _check_permission(spawner: Any, plan: LaunchPlan) -> None:
             detail=f"[user {plan.username!r}]",
             status=403,
         )
+
+
+def _facts(plan: LaunchPlan) -> dict[str, str]:
+    """Give what the audit log says of a plan: the data and the image."""
+    item = {"project": "projectId", "item": "itemId", "type": "xsiType"}
+    facts = {name: str(plan.item[key]) for name, key in item.items() if plan.item.get(key) is not None}
+    return {"image": plan.image, **facts}
 
 
 def _xnat_failed(error: XnatError) -> LaunchFailed:

@@ -8,20 +8,26 @@ them into the hub's paths as they are.
 import asyncio
 import re
 import time
+from importlib.resources import files
 from typing import Any
 
 from jupyterhub.auth import Authenticator
 from tornado.web import HTTPError
 
 from xnathub_conf import identity
+from xnathub_conf.audit import audit
 from xnathub_conf.handlers import (
     ActivityHandler,
     DefaultServerHandler,
+    HealthHandler,
     IdentityHandler,
+    ServerHandler,
     SignInHandler,
     SignOutHandler,
+    StaticFilesHandler,
 )
 from xnathub_conf.hub_settings import orchestrator_of, reverse_proxies, xnat_public_url
+from xnathub_conf.metrics import SIGN_INS, SignInOutcome, SignInWay
 from xnathub_conf.sign_in_limits import SignInLimits, TooManyFailures, client_address
 from xnathub_conf.site_types import SignIn, Site
 from xnathub_conf.sweep import start_sweep
@@ -44,10 +50,25 @@ _SESSION_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 
 
 class SignInRefused(HTTPError):
-    """A sign-in is refused. `jupyterhub_message` is what the user sees on the login page."""
+    """A sign-in is refused.
 
-    def __init__(self, status: int, message: str, log_message: str, headers: dict[str, str] | None = None):
+    `outcome` is the short name of why, `jupyterhub_message` what the user sees on the login page, and `username` whose
+    sign-in it is where that is known.
+    """
+
+    def __init__(
+        self,
+        outcome: SignInOutcome,
+        status: int,
+        message: str,
+        log_message: str,
+        *,
+        username: str = "",
+        headers: dict[str, str] | None = None,
+    ):
         super().__init__(status, "%s", log_message)
+        self.username = username
+        self.outcome = outcome
         self.jupyterhub_message = message
         self.headers = headers
 
@@ -55,6 +76,7 @@ class SignInRefused(HTTPError):
 def wrong_password() -> SignInRefused:
     """The name or password is wrong, or the account is disabled or locked: XNAT doesn't say which."""
     return SignInRefused(
+        "wrong-password",
         403,
         "XNAT does not accept this user name and password. Check both, or sign in to XNAT itself to see whether "
         "your account is locked.",
@@ -65,6 +87,7 @@ def wrong_password() -> SignInRefused:
 def too_many_sessions(error: XnatTooManySessions) -> SignInRefused:
     """The name and password are right, but XNAT opens no further session for them."""
     return SignInRefused(
+        "too-many-sessions",
         403,
         "You have as many sessions open in XNAT as it allows. Sign out of XNAT elsewhere, then sign in again here.",
         f"XNAT opens no session: {error}",
@@ -74,16 +97,19 @@ def too_many_sessions(error: XnatTooManySessions) -> SignInRefused:
 def no_permission(username: str) -> SignInRefused:
     """The account is good, but may not start Jupyter."""
     return SignInRefused(
+        "no-permission",
         403,
         f"You are {username} in XNAT, but this account may not use Jupyter. Ask your XNAT administrator for the "
         "role Jupyter.",
         f"{username} has neither the role nor the preference",
+        username=username,
     )
 
 
 def xnat_down(error: XnatError) -> SignInRefused:
     """XNAT could not be asked, or did not answer as XNAT does."""
     return SignInRefused(
+        "xnat-down",
         503,
         "XNAT does not answer properly, so nobody can sign in right now. Try again in a few minutes; if it lasts, "
         "tell your XNAT administrator.",
@@ -95,10 +121,11 @@ def too_many_failures(error: TooManyFailures, username: str, address: str) -> Si
     """So many passwords were wrong that this one is not passed on to XNAT."""
     wait = f"{error.seconds} seconds" if error.seconds < 120 else f"{-(-error.seconds // 60)} minutes"
     return SignInRefused(
+        "too-many-failures",
         429,
         f"Too many wrong passwords for {error}. Try again in {wait}, or sign in to XNAT first and come back here.",
         f"Too many wrong passwords for {error}: {username[:255]!r} from {address} has to wait {wait}",
-        {"Retry-After": str(error.seconds)},
+        headers={"Retry-After": str(error.seconds)},
     )
 
 
@@ -132,18 +159,21 @@ class XnatAuthenticator(Authenticator):
         return authentication["name"] in self.site.hub.admin_users
 
     def get_handlers(self, app: Any) -> list[Any]:
-        """Give the hub's handlers that differ from JupyterHub's.
+        """Give the hub's handlers that differ from JupyterHub's, and the one for the files of its pages.
 
         JupyterHub calls this once, as it starts, and has no other place to begin something that goes on.
         """
         start_sweep(app, self.site)
         token = next(service["api_token"] for service in app.services if service["name"] == "xnat")
         return [
+            ("/(?:api/)?health$", HealthHandler),
+            ("/site/(.*)", StaticFilesHandler, {"path": str(files("xnathub_conf") / "static")}),
             ("/login", SignInHandler),
             ("/logout", SignOutHandler),
             ("/api/users/([^/]+)/server", DefaultServerHandler),
             (f"/{identity.PATH}", IdentityHandler, {"token": token}),
             ("/api/users/([^/]+)/activity", ActivityHandler),
+            ("/api/users/([^/]+)/servers/([^/]*)", ServerHandler),
         ]
 
     def xnat_url(self) -> str:
@@ -155,14 +185,26 @@ class XnatAuthenticator(Authenticator):
 
         Gives the user's model, or None where a session is nobody's. Raises SignInRefused.
         """
-        if data is None:
-            # JupyterHub asks for API calls too, before it looks for their XSRF token: a session is for the page only.
-            page = isinstance(handler, SignInHandler)
-            name = await self._by_session(handler.get_cookie("JSESSIONID")) if page else None
-        else:
-            name = await self._by_password(handler, data)
+        way: SignInWay = "session" if data is None else "password"
+        name = data.get("username") if isinstance(data, dict) else ""
+
+        def note(outcome: SignInOutcome, user: object) -> None:
+            SIGN_INS.labels(way, outcome).inc()
+            audit("sign-in", outcome, user=str(user), way=way, address=self._address(handler.request))
+
+        try:
+            if data is None:
+                # JupyterHub asks for API calls too, before it looks for their XSRF token: a session is for the page only.
+                page = isinstance(handler, SignInHandler)
+                name = await self._by_session(handler.get_cookie("JSESSIONID")) if page else None
+            else:
+                name = await self._by_password(handler, data)
+        except SignInRefused as refused:
+            note(refused.outcome, refused.username or name)
+            raise
         if name is None:
             return None
+        note("ok", name)
         self._lost.pop(name, None)
         return {"name": name, "user_info": {_CHECKED: int(time.time())}}
 

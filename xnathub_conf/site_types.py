@@ -53,6 +53,7 @@ class Hub:
     hub_connect_url: str | None
     api_token: Secret
     api_scopes: tuple[str, ...]
+    metrics_token: Secret | None
     uid: int
     gid: int
     db_url: Secret | None
@@ -133,10 +134,21 @@ class Paths:
 
 
 @dataclass(frozen=True)
+class Pages:
+    """What the hub's pages show of the site."""
+
+    name: str
+    logo: str | None
+    contact: str | None
+
+
+@dataclass(frozen=True)
 class Logging:
     """What the hub logs."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+    format: Literal["text", "json"]
+    audit_file: str | None
 
 
 @dataclass(frozen=True)
@@ -232,6 +244,7 @@ class Site:
     sign_in: SignIn
     servers: Servers
     paths: Paths
+    pages: Pages
     logging: Logging
     orchestrator: Orchestrator
     extra: Mapping[str, Any]

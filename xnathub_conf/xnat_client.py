@@ -24,7 +24,9 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from xnathub_conf.metrics import XNAT_CALLS, XnatCall, XnatOutcome
 from xnathub_conf.site_types import Xnat
+from xnathub_conf.xnat_state import XnatState
 
 log = logging.getLogger("xnathub")
 
@@ -47,13 +49,19 @@ _TOO_MANY = re.compile(rb"maximum\b.{0,80}\bsessions", re.IGNORECASE)
 class XnatError(Exception):
     """A call to XNAT did not give what it should. The text is for the admin and names what to look at."""
 
+    outcome: XnatOutcome = "bad-answer"
+
 
 class XnatUnreachable(XnatError):
     """No connection, or no answer within the deadline."""
 
+    outcome = "unreachable"
+
 
 class XnatUntrusted(XnatError):
     """XNAT's certificate is not good."""
+
+    outcome = "untrusted"
 
 
 class XnatBadAnswer(XnatError):
@@ -63,21 +71,31 @@ class XnatBadAnswer(XnatError):
 class XnatLoginRedirect(XnatBadAnswer):
     """A redirect, which for a session means that XNAT no longer knows it."""
 
+    outcome = "login-redirect"
+
 
 class XnatUnauthorized(XnatError):
     """401: XNAT does not accept the credentials."""
+
+    outcome = "unauthorized"
 
 
 class XnatTooManySessions(XnatError):
     """401: the account has as many sessions open as XNAT allows."""
 
+    outcome = "too-many-sessions"
+
 
 class XnatForbidden(XnatError):
     """403: XNAT knows who asks and refuses."""
 
+    outcome = "forbidden"
+
 
 class XnatNotFound(XnatError):
     """404: XNAT holds no such thing."""
+
+    outcome = "not-found"
 
 
 @dataclass(frozen=True)
@@ -154,6 +172,7 @@ class XnatClient:
         self._refused_until = 0.0
         self._hold_off = HOLD_OFF
         self._ending: set[asyncio.Task[None]] = set()
+        self.state = XnatState(self.service_username)
 
     def close(self) -> None:
         """Let go of threads and connections; calls under way are not waited for."""
@@ -166,18 +185,18 @@ class XnatClient:
         Gives the account's real login name, which for an alias token is its owner's and without a live session may be
         `guest`, and the ID of the session that the call opened. Raises XnatError.
         """
-        answer = await self._ask("GET", "/xapi/users/username", credentials)
+        answer = await self._ask("username", "GET", "/xapi/users/username", credentials)
         return answer.text().strip('"'), answer.session
 
     async def roles(self, username: str, credentials: Credentials) -> list[str]:
         """Ask for the names of a user's roles, as that user. Raises XnatError."""
-        answer = await self._ask("GET", f"/xapi/users/{quote(username, safe='')}/roles", credentials)
-        return _role_names(answer)
+        path = f"/xapi/users/{quote(username, safe='')}/roles"
+        return _role_names(await self._ask("roles", "GET", path, credentials))
 
     async def all_users_can_start(self, credentials: Credentials) -> bool:
         """Ask for the preference that lets users without the role start Jupyter. Raises XnatError."""
         path = "/xapi/jupyterhub/preferences/allUsersCanStartJupyter"
-        answer = (await self._ask("GET", path, credentials)).json()
+        answer = (await self._ask("preference", "GET", path, credentials)).json()
         return isinstance(answer, dict) and answer.get("allUsersCanStartJupyter") is True
 
     def end_session(self, session: str) -> None:
@@ -192,7 +211,7 @@ class XnatClient:
 
     async def _end_session(self, session: str) -> None:
         try:
-            await self._ask("DELETE", "/data/JSESSION", Credentials(session=session))
+            await self._ask("end-session", "DELETE", "/data/JSESSION", Credentials(session=session))
         except XnatError as error:
             log.warning("A session in XNAT could not be ended: %s", error)
 
@@ -209,20 +228,20 @@ class XnatClient:
         def work(deadline: float) -> _T:
             return read(self._as_service("GET", path, deadline).json())
 
-        return await self._in_pool(work)
+        return await self._in_pool("user-options", work)
 
     async def service_username(self) -> str:
         """Sign the service account in, and give its real login name. Raises XnatError.
 
         A password that is refused is tried once, here and by every other call, within HOLD_OFF.
         """
-        answer = await self._in_pool(partial(self._as_service, "GET", "/xapi/users/username"))
+        answer = await self._in_pool("probe", partial(self._as_service, "GET", "/xapi/users/username"))
         return answer.text().strip('"')
 
     async def service_roles(self, username: str) -> list[str]:
         """Ask, as the service account, for the names of a user's roles. Raises XnatError."""
         path = f"/xapi/users/{quote(username, safe='')}/roles"
-        return _role_names(await self._in_pool(partial(self._as_service, "GET", path)))
+        return _role_names(await self._in_pool("probe", partial(self._as_service, "GET", path)))
 
     async def plugin_preferences(self) -> dict[str, Any]:
         """Ask, as the service account, what XNAT's JupyterHub plugin is set to. Raises XnatError.
@@ -230,7 +249,7 @@ class XnatClient:
         The hub's token is among it for who holds the role JupyterHub.
         """
         work = partial(self._as_service, "GET", "/xapi/jupyterhub/preferences")
-        preferences = (await self._in_pool(work)).json()
+        preferences = (await self._in_pool("preference", work)).json()
         if not isinstance(preferences, dict):
             raise XnatBadAnswer("XNAT's Jupyter settings are not a map.")
         return preferences
@@ -241,17 +260,31 @@ class XnatClient:
             self._service_session = ""
             await self._end_session(session)
 
-    def _ask(self, method: str, path: str, credentials: Credentials) -> Coroutine[Any, Any, Answer]:
-        return self._in_pool(partial(self._with_retries, method, path, credentials))
+    def _ask(
+        self, call: XnatCall, method: str, path: str, credentials: Credentials
+    ) -> Coroutine[Any, Any, Answer]:
+        return self._in_pool(call, partial(self._with_retries, method, path, credentials))
 
-    async def _in_pool(self, work: Callable[[float], _T]) -> _T:
-        deadline = time.monotonic() + self._calls.deadline
-        future = asyncio.get_running_loop().run_in_executor(self._pool, work, deadline)
+    async def _in_pool(self, call: XnatCall, work: Callable[[float], _T]) -> _T:
+        began = time.monotonic()
+        future = asyncio.get_running_loop().run_in_executor(self._pool, work, began + self._calls.deadline)
+        outcome: XnatOutcome | None = "ok"
         try:
             # The thread keeps the deadline itself; this holds where a header drips, or no thread came free.
             return await asyncio.wait_for(future, self._calls.deadline + 1)
         except TimeoutError:
+            outcome = "unreachable"
             raise self._too_slow() from None
+        except XnatError as error:
+            outcome = error.outcome
+            raise
+        except asyncio.CancelledError:
+            outcome = None
+            raise
+        finally:
+            if outcome:
+                XNAT_CALLS.labels(call, outcome).observe(time.monotonic() - began)
+                self.state.note(call, outcome)
 
     def _too_slow(self) -> XnatUnreachable:
         return XnatUnreachable(

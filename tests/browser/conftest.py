@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -24,10 +25,16 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 VIEWS = {
-    "": {"viewport": {"width": 1100, "height": 720}, "color_scheme": "light"},
-    "-dark": {"viewport": {"width": 1100, "height": 720}, "color_scheme": "dark"},
-    "-phone": {"viewport": {"width": 375, "height": 700}, "color_scheme": "light"},
+    "": {"viewport": {"width": 1280, "height": 720}, "color_scheme": "light"},
+    "-dark": {"viewport": {"width": 1280, "height": 720}, "color_scheme": "dark"},
+    "-phone": {"viewport": {"width": 320, "height": 640}, "color_scheme": "light"},
+    "-phone-dark": {"viewport": {"width": 320, "height": 640}, "color_scheme": "dark"},
 }
+AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
+LOGO = """\
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 120 60"><rect width="120" height="60" rx="8" fill="#0b5a7a"/>
+<circle cx="32" cy="30" r="18" fill="none" stroke="#fff" stroke-width="6"/><path d="M64 18h40M64 30h28M64 42h40" stroke="#fff" stroke-width="6"/></svg>
+"""
 
 
 def pytest_collection_modifyitems(items):
@@ -74,11 +81,16 @@ class Person:
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self._note(str(error), self.page.url))
         self.page.on("console", self._note_message)
+        self.page.on("request", self._note_request)
 
     def _note_message(self, message):
         # A page that is itself a refusal has such a status, and the console repeats it.
         if message.type == "error" and "Failed to load resource" not in message.text:
             self._note(message.text, message.location.get("url") or self.page.url)
+
+    def _note_request(self, request):
+        if urlsplit(request.url).hostname not in {"127.0.0.1", "localhost", None}:
+            self._note(f"asks for {request.url}", self.page.url)
 
     def _note(self, text: str, url: str):
         # What JupyterLab says below /user/ is not ours to judge.
@@ -99,6 +111,14 @@ class Person:
             Path(folder).mkdir(parents=True, exist_ok=True)
             self.page.screenshot(path=f"{folder}/{name}.png")
         assert wide <= 0, f"{name} is {wide} pixels wider than the window"
+        if "/hub/" in self.page.url:
+            self.page.evaluate(AXE.read_text())
+            violations = self.page.evaluate("axe.run().then(results => results.violations)")
+            assert not violations, f"{name}: " + "; ".join(
+                f"{each['id']}: {each['help']}: {node['html']} {node['failureSummary']}"
+                for each in violations
+                for node in each["nodes"]
+            )
 
 
 @pytest.fixture
@@ -175,7 +195,14 @@ def standin():
 @pytest.fixture(scope="session")
 def hub(standin, tmp_path_factory):
     assert shutil.which("configurable-http-proxy", path=str(Path(sys.executable).parent)), "run scripts/setup"
-    hub = RunningHub(tmp_path_factory.mktemp("hub"), standin)
+    folder = tmp_path_factory.mktemp("hub")
+    (folder / "logo.svg").write_text(LOGO)
+    pages = {
+        "name": "Jupyter at Example Hospital",
+        "logo": f"{folder}/logo.svg",
+        "contact": "Imaging support, imaging@example.org",
+    }
+    hub = RunningHub(folder, standin, {"pages": pages})
     hub.start()
     yield hub
     hub.stop()

@@ -2,6 +2,7 @@
 
 import re
 import signal
+from urllib.parse import quote
 
 import psutil
 import pytest
@@ -127,6 +128,7 @@ def test_signed_in_to_xnat_means_no_form(person, hub, standin, clean):
     # Signing out of the hub is meant, although XNAT's session goes on.
     someone.page.locator("#logout").click()
     expect(someone.page.get_by_label("XNAT user name:")).to_be_visible()
+    expect(someone.page.locator("#signed-out")).to_contain_text("You are signed out of Jupyter")
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -210,8 +212,7 @@ def test_a_start_that_fails_late_says_why(person, hub, standin, clean, view):
     for fault in (faults.Delay(3), faults.LoginPage()):
         standin.faults.set("/xapi/jupyterhub/users", fault)
     page.goto(f"{hub.url}/hub/spawn")
-    expect(page.locator("#progress-message")).to_contain_text("XNAT answered in a way that can't be used.")
-    page.reload()
+    # Without a reload by hand: the page of the start turns into that of the failure.
     expect(page.get_by_role("heading", name="Your server did not start")).to_be_visible()
     expect(page.locator("body")).to_contain_text("XNAT answered in a way that can't be used.")
     someone.looks(f"failed{view}")
@@ -224,11 +225,102 @@ def test_progress_and_home(person, hub, standin, clean, view):
     sign_in(someone, hub, standin, "a.b@c.org")
     standin.state.launch("a.b@c.org", "P1")
     page.goto(f"{hub.url}/hub/home")
+    expect(page.locator("main")).to_contain_text("Your server is not running")
     someone.looks(f"home{view}")
     # Held back, so that the page with the progress stays long enough to be looked at.
     standin.faults.set("/xapi/jupyterhub/users", faults.Delay(3))
     page.goto(f"{hub.url}/hub/spawn")
-    expect(page.locator("body")).to_contain_text("Your server is starting up")
+    expect(page.get_by_role("heading", name="Your server is starting")).to_be_visible()
+    expect(page.locator("#progress-log")).to_contain_text("Asking XNAT what to start")
+    expect(page.locator("#time-so-far")).to_have_text(re.compile(r"[1-9]\d* s"))
     someone.looks(f"progress{view}")
     wait_until(lambda: hub.plugin.wait_ready("a.b@c.org"), 60, "the server")
     page.wait_for_url(re.compile(r"/jupyterhub/user/a\.b(@|%40)c\.org/lab"), timeout=60_000)
+    page.goto(f"{hub.url}/hub/home")
+    expect(page.locator("main")).to_contain_text("Your server is running on the project P1")
+    someone.looks(f"home-running{view}")
+    page.get_by_role("button", name="Stop my server").click()
+    expect(page.locator("#stop")).to_be_hidden()
+    page.goto(f"{hub.url}/user/a.b@c.org/lab")
+    expect(page.get_by_role("heading", name="Your server is not running")).to_be_visible()
+    someone.looks(f"not-running{view}")
+    page.goto(f"{hub.url}/hub/nowhere")
+    expect(page.get_by_role("heading", name="No such page")).to_be_visible()
+    someone.looks(f"no-such-page{view}")
+    page.goto(f"{hub.url}/hub/token")
+    someone.looks(f"token{view}")
+    page.goto(f"{hub.url}/hub/logout")
+    expect(page.locator("#signed-out")).to_contain_text("Servers that you left running go on")
+    someone.looks(f"signed-out{view}")
+
+
+def test_the_site_s_name_logo_and_contact(person, hub, standin, clean):
+    someone = person()
+    page = someone.page
+    page.goto(f"{hub.url}/hub/login")
+    expect(page).to_have_title("Sign in - Jupyter at Example Hospital")
+    expect(page.locator("#site")).to_have_text(re.compile("Jupyter at Example Hospital"))
+    logo = page.locator("#site img")
+    assert logo.evaluate("image => image.complete && image.naturalWidth > 0")
+    sign_in(someone, hub, standin, "nobody")
+    expect(page).to_have_title("Not signed in - Jupyter at Example Hospital")
+    expect(page.locator(".contact")).to_contain_text("Your XNAT administrator: Imaging support")
+    assert page.locator(".contact a").get_attribute("href") == "mailto:imaging@example.org"
+    sign_in(someone, hub, standin, "alice", "not it")
+    expect(page.locator(".contact")).to_be_hidden()
+
+
+def test_pages_work_with_the_keyboard_alone(person, hub, standin, clean):
+    someone = person()
+    page = someone.page
+    standin.state.launch("alice", "P1")
+    page.goto(f"{hub.url}/hub/login?next={quote('/jupyterhub/hub/home')}")
+    page.keyboard.type("alice")
+    page.keyboard.press("Tab")
+    page.keyboard.type(standin.state.user("alice").password)
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    press_on(page, "Start again what I chose last")
+    page.wait_for_url(re.compile(r"/jupyterhub/user/alice/lab"), timeout=60_000)
+    page.goto(f"{hub.url}/hub/home")
+    press_on(page, "Stop my server")
+    expect(page.locator("#stop")).to_be_hidden()
+    press_on(page, "Sign out")
+    expect(page.locator("#signed-out")).to_be_visible()
+
+
+def press_on(page, text: str):
+    """Walk with the tab key to what has this text, see that the focus shows, and press Enter."""
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent.trim()") == text:
+            assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+            page.keyboard.press("Enter")
+            return
+    raise AssertionError(f"The tab key does not lead to {text}")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_server_that_is_stopping(person, hub, standin, clean, view):
+    someone = person(view)
+    page = someone.page
+    sign_in(someone, hub, standin, "alice")
+    standin.state.launch("alice", "P1")
+    page.goto(f"{hub.url}/hub/spawn")
+    page.wait_for_url(re.compile(r"/jupyterhub/user/alice/lab"), timeout=60_000)
+    # Stopped as a process that is held, the server needs all of its time to end.
+    servers = [
+        p
+        for p in psutil.Process(hub.process.pid).children(recursive=True)
+        if "singleuser" in " ".join(p.cmdline())
+    ]
+    for server in servers:
+        server.suspend()
+    page.goto(f"{hub.url}/hub/home")
+    page.get_by_role("button", name="Stop my server").click()
+    page.goto(f"{hub.url}/hub/spawn-pending/alice")
+    expect(page.get_by_role("heading", name="Your server is stopping")).to_be_visible()
+    someone.looks(f"stopping{view}")
+    page.get_by_role("button", name="Look again").click()
+    for server in servers:
+        server.kill()

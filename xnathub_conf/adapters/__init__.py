@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from xnathub_conf.adapters.found import Found
+from xnathub_conf.adapters.launch import Launch
 from xnathub_conf.hub_settings import orchestrator_of
 from xnathub_conf.plan import LaunchPlan
 from xnathub_conf.site_types import Site
@@ -40,4 +41,4 @@ def spawner_class(site: Site) -> type[Any]:
     name = orchestrator_of(site)
     module = import_module(f"xnathub_conf.adapters.{name}")
     cls: type[Any] = getattr(module, f"Xnat{name.capitalize()}Spawner")
-    return type(cls.__name__, (cls,), {"site": site})
+    return type(cls.__name__, (Launch, cls), {"site": site})

@@ -1,5 +1,6 @@
 """Containers on one Docker engine."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from docker.errors import APIError, NotFound
@@ -55,6 +56,13 @@ class XnatDockerSpawner(PlannedObject):
             # It is gone, or on its way.
             if error.status_code not in {404, 409}:
                 raise
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """Say what the engine does; it doesn't tell how far it is."""
+        yield {
+            "progress": 40,
+            "message": "Docker gets the image where it is missing, and starts the container",
+        }
 
     async def find_all(self) -> list[Found]:
         """Give every container of this hub's servers, those that have ended too."""

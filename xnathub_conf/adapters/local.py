@@ -9,6 +9,7 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,10 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(source)
         return await super().start()
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """Say what happens: there is only one step."""
+        yield {"progress": 40, "message": "Starting Jupyter on the hub's own machine"}
 
     async def stop(self, now: bool = False) -> None:
         """Stop the process and take its links away."""

@@ -56,9 +56,9 @@ def render_stack(
     }
     volumes: dict[str, Any] = {"data": {}}
     external = {name: {"external": True} for name in secrets}
-    if (ca_file := site.xnat.ca_file) and ca_file not in secrets.values():
-        configs[_name(ca_file)] = {"external": True}
-        services["hub"]["configs"].append({"source": _name(ca_file), "target": ca_file})
+    for file in _config_files(loaded, secrets):
+        configs[_name(file)] = {"external": True}
+        services["hub"]["configs"].append({"source": _name(file), "target": file})
     if postgres_image:
         services["db"] = _postgres(postgres_image)
         services["hub"]["networks"]["database"] = {}
@@ -92,8 +92,9 @@ def _head(loaded: LoadedSite, secrets: dict[str, str], variables: list[str], *, 
             "  docker secret create hub_db_password FILE",
             "and hub.db_url as a secret that says postgresql://jupyterhub:THE_PASSWORD@db/jupyterhub",
         ]
-    if (ca_file := loaded.site.xnat.ca_file) and ca_file not in secrets.values():
-        lines += ["It wants this config:", f"  docker config create {_name(ca_file)} FILE"]
+    if files := _config_files(loaded, secrets):
+        lines.append("It wants these configs:" if len(files) > 1 else "It wants this config:")
+        lines += [f"  docker config create {_name(file)} FILE" for file in files]
     if variables:
         lines += [
             f"It wants these variables where `docker stack deploy` runs: {', '.join(variables)}.",
@@ -199,6 +200,12 @@ def _secret_files(loaded: LoadedSite) -> Iterator[str]:
     swarm = loaded.site.orchestrator.swarm
     if swarm and swarm.tls:
         yield from (swarm.tls.ca_cert, swarm.tls.client_cert, swarm.tls.client_key)
+
+
+def _config_files(loaded: LoadedSite, secrets: dict[str, str]) -> list[str]:
+    """Name the files that the site names and that are no secrets, each of which is a config."""
+    files = loaded.site.xnat.ca_file, loaded.site.pages.logo
+    return [file for file in files if file and file not in secrets.values()]
 
 
 def _variables(loaded: LoadedSite) -> list[str]:
