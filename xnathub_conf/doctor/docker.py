@@ -135,7 +135,7 @@ class DockerChecks:
                 f"{self._info.get('Name') or 'NODE'}.",
                 self._here,
             )
-        return ok(f"Swarm is on, with {swarm.get('Nodes')} nodes, and this is a manager.")
+        return ok(f"Swarm is on, and this is a manager (nodes: {swarm.get('Nodes')}).")
 
     async def network(self) -> Finding:
         """The network that hub and servers share is there, and both can be on it."""
