@@ -65,12 +65,19 @@ def new_standin(**kwargs) -> StandIn:
 class RunningHub:
     """`xnathub run` with the orchestrator `local` in a folder of its own; `changes` are merged into its site file.
 
-    `program` is the `xnathub` that runs: this environment's, or an installed wheel's.
+    `program` is the `xnathub` that runs: this environment's, or an installed wheel's. With `config`, JupyterHub runs with
+    that configuration file instead.
     """
 
-    def __init__(self, folder: Path, xnat: StandIn, changes: dict | None = None, program: Path = XNATHUB):
+    def __init__(
+        self,
+        folder: Path,
+        xnat: StandIn,
+        changes: dict | None = None,
+        program: Path = XNATHUB,
+        config: Path | None = None,
+    ):
         self.folder = folder
-        self.program = program
         self.xnat = xnat
         self.token = secrets.token_hex(32)
         self.port = free_port()
@@ -81,8 +88,11 @@ class RunningHub:
         (folder / "token").write_text(self.token)
         (folder / "password").write_text(xnat.state.user("jupyterhub").password)
         make_sample_archive(folder / "archive")
-        site = merged(self._site(), changes or {})
-        self.site_file.write_text(yaml.safe_dump(site))
+        self.site = merged(self._site(), changes or {})
+        self.site_file.write_text(yaml.safe_dump(self.site))
+        self.command: list[str | Path] = [program, "run", self.site_file]
+        if config:
+            self.command = [sys.executable, "-m", "jupyterhub", "--config", config]
         self.process: subprocess.Popen | None = None
         self.use(xnat)
 
@@ -125,10 +135,11 @@ class RunningHub:
             "extra": {"ConfigurableHTTPProxy.api_url": f"http://127.0.0.1:{free_port()}"},
         }
 
-    def start(self) -> "RunningHub":
+    def launch(self) -> None:
+        """Start the process, and wait for nothing."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [self.program, "run", self.site_file],
+                self.command,
                 cwd=self.folder,
                 # The proxy and its Node.js are this environment's, whichever xnathub runs.
                 env=hub_environment(self.site_file),
@@ -137,6 +148,9 @@ class RunningHub:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
+
+    def start(self) -> "RunningHub":
+        self.launch()
 
         def healthy() -> bool:
             assert self.process.poll() is None, self.log.read_text()

@@ -221,6 +221,26 @@ def test_a_full_pool_keeps_the_deadline_too(xnat):
     assert sum(isinstance(answer, XnatUnreachable) for answer in answers) == 3
 
 
+def test_answers_that_come_together_go_on_one_after_the_other(xnat):
+    each = client(xnat, concurrency=20)
+
+    async def ask():
+        turns, answered_at = 0, []
+
+        async def one():
+            await each.username(alice(xnat))
+            answered_at.append(turns)
+
+        asking = asyncio.gather(*(one() for _ in range(20)))
+        while not asking.done():
+            turns += 1
+            await asyncio.sleep(0)
+        return answered_at
+
+    # Between two of them the loop came to other work.
+    assert len(set(asyncio.run(ask()))) == 20
+
+
 def test_nobody_listens_and_no_such_host():
     for url in ("http://127.0.0.1:9", "http://no-such-host.invalid"):
         with pytest.raises(XnatUnreachable, match="can't be reached"):

@@ -11,7 +11,14 @@ from urllib.parse import urlsplit
 
 from xnathub_conf.hub_settings import SPAWNERS, hub_bind_url, hub_settings, orchestrator_of
 from xnathub_conf.images import ImageError, parse_pattern
-from xnathub_conf.path_translation import PathError, PathTranslation, fixed_part, normal_path, prefixes
+from xnathub_conf.path_translation import (
+    PathError,
+    PathTranslation,
+    fixed_part,
+    nearest,
+    normal_path,
+    prefixes,
+)
 from xnathub_conf.policy import RESERVED_TARGETS, reserved_variable
 from xnathub_conf.problems import KeyPath, dotted
 from xnathub_conf.schema import check_trait, entries, jupyterhub_names, node_at
@@ -272,13 +279,15 @@ def _path_rules(document: Document, site: Site) -> None:
                 )
             seen[rule.from_] = path
             rules.append((path, rule.from_, rule.to))
-    for path, _, to in rules:
-        for other_path, _, other_to in rules:
-            if (
-                path[1] == "archive"
-                and other_path[1] == "workspaces"
-                and (_below(to, other_to) or _below(other_to, to))
-            ):
+    mounts = [fixed_part(mount.path) for mount in site.servers.allowed_mounts]
+    near_mount, near_rule = _Near(mounts), _Near([to for _, _, to in rules])
+    archive = [rule for rule in rules if rule[0][1] == "archive"]
+    workspaces = [rule for rule in rules if rule[0][1] == "workspaces"]
+    near_workspace = _Near([to for _, _, to in workspaces])
+    for _, _, to in archive:
+        # Of hundreds of rules, only those that something is wrong with are compared with every other.
+        for other_path, _, other_to in workspaces if near_workspace(to) else ():
+            if _below(to, other_to) or _below(other_to, to):
                 _report(
                     document,
                     (*other_path, "to"),
@@ -286,10 +295,8 @@ def _path_rules(document: Document, site: Site) -> None:
                     f"{other_to} and the archive's {to} lie inside each other, so a path could mean either.",
                     "Give archive and workspaces folders of their own.",
                 )
-        if not any(
-            _below(to, fixed_part(mount.path)) or _below(fixed_part(mount.path), to)
-            for mount in site.servers.allowed_mounts
-        ):
+    for path, _, to in rules:
+        if not near_mount(to):
             _report(
                 document,
                 (*path, "to"),
@@ -301,7 +308,7 @@ def _path_rules(document: Document, site: Site) -> None:
     for index, mount in enumerate(site.servers.allowed_mounts):
         fixed = fixed_part(mount.path)
         translated = translate(fixed)
-        if translated != fixed and not any(_below(fixed, to) or _below(to, fixed) for _, _, to in rules):
+        if translated != fixed and not near_rule(fixed):
             _report(
                 document,
                 ("servers", "allowed_mounts", index, "path"),
@@ -309,6 +316,17 @@ def _path_rules(document: Document, site: Site) -> None:
                 f"No mount can match: `paths` translates {fixed} to {translated} before this is looked at.",
                 f"Write {translated}{mount.path[len(fixed) :]}.",
             )
+
+
+class _Near:
+    """Says whether a folder is, lies in, or holds one of many others."""
+
+    def __init__(self, folders: Sequence[str]):
+        self._folders = frozenset(folders)
+        self._above = frozenset(above for folder in folders for above in prefixes(folder))
+
+    def __call__(self, folder: str) -> bool:
+        return folder in self._above or bool(nearest(folder, self._folders))
 
 
 def _below(path: str, folder: str) -> bool:

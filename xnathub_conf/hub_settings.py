@@ -167,6 +167,8 @@ def _sign_in(site: Site) -> Iterator[Setting]:
 
 def _servers(site: Site) -> Iterator[Setting]:
     servers = site.servers
+    starts = ("servers", "concurrent_starts")
+    yield Setting("JupyterHub.concurrent_spawn_limit", servers.concurrent_starts, starts)
     yield Setting("Spawner.start_timeout", servers.start_timeout, ("servers", "start_timeout"))
     yield Setting("Spawner.http_timeout", servers.http_timeout, ("servers", "http_timeout"))
     yield Setting("Spawner.default_url", servers.default_url, ("servers", "default_url"))

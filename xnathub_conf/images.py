@@ -18,6 +18,8 @@ _ID = re.compile(rf"[0-9a-f]{{64}}|{_DIGEST.pattern}")
 _STAR = "zzstarzz"
 """Stands for `*` while a pattern is read by the grammar of references: it fits every component."""
 
+_ANY = "*"
+
 
 class ImageError(ValueError):
     """Text that is no image reference, or no pattern for one; the message says why."""
@@ -92,12 +94,15 @@ class AllowedImages:
 
     def __init__(self, patterns: tuple[str, ...]):
         self._exact: dict[str, list[tuple[re.Pattern[str] | None, str | None]]] = {}
-        self._globs: list[tuple[re.Pattern[str], re.Pattern[str] | None, str | None]] = []
+        self._globs: dict[str, list[tuple[re.Pattern[str], re.Pattern[str] | None, str | None]]] = {}
         for pattern in patterns:
             image = parse_pattern(pattern)
             tag = _glob(image.tag) if image.tag is not None else None
             if "*" in image.name:
-                self._globs.append((_glob(image.name), tag, image.digest))
+                # Most stars stand in the last component: then the folder before it is looked up, not searched for.
+                folder = image.name.rpartition("/")[0]
+                folder = _ANY if "*" in folder else folder
+                self._globs.setdefault(folder, []).append((_glob(image.name), tag, image.digest))
             else:
                 self._exact.setdefault(image.name, []).append((tag, image.digest))
 
@@ -108,7 +113,8 @@ class AllowedImages:
                 return True
         return any(
             name.fullmatch(image.name) and _version_fits(image, tag, digest)
-            for name, tag, digest in self._globs
+            for folder in (image.name.rpartition("/")[0], _ANY)
+            for name, tag, digest in self._globs.get(folder, ())
         )
 
 

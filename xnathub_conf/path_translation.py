@@ -1,7 +1,7 @@
 """Paths: their one normal form, and their translation by prefix."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 _ODD = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _NORMAL = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f\ud800-\udfff]+)+\Z")
@@ -41,6 +41,13 @@ def fixed_part(path: str) -> str:
     return path.partition("/{username}")[0] or path
 
 
+def nearest(path: str, folders: Container[str]) -> str:
+    """Give the longest of the folders that is a normal path or holds it, "" where none does."""
+    while path and path not in folders:
+        path = path[: path.rfind("/")]
+    return path
+
+
 class PathTranslation:
     """Prefix rules: the longest prefix of whole path components wins, and is replaced once."""
 
@@ -49,8 +56,6 @@ class PathTranslation:
 
     def __call__(self, path: str) -> str:
         """Translate a path in normal form; one that no rule fits stays as it is."""
-        if self._rules:
-            for prefix in prefixes(path):
-                if prefix in self._rules:
-                    return self._rules[prefix] + path[len(prefix) :]
+        if prefix := nearest(path, self._rules):
+            return self._rules[prefix] + path[len(prefix) :]
         return path

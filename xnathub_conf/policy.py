@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Literal, TypeVar
 
 from xnathub_conf.images import AllowedImages, ImageError, parse_image
-from xnathub_conf.path_translation import prefixes
+from xnathub_conf.path_translation import nearest, prefixes
 from xnathub_conf.plan import LaunchPlan
 from xnathub_conf.site_types import Site
 
@@ -129,21 +129,18 @@ class Policy:
                 roots[own] = writable
         targets: set[str] = set()
         for mount in plan.mounts:
-            for prefix in prefixes(mount.source) if mount.kind == "bind" else (mount.source,):
-                if prefix in roots and prefix.startswith("/") == (mount.kind == "bind"):
-                    writable = roots[prefix]
-                    break
-            else:
+            root = nearest(mount.source, roots) if mount.kind == "bind" else mount.source
+            if root not in roots or root.startswith("/") != (mount.kind == "bind"):
                 raise PolicyRefusal(
                     "mount-source", "servers.allowed_mounts", f"{mount.source} lies under no allowed mount."
                 )
-            if not (mount.read_only or writable):
+            if not (mount.read_only or roots[root]):
                 raise PolicyRefusal(
                     "mount-writable",
                     "servers.allowed_mounts",
                     f"{mount.source} may only be mounted read-only.",
                 )
-            if not any(prefix in self._targets for prefix in prefixes(mount.target)):
+            if not nearest(mount.target, self._targets):
                 raise PolicyRefusal(
                     "mount-target",
                     "servers.allowed_mount_targets",

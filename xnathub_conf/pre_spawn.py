@@ -53,12 +53,13 @@ def pre_spawn_hook(site: Site, xnat: XnatClient) -> Callable[[Any], Awaitable[No
         spawner.begin_launch()
 
         def read(answer: Any) -> Any:
-            return checked_plan(answer, username, server_name, spawner.launch_facts)
+            plan = checked_plan(answer, username, server_name, spawner.launch_facts)
+            return plan, spawner.prepare(plan)
 
         try:
-            plan = await xnat.user_options(username, server_name, read)
+            plan, prepared = await xnat.user_options(username, server_name, read)
             await _check_permission(spawner, plan)
-            spawner.apply_plan(plan)
+            spawner.apply_plan(plan, prepared)
             spawner.step(f"XNAT asks for {plan.image}, and the site's rules allow it", progress=10)
         except XnatNotFound:
             raise LaunchFailed(

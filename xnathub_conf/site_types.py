@@ -110,6 +110,7 @@ class Servers:
     mem_limit: int | None
     mem_guarantee: int | None
     caps: Caps
+    concurrent_starts: int
     start_timeout: int
     http_timeout: int
     stop_timeout: int

@@ -34,6 +34,9 @@ _ODD_NUMBER = re.compile(
 """What looks like a number to some reader; asked only of text that is no number in YAML 1.2's plain forms."""
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t][0-9:.+Zz \t-]*)?")
+_AMBIGUOUS_START = re.compile(r"[-+.0-9yYnNoO]")
+"""What everything that readers disagree on begins with; it spares most text the closer look."""
+
 _CONTROL = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What YAML allows nowhere, and U+0085, U+2028 and U+2029, which end a line in YAML 1.1 and in YAML 1.2 don't."""
 
@@ -310,6 +313,8 @@ class _Reader:
         return value
 
     def _refuse_ambiguous(self, value: str, mark: Mark, path: KeyPath) -> None:
+        if not _AMBIGUOUS_START.match(value):
+            return
         shown = value if len(value) <= 40 else value[:37] + "..."
         if holds_secret(path):
             shown = "this"

@@ -399,8 +399,8 @@ def test_warnings_let_a_site_pass_unless_strict(changes, rule, path, neighbour):
 @pytest.mark.parametrize(
     ("trait", "orchestrator", "message"),
     [
-        ("JupyterHub.concurrent_spawn_limi", "swarm", "Did you mean `JupyterHub.concurrent_spawn_limit`?"),
-        ("JupyterHubb.concurrent_spawn_limit", "swarm", "Did you mean `JupyterHub.concurrent_spawn_limit`?"),
+        ("JupyterHub.active_server_limi", "swarm", "Did you mean `JupyterHub.active_server_limit`?"),
+        ("JupyterHubb.active_server_limit", "swarm", "Did you mean `JupyterHub.active_server_limit`?"),
         ("JupyterHub.zzzz", "swarm", "has no trait zzzz"), ("KubeSpawner.namespace", "swarm", "has no part in this hub"),
         ("DockerSpawner.extra_host_config", "swarm", "Did you mean `SwarmSpawner.extra_host_config`?"),
         ("SwarmSpawner.network_name", "swarm", "Use `orchestrator.swarm.network_name`"),

@@ -16,17 +16,21 @@ from xnathub_conf.policy import PolicyRefusal
 class XnatDockerSpawner(PlannedObject):
     """Starts a plan as a container."""
 
-    def apply_plan(self, plan: LaunchPlan) -> None:
+    def prepare(self, plan: LaunchPlan) -> list[dict[str, Any]]:
+        """Give the mounts as DockerSpawner takes them."""
+        return [
+            {"type": mount.kind, "source": mount.source, "target": mount.target, "read_only": mount.read_only}
+            for mount in plan.mounts
+        ]
+
+    def apply_plan(self, plan: LaunchPlan, prepared: list[dict[str, Any]] | None = None) -> None:
         """Set image, command, environment, mounts and resources. Raises PolicyRefusal as `gpu_requests` does."""
         gpus = gpu_requests(plan)
         self.image = plan.image
         self.cmd = list(plan.command) if plan.command else None
         self.environment = container_environment(plan, self.site.servers)
         self.volumes: dict[str, Any] = {}
-        self.mounts = [
-            {"type": mount.kind, "source": mount.source, "target": mount.target, "read_only": mount.read_only}
-            for mount in plan.mounts
-        ]
+        self.mounts = self.prepare(plan) if prepared is None else prepared
         self.cpu_limit = plan.cpu_limit
         self.cpu_guarantee = plan.cpu_guarantee
         self.mem_limit = plan.mem_limit

@@ -18,7 +18,7 @@ from xnathub_conf.adapters.found import Found
 from xnathub_conf.adapters.names import object_name
 from xnathub_conf.hub_settings import xnat_public_url
 from xnathub_conf.launch_error import LaunchFailed
-from xnathub_conf.path_translation import prefixes
+from xnathub_conf.path_translation import nearest
 from xnathub_conf.plan import Constraint, LaunchPlan, Mount
 from xnathub_conf.policy import PolicyRefusal
 from xnathub_conf.site_types import Claim, Kubernetes, Site
@@ -55,14 +55,29 @@ class XnatKubernetesSpawner(KubeSpawner):
     def _pod_name_template_default(self) -> str:
         return object_name("jupyter", self.user.name, self.name)
 
-    def apply_plan(self, plan: LaunchPlan) -> None:
+    def prepare(self, plan: LaunchPlan) -> "Prepared":
+        """Give environment, volumes and mounts as KubeSpawner takes them.
+
+        Raises PolicyRefusal for a mount under no claim, and a plan that makes an object too large for Kubernetes.
+        """
+        settings, servers = self._settings, self.site.servers
+        ours = claim_volumes(plan.mounts, settings.claims)
+        environment = dict(plan.environment)
+        if settings.start_as_root:
+            environment |= {"NB_UID": str(servers.uid), "NB_GID": str(servers.gid)}
+        _check_size(plan, ours.mounts, environment)
+        return Prepared(
+            _no_template(environment), ClaimVolumes(_no_template(ours.volumes), _no_template(ours.mounts))
+        )
+
+    def apply_plan(self, plan: LaunchPlan, prepared: "Prepared | None" = None) -> None:
         """Set image, command, environment, volumes, resources, placement and security context.
 
         What the configuration sets of volumes, node selector, tolerations and affinity stays, below the plan's. Raises
         PolicyRefusal for a mount under no claim, a resource or node attribute that has no name here, and a plan
         that makes an object too large for Kubernetes.
         """
-        settings, servers = self._settings, self.site.servers
+        settings = self._settings
         if self._configured is None:
             self._configured = (
                 self._sorted_dict_values(self.volumes),
@@ -72,19 +87,15 @@ class XnatKubernetesSpawner(KubeSpawner):
                 self._sorted_dict_values(self.node_affinity_required),
             )
         volumes, volume_mounts, node_selector, tolerations, affinity = self._configured
-        ours = claim_volumes(plan.mounts, settings.claims)
-        environment = dict(plan.environment)
-        if settings.start_as_root:
-            environment |= {"NB_UID": str(servers.uid), "NB_GID": str(servers.gid)}
-        _check_size(plan, ours.mounts, environment)
+        environment, ours = prepared or self.prepare(plan)
         extended = extended_resources(plan.generic_resources, settings.generic_resources)
 
         self._facts = object_labels(plan, self.site)
         self.image = plan.image
         self.cmd = [_literal(word) for word in plan.command] if plan.command else None
-        self.environment = _no_template(environment)
-        self.volumes = [*volumes, *_no_template(ours.volumes)]
-        self.volume_mounts = [*volume_mounts, *_no_template(ours.mounts)]
+        self.environment = environment
+        self.volumes = [*volumes, *ours.volumes]
+        self.volume_mounts = [*volume_mounts, *ours.mounts]
         self.cpu_limit, self.cpu_guarantee = plan.cpu_limit, plan.cpu_guarantee
         self.mem_limit, self.mem_guarantee = plan.mem_limit, plan.mem_guarantee
         self.extra_resource_limits = extended
@@ -288,6 +299,13 @@ class ClaimVolumes(NamedTuple):
     mounts: list[dict[str, Any]]
 
 
+class Prepared(NamedTuple):
+    """What takes time to make of a plan, with no template left in it."""
+
+    environment: dict[str, str]
+    volumes: ClaimVolumes
+
+
 def claim_volumes(mounts: Sequence[Mount], claims: Sequence[Claim]) -> ClaimVolumes:
     """Turn a plan's mounts into subPaths of claims: the claim with the longest path that holds the source.
 
@@ -329,9 +347,8 @@ def _place(mount: Mount, by_path: Mapping[str, str]) -> tuple[str, str]:
         if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", mount.source):
             raise PolicyRefusal("mount-source", "", f"{mount.source} can't be a volume claim's name.")
         return mount.source, ""
-    for prefix in prefixes(mount.source):
-        if prefix in by_path:
-            return by_path[prefix], mount.source[len(prefix) + 1 :]
+    if prefix := nearest(mount.source, by_path):
+        return by_path[prefix], mount.source[len(prefix) + 1 :]
     raise PolicyRefusal("claim", _CLAIMS_KEY, f"No volume claim holds {mount.source}.")
 
 

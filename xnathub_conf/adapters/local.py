@@ -36,7 +36,10 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
         assert local is not None
         return Path(local.directory) / object_name("server", self.user.name, self.name)
 
-    def apply_plan(self, plan: LaunchPlan) -> None:
+    def prepare(self, plan: LaunchPlan) -> None:
+        """Do nothing: links are made at the start."""
+
+    def apply_plan(self, plan: LaunchPlan, prepared: None = None) -> None:  # noqa: ARG002 - every adapter's signature
         """Set command and environment; paths that mounts provide are moved below the server's root directory."""
         root = str(self._root)
         targets = {above for mount in plan.mounts for above in prefixes(mount.target)}

@@ -10,7 +10,6 @@ from docker.errors import NotFound
 from docker.types import (
     ContainerSpec,
     EndpointSpec,
-    Mount,
     Placement,
     Resources,
     RestartPolicy,
@@ -43,11 +42,20 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
     """Starts a plan as a service with one task, which is never started a second time."""
 
     _plan: LaunchPlan
+    _mounts: list[dict[str, Any]]
     _events: tuple[dict[str, Any], ...] = ()
 
-    def apply_plan(self, plan: LaunchPlan) -> None:
+    def prepare(self, plan: LaunchPlan) -> list[dict[str, Any]]:
+        """Give the mounts as Docker's API takes them."""
+        return [
+            {"Target": target, "Source": source, "Type": kind, "ReadOnly": read_only}
+            for kind, source, target, read_only in plan.mounts
+        ]
+
+    def apply_plan(self, plan: LaunchPlan, prepared: list[dict[str, Any]] | None = None) -> None:
         """Set image, command, environment and resources; the service takes the rest from the plan itself."""
         self._plan = plan
+        self._mounts = self.prepare(plan) if prepared is None else prepared
         self._events = ()
         self.image = plan.image
         self.cmd = list(plan.command) if plan.command else None
@@ -69,10 +77,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             # Images of docker-stacks start as root, take NB_UID and NB_GID, and drop to them.
             user="0",
             labels=labels,
-            mounts=[
-                Mount(target=mount.target, source=mount.source, type=mount.kind, read_only=mount.read_only)
-                for mount in plan.mounts
-            ],
+            mounts=self._mounts,
             init=True,
             stop_grace_period=_nano(self.site.servers.stop_timeout),
         )
