@@ -498,13 +498,13 @@ def _chart(to: Carrying) -> None:
         )
     for name, key in (
         ("namedServerLimitPerUser", "hub.named_server_limit_per_user"),
-        ("concurrentSpawnLimit", "JupyterHub.concurrent_spawn_limit"),
+        ("concurrentSpawnLimit", "servers.concurrent_starts"),
         ("activeServerLimit", "JupyterHub.active_server_limit"),
         ("consecutiveFailureLimit", "KubeSpawner.consecutive_failure_limit"),
     ):
         if hub.get(name) is not None:
             number = _number(Found(hub[name], origin(name)), name)
-            if key.startswith("hub."):
+            if key.startswith(("hub.", "servers.")):
                 to.put(key, number, f"jupyterhub.hub.{name}", origin(name))
             else:
                 to.site.setdefault("extra", {})[key] = number
