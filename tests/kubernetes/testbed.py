@@ -74,6 +74,9 @@ class Cluster:
                 )
             file.write_text(f"{started.pid}\n")
             wait_for(lambda: self.run("kubectl", "get", "--raw", "/readyz", check=False) == "ok", 90)
+            # Meanwhile the node was out of sight, and takes no pod until it is seen again.
+            taints = ("kubectl", "get", "node", "node", "--output", "jsonpath={.spec.taints}")
+            wait_for(lambda: not self.run(*taints, check=False), 120)
 
     def kubectl(self, *arguments: str, **options: Any) -> str:
         return self.run("kubectl", *arguments, **options)
