@@ -42,7 +42,12 @@ class Relay:
             except OSError:
                 return
             engine = socket.socket(socket.AF_UNIX)
-            engine.connect(ENGINE)
+            try:
+                engine.connect(ENGINE)
+            except OSError:
+                # It is away itself.
+                client.close()
+                continue
             self._open += [client, engine]
             for pair in ((client, engine), (engine, client)):
                 threading.Thread(target=_pump, args=pair, daemon=True).start()

@@ -6,15 +6,16 @@ import contextlib
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.docker.processes import DockerHub
+from tests.docker.processes import WEB_SERVER, DockerHub
 from tests.docker.relay import Relay
 from tests.support import new_standin, wait_until
-from xnathub_conf.standin import HubError
+from xnathub_conf.standin import Environment, HubError
 
 SENTENCE = "The Docker API can't be reached. Try again later. Tell your XNAT administrator."
 
@@ -46,9 +47,9 @@ def hub(shared_hub: DockerHub) -> Iterator[DockerHub]:
     wait_until(lambda: not shared_hub.containers(), 30, "the end of all containers")
 
 
-def failure(hub: DockerHub, user: str) -> str:
+def failure(hub: DockerHub, user: str, environment: Environment = WEB_SERVER) -> str:
     """Start a server that can't start, and give what the user reads."""
-    options = hub.options(user)
+    options = hub.options(user, environment)
     hub.plugin.ensure_user(user)
     told = ""
     try:
@@ -111,7 +112,7 @@ def test_the_engine_restarts_in_the_middle_of_a_start(hub: DockerHub, relay: Rel
         created.set()
 
     def start() -> None:
-        told.append(failure(hub, "alice"))
+        told.append(failure(hub, "alice", replace(WEB_SERVER, command="sleep 600")))
 
     threading.Thread(target=watch, daemon=True).start()
     position = len(hub.log_since(0))

@@ -57,6 +57,8 @@ def test_without_the_api_server_nothing_is_lost(
         assert plugin.server("demo")["ready"]
         answer = requests.get(f"{url}/user/demo/api", timeout=20)
         assert "version" in answer.json()
+    # Services lead nowhere until the node has been heard of again.
+    wait_for(lambda: healthy(url), 120)
     log = release.namespace.kubectl("logs", "deployment/hub", "--previous")
     assert log.count("Not starting alice's server") == 1
     assert "The Kubernetes API can't be reached" in log
