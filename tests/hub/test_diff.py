@@ -11,6 +11,7 @@ import yaml
 from tests.support import RunningHub, Visitor, merged, new_standin, wait_until
 from xnathub_conf.differences import differences, whole_effect
 from xnathub_conf.site import load_site
+from xnathub_conf.standin import Environment
 
 
 @pytest.fixture
@@ -28,20 +29,28 @@ def hub(xnat, tmp_path):
         process.kill()
 
 
+OUTLIVES = "sh -c 'trap \"\" TERM; jupyterhub-singleuser --allow-root; true'"
+"""A local server ends with its hub, by a signal that its shell ignores here; containers know no such signal."""
+
+
 def servers(hub):
     """List the processes of users' servers: those that work in the hub's folder of servers."""
     found = []
-    for process in psutil.process_iter(["environ"]):
+    for process in psutil.process_iter(["environ", "name"]):
         environment = process.info["environ"] or {}
         root = environment.get("JUPYTERHUB_ROOT_DIR", "")
-        if root.startswith(str(hub.folder)) and environment.get("JUPYTERHUB_USER"):
+        if (
+            root.startswith(str(hub.folder))
+            and environment.get("JUPYTERHUB_USER")
+            and process.info["name"] != "sh"
+        ):
             found.append(process)
     return found
 
 
 def started(hub, xnat, name="alice"):
     hub.plugin.ensure_user(name)
-    hub.plugin.start(name, xnat.state.launch(name, "P1"))
+    hub.plugin.start(name, xnat.state.launch(name, "P1", environment=Environment(command=OUTLIVES)))
     hub.plugin.wait_ready(name)
     (process,) = wait_until(lambda: servers(hub), what="the server's process")
     return process
@@ -94,6 +103,7 @@ def test_new_servers(hub, xnat):
     assert answer(hub) == 200
     assert servers(hub) == [server]
     assert "TZ" not in server.environ()
+    server.kill()
     hub.plugin.stop("alice")
     after = started(hub, xnat).environ()
     assert after["TZ"] == "Asia/Tokyo"
