@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+from pathlib import Path
 
 import psutil
 import pytest
@@ -167,6 +168,26 @@ def test_labels_hold_nothing_that_a_user_can_choose(hub, xnat):
     for n in range(5):
         Visitor(hub.url).sign_in(f"made-up-{n}", "x")
     assert {key for key in samples(hub) if key[0].startswith("xnathub_")} == before
+
+
+def test_every_query_of_the_dashboard_names_metrics_that_exist(hub, xnat):
+    start(hub, xnat)
+    hub.plugin.wait_ready("alice")
+    known = {key[0] for key in samples(hub)}
+    dashboard = json.loads((Path(__file__).parents[2] / "grafana/xnathub.json").read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    names = {name for query in queries for name in re.findall(r"\b(?:xnathub|jupyterhub)_\w+", query)}
+    assert len(queries) > 10
+    assert names - known == set()
+    labels = {
+        name: {label for key in samples(hub) if key[0] == name for label, _ in key[1:]} for name in names
+    }
+    for query in queries:
+        (name,) = re.findall(r"\b(?:xnathub|jupyterhub)_\w+", query)
+        asked = re.findall(r"(\w+)(?:=~|!=|=)\"", query) + re.findall(
+            r"\w+", *re.findall(r"by \((.*?)\)", query)
+        )
+        assert set(asked) - {"job"} <= labels[name], query
 
 
 # ---- the audit log
