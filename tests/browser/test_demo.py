@@ -308,6 +308,8 @@ def test_a_server_that_is_stopping(person, hub, standin, clean, view):
     standin.state.launch("alice", "P1")
     page.goto(f"{hub.url}/hub/spawn")
     page.wait_for_url(re.compile(r"/jupyterhub/user/alice/lab"), timeout=60_000)
+    # Away from JupyterLab first, whose calls to a server that is held would hold up the browser.
+    page.goto(f"{hub.url}/hub/home")
     # Stopped as a process that is held, the server needs all of its time to end.
     servers = [
         p
@@ -316,7 +318,6 @@ def test_a_server_that_is_stopping(person, hub, standin, clean, view):
     ]
     for server in servers:
         server.suspend()
-    page.goto(f"{hub.url}/hub/home")
     page.get_by_role("button", name="Stop my server").click()
     page.goto(f"{hub.url}/hub/spawn-pending/alice")
     expect(page.get_by_role("heading", name="Your server is stopping")).to_be_visible()
