@@ -155,7 +155,9 @@ class RunningHub:
         def healthy() -> bool:
             assert self.process.poll() is None, self.log.read_text()
             with contextlib.suppress(requests.ConnectionError):
-                return requests.get(f"{self.url}/hub/health", timeout=5).status_code == 200
+                answer = requests.get(f"{self.url}/hub/health", timeout=5)
+                # Until it has heard of XNAT, its own question could come between a test's.
+                return answer.status_code == 200 and answer.json()["xnat"]["state"] != "unknown"
             return False
 
         wait_until(healthy, 60, "the hub's start")
