@@ -20,7 +20,7 @@ from xnathub_conf.path_translation import (
     prefixes,
 )
 from xnathub_conf.policy import RESERVED_TARGETS, reserved_variable
-from xnathub_conf.problems import KeyPath, dotted
+from xnathub_conf.problems import KeyPath, dotted, visible
 from xnathub_conf.schema import check_trait, entries, jupyterhub_names, node_at
 from xnathub_conf.secrets import Secret, SecretError
 from xnathub_conf.site_types import Site
@@ -384,7 +384,12 @@ def _images(document: Document, site: Site) -> None:
         try:
             parse_pattern(pattern)
         except ImageError as error:
-            _report(document, ("servers", "allowed_images", index), "never-matches", f"{pattern}: {error}.")
+            _report(
+                document,
+                ("servers", "allowed_images", index),
+                "never-matches",
+                f"{visible(pattern)}: {error}.",
+            )
 
 
 def _resources(document: Document, site: Site) -> None:
@@ -475,6 +480,11 @@ def _user_names(document: Document, site: Site) -> None:
     lists: dict[KeyPath, Sequence[str]] = {("hub", "admin_users"): site.hub.admin_users}
     for trait in ("Authenticator.allowed_users", "Authenticator.blocked_users"):
         lists["extra", trait] = site.extra.get(trait, ())
+    groups = site.extra.get("JupyterHub.load_groups", {})
+    for group, members in groups.items() if isinstance(groups, Mapping) else ():
+        path: KeyPath = ("extra", "JupyterHub.load_groups", group)
+        users = isinstance(members, Mapping)
+        lists[(*path, "users") if users else path] = members.get("users", ()) if users else members
     for path, names in lists.items():
         for index, name in enumerate(names if isinstance(names, tuple) else ()):
             # What is no text is reported already.
@@ -609,6 +619,20 @@ def _extra(document: Document, site: Site) -> None:
         _extra_scopes(document, site)
 
 
+_NOT_TOGETHER = (
+    ("JupyterHub.load_groups", "Authenticator.manage_groups"),
+    ("ConfigurableHTTPProxy.extra_routes", "JupyterHub.subdomain_host"),
+)
+"""Traits of which JupyterHub takes one alone; routes with a subdomain would have a form of their own."""
+
+
+def _extra_pairs(document: Document, site: Site) -> None:
+    for one, other in _NOT_TOGETHER:
+        if site.extra.get(one) and site.extra.get(other):
+            message = f"{one} and {other} can't both be set."
+            _report(document, ("extra", one), "contradiction", message, "Delete one of them.")
+
+
 def _extra_scopes(document: Document, site: Site) -> None:
     custom = site.extra.get("JupyterHub.custom_scopes", {})
     known = [*jupyterhub_names()["scopes"], *custom]
@@ -651,5 +675,5 @@ _SET_BY_CODE: Mapping[str, tuple[str, ...]] = {
 
 _CHECKS: tuple[Callable[[Document, Site], None], ...] = (
     _literal_secrets, _addresses, _path_rules, _mounts, _images, _resources, _timeouts, _sign_in, _user_names, _scopes, _docker,
-    _kubernetes, _extra,
+    _kubernetes, _extra, _extra_pairs,
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """What is wrong with a site file: one value per problem, and the error that carries all of them."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -42,6 +43,11 @@ def dotted(path: KeyPath) -> str:
             quoted = part.replace("\\", "\\\\").replace('"', '\\"')
             text += f'["{quoted}"]'
     return text
+
+
+def visible(text: str) -> str:
+    """Give a text as it is where people can see all of it, else in quotes with its escapes."""
+    return text if text.isprintable() and text and text == text.strip() else json.dumps(text)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from xnathub_conf import site_types
 from xnathub_conf.light_jsonschema import Draft202012Validator, ValidationError, extend
-from xnathub_conf.problems import KeyPath, dotted, holds_secret
+from xnathub_conf.problems import KeyPath, dotted, holds_secret, visible
 from xnathub_conf.secrets import Secret
 from xnathub_conf.units import site_bytes
 from xnathub_conf.yaml_source import Document
@@ -174,9 +174,7 @@ def _report(document: Document, error: ValidationError, path: KeyPath) -> None:
         document.report(mark, path, rule, f"Exactly one of {names} must stand here.", _expected(node))
     elif rule == "propertyNames" or "propertyNames" in error.absolute_schema_path:
         key = str(instance)
-        shown = (
-            "This" if holds_secret(path) else key if key.isprintable() and key.strip() else json.dumps(key)
-        )
+        shown = "This" if holds_secret(path) else visible(key)
         message = f"{shown} can't be a name here; expected {_form(node)}."
         document.report(document.key_mark((*path, key)), (*path, key), "name", message)
     else:

@@ -138,13 +138,13 @@ _TRAITS = st.sampled_from(
 )  # fmt: skip
 
 
-@fuzz(300)
+@fuzz(200)
 @given(_odd_sites())
 def test_anything_anywhere(data):
     check_site_file(json.dumps(data).encode())
 
 
-@fuzz(300)
+@fuzz(150)
 @given(sites())
 def test_values_that_fit_the_schema(data):
     check_site_file(json.dumps(data, ensure_ascii=False).encode("utf-8", "surrogatepass"))

@@ -40,7 +40,7 @@ def check_verdict(data, oracle, folder) -> bool:
     return True
 
 
-@fuzz(60)
+@fuzz(40)
 @given(sites())
 def test_values_that_fit_the_schema(oracle, folder, data):
     check_verdict(data, oracle, folder)

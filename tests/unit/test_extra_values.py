@@ -41,7 +41,7 @@ SET_ELSEWHERE = {
 """Traits whose values `extra` can't set in any case."""
 
 NARROWER_HERE = {
-    "admin_users", "allowed_users", "blocked_users", "env_keep", "cookie_secret_file", "service_tokens", "custom_scopes", "db_kwargs",
+    "admin_users", "allowed_users", "blocked_users", "env_keep", "cookie_secret_file", "service_tokens", "custom_scopes", "load_groups", "jinja_environment_options", "db_kwargs",
 }  # fmt: skip
 """Traits that take more than JupyterHub can start with: what it does with their values refuses some later."""
 
@@ -105,6 +105,10 @@ def test_each_trait_takes_the_same_values_here_and_in_jupyterhub(cls, tmp_path, 
         ("swarm", "JupyterHub.debug_db", 1, (), "Found 1; expected true or false."),
         ("swarm", "JupyterHub.db_kwargs", ["x"], (), "Found a list of 1; expected keys below it."),
         ("swarm", "JupyterHub.load_groups", {"a": 5}, ("a",), "Found 5; expected a list or keys below it."),
+        ("swarm", "JupyterHub.load_groups", {"a": {"user": []}}, ("a", "user"), "There is no such key."),
+        ("swarm", "JupyterHub.load_groups", {"a": ["b", "c/d"]}, ("a", 1), "'c/d' can't be an XNAT user's name."),
+        ("swarm", "JupyterHub.load_groups", {"a": {"users": ["guest"]}}, ("a", "users", 0), "'guest' can't be an XNAT user's name."),
+        ("swarm", "JupyterHub.jinja_environment_options", {"autoescape": False}, ("autoescape",), "There is no such key."),
         ("swarm", "JupyterHub.allow_existing_invalid_named_servers", "x", (), 'Found "x"; expected one of allow-start, allow-delete, autorename.'),
         ("swarm", "JupyterHub.user_redirect_hook", "x", (), 'Found "x"; expected Python code, which a site file can\'t hold.'),
         ("swarm", "JupyterHub.proxy_class", "no.such", (), 'Found "no.such"; expected one of configurable-http-proxy, default.'),

@@ -73,7 +73,7 @@ def test_a_site_is_immutable_to_its_depth():
 
     walk(site)
     assert {"Site", "Swarm", "PathRule", "mappingproxy", "tuple", "Secret"} <= seen
-    nested = loaded(site_text(extra={"JupyterHub.jinja_environment_options": {"a": [1, {"b": []}]}})).site
+    nested = loaded(site_text(extra={"JupyterHub.external_ssl_authorities": {"a": [1, {"b": []}]}})).site
     walk(nested)
 
 
@@ -320,6 +320,10 @@ BREAKS = [
     ({"hub__admin_users": ["guest"]}, "username", "hub.admin_users[0]", {"hub__admin_users": ["guests"]}),
     ({"hub__admin_users": ["a\\b"]}, "username", "hub.admin_users[0]", {"hub__admin_users": ["a" * 255]}),
     ({"extra": {"Authenticator.allowed_users": ["a", ""]}}, "username", 'extra["Authenticator.allowed_users"][1]', {"extra": {"Authenticator.allowed_users": ["a", "b"]}}),
+    ({"extra": {"JupyterHub.load_groups": {"a": []}, "Authenticator.manage_groups": True}}, "contradiction", 'extra["JupyterHub.load_groups"]',
+     {"extra": {"JupyterHub.load_groups": {"a": []}, "Authenticator.manage_groups": False}}),
+    ({"extra": {"ConfigurableHTTPProxy.extra_routes": {"/a/": "http://b"}, "JupyterHub.subdomain_host": "https://c"}}, "contradiction",
+     'extra["ConfigurableHTTPProxy.extra_routes"]', {"extra": {"ConfigurableHTTPProxy.extra_routes": {"/a/": "http://b"}}}),
     ({"hub__api_scopes": ["read:hub", "admin:server"]}, "scope", "hub.api_scopes[1]", {"hub__api_scopes": ["read:hub", "admin:servers"]}),
     ({"hub__api_scopes": ["read:hub", "read:users!own"]}, "scope", "hub.api_scopes[1]", {"hub__api_scopes": ["read:hub", "read:users!user"]}),
     ({"hub__api_scopes": ["admin:servers!user=a", "zzzz!user=a"]}, "scope", "hub.api_scopes[1]", {"hub__api_scopes": ["admin:servers!user=a"]}),
@@ -452,7 +456,7 @@ def test_extra_names_have_a_form(trait):
     ("trait", "value"),
     [
         ("JupyterHub.active_server_limit", 5),
-        ("JupyterHub.jinja_environment_options", {"x": {"X": [1, None]}}),
+        ("JupyterHub.external_ssl_authorities", {"x": {"X": [1, None]}}),
         ("ConfigurableHTTPProxy.api_url", "http://127.0.0.1:8001"),
         ("Authenticator.blocked_users", ["mallory"]),
         ("SwarmSpawner.debug", True),
@@ -466,6 +470,8 @@ def test_extra_that_can_be(trait, value):
 def test_a_name_that_can_not_be_seen_is_shown_in_quotes():
     (problem,) = problems_of(site_text(extra={"": 1}))
     assert problem.message.startswith('"" can\'t be a name here')
+    (problem,) = problems_of(site_text(servers__allowed_images=[" "]))
+    assert problem.message.startswith('" ": no image can match it')
 
 
 # ---- what only the host can tell
