@@ -14,7 +14,7 @@ from tests.docker.processes import DockerHub
 from tests.support import new_standin, wait_until
 from xnathub_conf.standin import HubError, faults
 
-POINTS = 36
+POINTS = 30
 STEPS = ("asked", "xnat", "create", "start", "ready", "stop")
 """After which step the hub is killed: the request for a start, XNAT asked, the container made, started, the server
 up, and the request for a stop."""
