@@ -14,6 +14,16 @@ from typing import Any
 from tests.support import XNATHUB
 from xnathub_conf.cli import main
 
+OUTPUTS = Path(__file__).resolve().parents[1] / "docs/outputs"
+
+
+def keep(name: str, report: str, plain: dict[str, str]) -> None:
+    """Keep what doctor printed for the documentation, where XNATHUB_OUTPUTS is set; `plain` says what the test's names become."""
+    if os.environ.get("XNATHUB_OUTPUTS"):
+        for shown, instead in plain.items():
+            report = report.replace(shown, instead)
+        (OUTPUTS / f"{name}.txt").write_text("".join(f"{line.rstrip()}\n" for line in report.splitlines()))
+
 
 @dataclass(frozen=True)
 class Diagnosis:

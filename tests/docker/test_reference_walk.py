@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.docker.testbed import GID, UID, Stack, command
+from tests.doctor import keep
 from tests.support import XNATHUB
 from xnathub_conf.standin import StandIn, demo_state
-
-OUTPUTS = Path(__file__).resolve().parents[2] / "docs/outputs"
 
 OLD_STACK = """\
 version: '3.8'
@@ -126,14 +125,10 @@ def test_from_the_reference_deployment_to_a_notebook(walk: Walk, host_address: s
     done = walk.hub_container().exec_run(["xnathub", "doctor", "/etc/xnathub/site.yaml", "--user", "demo"])
     report = done.output.decode()
     assert done.exit_code == 0, report
-    if os.environ.get("XNATHUB_OUTPUTS"):
-        for shown, plain in {
-            str(walk.folder): "/data/xnat", walk.xnat.url: "http://xnat.example.org", f"{walk.name}-net": "jupyterhub-network",
-            f"http://{host_address}:{walk.port}": "http://xnat.example.org", walk.name: "xnathub", str(walk.port): "8000",
-        }.items():  # fmt: skip
-            report = report.replace(shown, plain)
-        (OUTPUTS / "doctor-swarm.txt").write_text(
-            "".join(f"{line.rstrip()}\n" for line in report.splitlines())
-        )
+    plain = {
+        str(walk.folder): "/data/xnat", walk.xnat.url: "http://xnat.example.org", f"{walk.name}-net": "jupyterhub-network",
+        f"http://{host_address}:{walk.port}": "http://xnat.example.org", walk.name: "xnathub", str(walk.port): "8000",
+    }  # fmt: skip
+    keep("doctor-swarm", report, plain)
     walk.start("demo")
     assert walk.execute("demo", "print(6 * 7)") == "42\n"

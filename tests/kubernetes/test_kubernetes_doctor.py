@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.doctor import Diagnosis, diagnose, diagnosis
+from tests.doctor import Diagnosis, diagnose, diagnosis, keep
 from tests.kubernetes.testbed import SINGLEUSER, Cluster, Namespace, Release, new_namespace, site_values
 from tests.support import merged
 
@@ -51,6 +51,19 @@ def test_in_the_hub_s_pod(release: Release):
     # The account can't look at more than it needs.
     for name in ("claim.xnat-archive", "claim.xnat-workspaces", "quotas", "nodes", "images"):
         assert "need not" in found.told(f"kubernetes.{name}", "skipped")
+
+
+def test_the_table(release: Release):
+    release.workspace("alice")
+    release.state.launch("alice", "P1", environment=release.environment())
+    command = ("exec", "deployment/hub", "--", "xnathub", "doctor", FILE, "--user", "alice")
+    report = release.namespace.kubectl(*command, "--skip", "xnat.settings")
+    assert "ok       kubernetes.rights" in report
+    plain = {
+        release.xnat.url: "http://xnat-web.xnat.svc.cluster.local:8080", release.namespace.name: "xnat",
+        release.url.removesuffix("/jupyterhub"): "http://xnat.example.org",
+    }  # fmt: skip
+    keep("doctor-kubernetes", report, plain)
 
 
 def test_a_namespace_where_the_hub_has_no_rights(release: Release):
