@@ -182,7 +182,8 @@ def test_progress_tells_each_state_of_the_task(stack: Stack):
         messages = [event["message"] for event in stack.plugin.progress("demo") if event.get("message")]
         asked.result()
     print(messages)
-    told = [message for message in messages if message.startswith("Swarm: ")]
+    assert any("Asking XNAT what to start" in message for message in messages)
+    told = [message.partition(" s: ")[2] for message in messages if " s: Swarm: " in message]
     assert told
     assert told[-1] == "Swarm: running, started"
 
