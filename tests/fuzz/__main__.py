@@ -31,7 +31,8 @@ DRAWN = {
     "site-pieces": ("test_site_text", "test_a_valid_file_with_pieces_changed"),
     "site-anything": ("test_site_text", "test_anything_anywhere"),
     "site-fitting": ("test_site_text", "test_values_that_fit_the_schema"),
-    "plan": ("test_plans", "test_what_passes_holds_nothing_that_the_site_does_not_allow"),
+    "mounts": ("test_plans", "test_what_passes_holds_nothing_that_the_site_does_not_allow"),
+    "plan": ("test_plans", "test_what_passes_names_and_runs_nothing_that_the_site_does_not_allow"),
     "user-options": ("test_plans", "test_user_options_of_a_request_are_kept_flat"),
     "image": ("test_words", "test_an_image_reference_means_here_what_it_means_to_docker"),
     "pattern": ("test_words", "test_a_pattern_allows_what_its_star_says"),
@@ -186,10 +187,16 @@ def main() -> int:
     if unknown := set(targets) - set(everything):
         parser.error(f"there is no target {', '.join(sorted(unknown))}")
     share = round(options.minutes * 60 / len(targets))
-    lines = [by_chance(share) if target == VERDICTS else guided(target, share) for target in targets]
-    print(f"{'target':18} {'cases':>10} {'seconds':>8} {'a second':>9} {'coverage':>16} {'findings':>9}")
-    print("\n".join(lines))
-    return 0 if all(line.endswith(" 0") for line in lines) else 1
+    print(
+        f"{'target':18} {'cases':>10} {'seconds':>8} {'a second':>9} {'coverage':>16} {'findings':>9}",
+        flush=True,
+    )
+    found = False
+    for target in targets:
+        line = by_chance(share) if target == VERDICTS else guided(target, share)
+        print(line, flush=True)
+        found = found or not line.endswith(" 0")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ SITES = (
 )
 
 _USERS = st.sampled_from(
-    ["alice", "Alice", "bob", "a.b@c.org", "..", ".", "", "a/b", "alice/../bob", "/", "{username}", "archive", "users", "*", "é", "x"]
+    ["alice", "alice", "a/b", "a/b", "alice/x", "Alice", "bob", "a.b@c.org", "..", ".", "", "alice/../bob", "/", "{username}", "archive", "users", "*", "é", "x"]
 )  # fmt: skip
 _PARTS = st.sampled_from(
     ["data", "xnat", "archive", "workspaces", "users", "u", "srv", "ws", "alice", "Alice", "bob", "{username}", "P1", "..", ".", "",
@@ -87,9 +87,10 @@ def _mounts(rules, username):
     roots = [
         root.replace("{username}", who)
         for root in (*rules.shared, *rules.own)
-        for who in {username, "bob", "alice/x", "{username}"}
+        for who in (username, username, username, "bob", "alice/x", "{username}")
     ]
-    near = st.builds("{}{}".format, st.sampled_from(roots), st.just("") | st.just("") | _SUFFIXES)
+    own = st.sampled_from(roots)
+    near = st.builds("{}{}".format, own, st.just("2") | _SUFFIXES)
     odd = st.sampled_from(
         [
             "/",
@@ -101,20 +102,28 @@ def _mounts(rules, username):
             "/data/xnat/archive/..",
         ]
     )
+    kinds = st.sampled_from(["bind", "volume", None, "tmpfs", "BIND"])
+
+    def mount(source, kind, target, read_only):
+        fitting = "bind" if source.startswith("/") else "volume"
+        read_only = {} if read_only == "left out" else {"read_only": read_only}
+        return {
+            "source": source,
+            "type": fitting if kind == "fitting" else kind,
+            "target": target,
+            **read_only,
+        }
+
     return st.lists(
-        st.fixed_dictionaries(
-            {
-                "source": near | near | near | odd | _SUFFIXES | ODD_TEXT,
-                "target": _GOOD_TARGETS | _GOOD_TARGETS | _TARGETS,
-                "type": st.sampled_from(["bind", "bind", "bind", "volume", "volume", None, "tmpfs", "BIND"]),
-            },
-            optional={
-                "read_only": st.sampled_from([True, False, False, None, 0, "false"]),
-                "bind_options": ANYTHING,
-            },
+        st.builds(
+            mount,
+            own | own | own | near | near | odd | _SUFFIXES | ODD_TEXT,
+            st.just("fitting") | st.just("fitting") | st.just("fitting") | kinds,
+            _GOOD_TARGETS | _GOOD_TARGETS | _TARGETS,
+            st.sampled_from([True, True, False, False, None, 0, "false", "left out"]),
         ),
         max_size=2,
-    )  # fmt: skip
+    )
 
 
 _NAMES = st.sampled_from(
@@ -122,35 +131,42 @@ _NAMES = st.sampled_from(
      "NB_USER", "nb_uid", "LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONSTARTUP", "PATH", "HOME", "TZ", "A=B", "A\nB", "é", "",
      " NB_UID", "NB_UID ", "JUPYTERHUB_API_TOKEN\0"]
 )  # fmt: skip
-_AMOUNTS = SCALES = st.sampled_from(
+_AMOUNTS = st.sampled_from(
     ["8G", "2g", "16G", "17G", "", None, 0, -1, 1, 4.0, 8, 9, float("nan"), float("inf"), 1e300, 10**30, "1e9", "-1G", True, "8 Gi", "9" * 40]
 )  # fmt: skip
 
 
 @st.composite
 def _launches(draw):
-    """A site, a user, and the contract's answer with mounts of every kind, and now and then something else of any kind."""
+    """A site, a user, and the contract's answer with mounts of every kind, most of which could pass."""
     rules, username, answer = draw(st.sampled_from(SITES)), draw(_USERS), copy.deepcopy(SAMPLE)
+    answer["task_template"]["container_spec"]["mounts"] = draw(_mounts(rules, username))
+    return rules, username, answer
+
+
+@st.composite
+def _answers(draw):
+    """The contract's answer with something else than mounts changed, now and then to anything at all."""
+    answer = copy.deepcopy(SAMPLE)
     spec = answer["task_template"]["container_spec"]
-    spec["mounts"] = draw(_mounts(rules, username))
-    if not draw(st.integers(0, 3)):
+    what = draw(st.sampled_from(["env", "env", "image", "command", "resources", "constraints", "anything"]))
+    if what == "env":
+        names = st.sampled_from(["A", "B", "XNAT_PASS"]) | _NAMES | ODD_TEXT
         values = st.sampled_from(["x", "/data", "x\0y", "\n"]) | ODD_TEXT | st.none()
-        spec["env"] = draw(st.dictionaries(_NAMES | ODD_TEXT, values, max_size=2))
-    if not draw(st.integers(0, 5)):
-        spec["image"] = draw(
-            ODD_TEXT
-            | st.builds("{}{}{}".format, st.sampled_from(["xnat/a", "docker.io/xnat/a", "evil.org/xnat/a", "xnat/a/b"]),
-                        st.sampled_from(["", ":1", ":latest", "@sha256:" + "0" * 64]), ODD_TEXT)
-        )  # fmt: skip
-    if not draw(st.integers(0, 5)):
+        spec["env"] = draw(st.dictionaries(names, values, min_size=1, max_size=2))
+    elif what == "image":
+        image = st.sampled_from(["xnat/a", "docker.io/xnat/a", "evil.org/xnat/a", "xnat/a/b", "Xnat/a"])
+        version = st.sampled_from(["", ":1", ":latest", "@sha256:" + "0" * 64]) | ODD_TEXT
+        spec["image"] = draw(st.builds("{}{}".format, image, version) | ODD_TEXT)
+    elif what == "command":
         spec["command"] = draw(ODD_TEXT | st.text(string.printable, max_size=30))
-    if not draw(st.integers(0, 5)):
+    elif what == "resources":
         keys = ("cpu_limit", "cpu_reservation", "mem_limit", "mem_reservation")
         answer["task_template"]["resources"] = draw(st.fixed_dictionaries(dict.fromkeys(keys, _AMOUNTS)))
-    if not draw(st.integers(0, 5)):
+    elif what == "constraints":
         constraint = st.builds("{}{}{}".format, _PARTS, st.sampled_from(["==", "!=", "=", ""]), ODD_TEXT)
         answer["task_template"]["placement"] = {"constraints": draw(st.lists(constraint, max_size=3))}
-    if not draw(st.integers(0, 5)):
+    else:
         node = answer
         while True:
             key = draw(st.sampled_from(list(node) if isinstance(node, dict) else range(len(node))))
@@ -158,7 +174,7 @@ def _launches(draw):
                 node[key] = draw(ANYTHING)
                 break
             node = node[key]
-    return rules, username, answer
+    return answer
 
 
 def check_answer(rules: Rules, username: str, answer) -> bool:
@@ -290,6 +306,12 @@ _ASKS_FOR_A_PATH_AS_A_VOLUME["task_template"]["container_spec"]["mounts"] = [
 @example((SITES[2], "alice", _ASKS_FOR_A_PATH_AS_A_VOLUME))
 def test_what_passes_holds_nothing_that_the_site_does_not_allow(launch):
     check_answer(*launch)
+
+
+@fuzz(500)
+@given(_answers())
+def test_what_passes_names_and_runs_nothing_that_the_site_does_not_allow(answer):
+    check_answer(SITES[0], "alice", answer)
 
 
 def check_answer_bytes(content: bytes) -> None:
