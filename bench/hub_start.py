@@ -56,7 +56,7 @@ def _start(hub: RunningHub) -> float:
     with requests.Session() as session:
         session.trust_env = False
         began = time.perf_counter()
-        hub.launch()
+        hub.begin()
         while True:
             assert hub.process
             assert hub.process.poll() is None, hub.log.read_text()

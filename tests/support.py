@@ -135,7 +135,7 @@ class RunningHub:
             "extra": {"ConfigurableHTTPProxy.api_url": f"http://127.0.0.1:{free_port()}"},
         }
 
-    def launch(self) -> None:
+    def begin(self) -> None:
         """Start the process, and wait for nothing."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -150,7 +150,7 @@ class RunningHub:
             )
 
     def start(self) -> "RunningHub":
-        self.launch()
+        self.begin()
 
         def healthy() -> bool:
             assert self.process.poll() is None, self.log.read_text()
