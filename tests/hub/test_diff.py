@@ -24,9 +24,9 @@ def xnat():
 def hub(xnat, tmp_path):
     hub = RunningHub(tmp_path, xnat).start()
     yield hub
-    hub.stop()
     for process in servers(hub):
         process.kill()
+    hub.stop()
 
 
 OUTLIVES = "sh -c 'trap \"\" TERM; jupyterhub-singleuser --allow-root; true'"
