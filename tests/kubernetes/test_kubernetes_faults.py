@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-import psutil
-import pytest
 import requests
 
 from tests.kubernetes.testbed import BUSYBOX, Cluster, Release, wait_for
@@ -13,32 +11,7 @@ from tests.kubernetes.testbed import BUSYBOX, Cluster, Release, wait_for
 SENTENCE = "The Kubernetes API can't be reached. Try again later. Tell your XNAT administrator."
 
 
-@pytest.fixture
-def hub_process(release: Release) -> psutil.Process:
-    """The hub's process on this host, by which it is killed where no API server could do it."""
-    (pod,) = release.namespace.get("pods", "--selector", "app.kubernetes.io/component=hub")["items"]
-    uid = pod["metadata"]["uid"]
-
-    def found() -> list[psutil.Process]:
-        return [
-            each
-            for each in psutil.process_iter(["pid", "cmdline"])
-            if "jupyterhub_config.py" in " ".join(each.info["cmdline"] or ())
-            and uid.replace("-", "_") in cgroup(each.pid).replace("-", "_")
-        ]
-
-    (process,) = found()
-    return process
-
-
-def cgroup(pid: int) -> str:
-    with open(f"/proc/{pid}/cgroup") as file:  # noqa: PTH123 - it is no path to keep
-        return file.read()
-
-
-def test_without_the_api_server_nothing_is_lost(
-    release: Release, cluster: Cluster, hub_process: psutil.Process
-):
+def test_without_the_api_server_nothing_is_lost(release: Release, cluster: Cluster):
     release.start("demo")
     before = release.pod_of("demo")["metadata"]["uid"]
     url, plugin = release.url, release.plugin
@@ -46,23 +19,18 @@ def test_without_the_api_server_nothing_is_lost(
     release.workspace("alice")
     plugin.ensure_user("alice")
     with cluster.without_api_server():
-        # A start, with the hub that was there before.
         sentence, seconds = release.failing_options("alice", options, plugin)
         assert sentence.endswith(SENTENCE)
         print(f"told after {seconds:.1f} s")
         assert plugin.server("alice") is None
-        # The hub starts anew.
-        hub_process.kill()
-        wait_for(lambda: healthy(url), 90)
         assert plugin.server("demo")["ready"]
         answer = requests.get(f"{url}/user/demo/api", timeout=20)
         assert "version" in answer.json()
     # Services lead nowhere until the node has been heard of again.
     wait_for(lambda: healthy(url), 120)
-    log = release.namespace.kubectl("logs", "deployment/hub", "--previous")
+    log = release.namespace.kubectl("logs", "deployment/hub")
     assert log.count("Not starting alice's server") == 1
     assert "The Kubernetes API can't be reached" in log
-    assert "It is not known whether the pod" in release.namespace.kubectl("logs", "deployment/hub")
     assert release.pod_of("demo")["metadata"]["uid"] == before
     release.start("alice")
     release.stop("alice")
