@@ -117,8 +117,8 @@ def _mounts(rules, username):
     return st.lists(
         st.builds(
             mount,
-            own | own | own | near | near | odd | _SUFFIXES | ODD_TEXT,
-            st.just("fitting") | st.just("fitting") | st.just("fitting") | kinds,
+            own | own | own | own | own | own | near | near | odd | _SUFFIXES | ODD_TEXT,
+            st.just("fitting") | st.just("fitting") | st.just("fitting") | st.just("fitting") | kinds,
             _GOOD_TARGETS | _GOOD_TARGETS | _TARGETS,
             st.sampled_from([True, True, False, False, None, 0, "false", "left out"]),
         ),
@@ -295,6 +295,10 @@ def _judge_item(item):
 _OWN = "/data/xnat/workspaces/users/"
 
 
+_ASKS_FOR_A_FOLDER_OF_ANOTHERS = copy.deepcopy(SAMPLE)
+_ASKS_FOR_A_FOLDER_OF_ANOTHERS["task_template"]["container_spec"]["mounts"] = [
+    {"source": f"{_OWN}alice/x", "target": "/data/a", "type": "bind", "read_only": False}
+]
 _ASKS_FOR_A_PATH_AS_A_VOLUME = copy.deepcopy(SAMPLE)
 _ASKS_FOR_A_PATH_AS_A_VOLUME["task_template"]["container_spec"]["mounts"] = [
     {"source": "/data/xnat/archive", "target": "/data/a", "type": "volume", "read_only": True}
@@ -303,6 +307,7 @@ _ASKS_FOR_A_PATH_AS_A_VOLUME["task_template"]["container_spec"]["mounts"] = [
 
 @fuzz(600)
 @given(_launches())
+@example((SITES[0], "alice/x", _ASKS_FOR_A_FOLDER_OF_ANOTHERS))
 @example((SITES[2], "alice", _ASKS_FOR_A_PATH_AS_A_VOLUME))
 def test_what_passes_holds_nothing_that_the_site_does_not_allow(launch):
     check_answer(*launch)
