@@ -7,6 +7,7 @@ import time
 import requests
 
 from tests.kubernetes.testbed import BUSYBOX, Cluster, Release, wait_for
+from xnathub_conf.standin import HubError
 
 SENTENCE = "The Kubernetes API can't be reached. Try again later. Tell your XNAT administrator."
 
@@ -26,16 +27,23 @@ def test_without_the_api_server_nothing_is_lost(release: Release, cluster: Clust
         assert plugin.server("demo")["ready"]
         answer = requests.get(f"{url}/user/demo/api", timeout=20)
         assert "version" in answer.json()
-    # Services lead nowhere until the node has been heard of again.
+    # Services lead nowhere, and no pod is placed, until the node has been heard of again.
     wait_for(lambda: healthy(url), 120)
     log = release.namespace.kubectl("logs", "deployment/hub")
     assert log.count("Not starting alice's server") == 1
     assert "The Kubernetes API can't be reached" in log
     assert release.pod_of("demo")["metadata"]["uid"] == before
-    release.start("alice")
+    wait_for(lambda: starts(release, "alice"), 120)
     release.stop("alice")
     release.stop("demo")
     wait_for(lambda: not release.servers(), 60)
+
+
+def starts(release: Release, user: str) -> bool:
+    try:
+        return bool(release.start(user))
+    except HubError:
+        return False
 
 
 def healthy(url: str) -> bool:
