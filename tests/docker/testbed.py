@@ -214,7 +214,7 @@ class Stack(Site):
         label = {"label": f"com.docker.stack.namespace={self.name}"}
         return [
             *(service.name for service in self.client.services.list(filters=label)),
-            *(container.name for container in self.client.containers.list(all=True, filters=label)),
+            *(container.name for container in self.client.containers.list(all=True, filters=label, ignore_removed=True)),
             *(network.name for network in self.client.networks.list(filters=label)),
             *(config.name for config in self.client.configs.list(filters=label)),
             *(service.name for service in self.servers()),
@@ -237,7 +237,7 @@ class Stack(Site):
 
     def hub_container(self) -> Any:
         label = {"label": f"com.docker.swarm.service.name={self.name}_hub"}
-        (container,) = self.client.containers.list(filters=label)
+        (container,) = self.client.containers.list(filters=label, ignore_removed=True)
         return container
 
     def logs(self) -> str:
