@@ -40,14 +40,17 @@ class Engine(Site):
         self.wait_until_up()
 
     def remove(self) -> None:
-        for container in [*self.servers(), *self.client.containers.list(filters={"name": self.name})]:
+        for container in [
+            *self.servers(),
+            *self.client.containers.list(filters={"name": self.name}, ignore_removed=True),
+        ]:
             container.remove(force=True)
         command("docker", "network", "rm", f"{self.name}-net")
         command("docker", "volume", "rm", f"{self.name}_data")
 
     def servers(self) -> list[Any]:
         """Give the containers of users' servers, those that have ended too."""
-        return self.client.containers.list(all=True, filters={"name": f"{self.name}-"})
+        return self.client.containers.list(all=True, filters={"name": f"{self.name}-"}, ignore_removed=True)
 
     def logs(self) -> str:
         return command("docker", "logs", self.name)

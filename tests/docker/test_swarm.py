@@ -229,7 +229,9 @@ def test_servers_outlive_the_hub_and_a_new_site_file(stack: Stack, run):
     task = stack.server("demo").tasks()[0]["ID"]
     killed = stack.hub_container()
     killed.kill("SIGKILL")
-    wait_for(lambda: killed.id not in [each.id for each in stack.client.containers.list()], 30)
+    wait_for(
+        lambda: killed.id not in [each.id for each in stack.client.containers.list(ignore_removed=True)], 30
+    )
     stack.wait_until_up()
     works_again(stack, "demo")
     assert steady_address() == address
@@ -240,7 +242,9 @@ def test_servers_outlive_the_hub_and_a_new_site_file(stack: Stack, run):
     before = stack.hub_container().id
     stack.site["servers"]["start_timeout"] = 51
     stack.deploy()
-    wait_for(lambda: before not in [each.id for each in stack.client.containers.list()], 60)
+    wait_for(
+        lambda: before not in [each.id for each in stack.client.containers.list(ignore_removed=True)], 60
+    )
     stack.wait_until_up()
     shown = stack.hub_container().exec_run(["xnathub", "show", "/etc/xnathub/site.yaml"]).output.decode()
     assert "Spawner.start_timeout = 51" in shown

@@ -50,7 +50,7 @@ class RemoteStack(Stack):
 
     def database(self) -> Any:
         label = {"label": f"com.docker.swarm.service.name={self.name}_db"}
-        return next(iter(self.client.containers.list(filters=label)), None)
+        return next(iter(self.client.containers.list(filters=label, ignore_removed=True)), None)
 
 
 @pytest.fixture
@@ -91,7 +91,9 @@ def test_a_hub_with_postgresql_and_a_docker_elsewhere(remote_stack: RemoteStack)
     before = stack.hub_container().id
     stack.site["orchestrator"]["swarm"]["tls"] = stack.tls("stranger")
     stack.deploy()
-    wait_for(lambda: before not in [each.id for each in stack.client.containers.list()], 60)
+    wait_for(
+        lambda: before not in [each.id for each in stack.client.containers.list(ignore_removed=True)], 60
+    )
     stack.wait_until_up()
     # A server that the hub can't ask about is not taken for one that has ended.
     assert stack.plugin.server("demo")["ready"]

@@ -214,7 +214,10 @@ class Stack(Site):
         label = {"label": f"com.docker.stack.namespace={self.name}"}
         return [
             *(service.name for service in self.client.services.list(filters=label)),
-            *(container.name for container in self.client.containers.list(all=True, filters=label, ignore_removed=True)),
+            *(
+                container.name
+                for container in self.client.containers.list(all=True, filters=label, ignore_removed=True)
+            ),
             *(network.name for network in self.client.networks.list(filters=label)),
             *(config.name for config in self.client.configs.list(filters=label)),
             *(service.name for service in self.servers()),
