@@ -260,6 +260,22 @@ class Visitor(requests.Session):
         return page.status_code == 200 and f'user: "{username}"' in page.text
 
 
+def signed_in(hub_url: str, username: str, password: str) -> requests.Session:
+    """Sign in on a hub's page and follow where it leads, as a browser; give the browser."""
+    session = requests.Session()
+    session.trust_env = False
+    page = session.get(f"{hub_url}/hub/login", timeout=30)
+    assert page.status_code == 200, page.text
+    form = {
+        "_xsrf": session.cookies.get("_xsrf", path="/jupyterhub/hub/"),
+        "username": username,
+        "password": password,
+    }
+    answer = session.post(f"{hub_url}/hub/login", data=form, timeout=60)
+    assert "/hub/login" not in answer.url, answer.text
+    return session
+
+
 def page_text(response: requests.Response) -> str:
     """Give what a page shows, without its tags."""
     body = response.text.partition("<body>")[2]

@@ -16,7 +16,7 @@ import requests
 import yaml
 
 from tests.secret_search import Search
-from tests.support import XNATHUB, free_port, run_code
+from tests.support import XNATHUB, free_port, run_code, signed_in
 from xnathub_conf.standin import Environment, HubError, HubLink, HubPlugin, StandIn, make_sample_archive
 
 UID, GID = 5001, 6001
@@ -154,17 +154,7 @@ class Site:
 
     def sign_in(self, user: str) -> requests.Session:
         """Sign in on the hub's page, as a browser."""
-        session = requests.Session()
-        session.trust_env = False
-        assert session.get(f"{self.url}/hub/login", timeout=30).status_code == 200
-        form = {
-            "_xsrf": session.cookies.get("_xsrf", path="/jupyterhub/hub/"),
-            "username": user,
-            "password": self.state.user(user).password,
-        }
-        answer = session.post(f"{self.url}/hub/login", data=form, timeout=60)
-        assert "/hub/login" not in answer.url, answer.text
-        return session
+        return signed_in(self.url, user, self.state.user(user).password)
 
     def execute(self, user: str, code: str, servername: str = "") -> str:
         """Run code in a new kernel of a user's server, and give what it prints."""

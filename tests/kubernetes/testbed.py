@@ -18,7 +18,7 @@ import psutil
 import requests
 import yaml
 
-from tests.support import run_code
+from tests.support import run_code, signed_in
 from xnathub_conf.standin import (
     Environment,
     HubError,
@@ -313,18 +313,7 @@ class Release:
 
     def sign_in(self, user: str) -> requests.Session:
         """Sign in on the hub's page, as a browser."""
-        session = requests.Session()
-        session.trust_env = False
-        page = session.get(f"{self.url}/hub/login", timeout=30)
-        assert page.status_code == 200, page.text
-        form = {
-            "_xsrf": session.cookies.get("_xsrf", path="/jupyterhub/hub/"),
-            "username": user,
-            "password": self.state.user(user).password,
-        }
-        answer = session.post(f"{self.url}/hub/login", data=form, timeout=60)
-        assert "/hub/login" not in answer.url, answer.text
-        return session
+        return signed_in(self.url, user, self.state.user(user).password)
 
     def execute(self, user: str, code: str, servername: str = "") -> str:
         """Run code in a new kernel of a user's server, and give what it prints."""
