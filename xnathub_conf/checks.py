@@ -29,6 +29,9 @@ from xnathub_conf.yaml_source import Document
 
 _TOKENS: frozenset[KeyPath] = frozenset({("hub", "api_token"), ("hub", "metrics_token")})
 
+_DIFFERENT_CHARACTERS = 8
+"""A random token of 32 hexadecimal digits has fewer different ones once in 28 million times."""
+
 XNAT_LOCKS_AFTER = 20
 """XNAT's default of maxFailedLogins, in its security settings."""
 
@@ -125,6 +128,9 @@ _NEEDED_VARIABLES = (
 def _check_secret_value(document: Document, path: KeyPath, value: str) -> None:
     if path in _TOKENS and (len(value) < 32 or not value.isascii() or not value.isprintable()):
         found = f"It has {len(value)} characters; expected at least 32 printable ASCII characters."
+        _report(document, path, "secret", found, "Make one with `openssl rand -hex 32`.")
+    elif path in _TOKENS and len(set(value)) < _DIFFERENT_CHARACTERS:
+        found = f"It is made of {len(set(value))} different characters, and so can be guessed; expected a random one."
         _report(document, path, "secret", found, "Make one with `openssl rand -hex 32`.")
     if path == ("hub", "cookie_secret") and not _is_hex(value, 64):
         _report(

@@ -16,7 +16,7 @@ from tests.hub.test_launch import start
 from tests.support import RunningHub, Visitor, new_standin, wait_until
 from xnathub_conf.standin import Environment, HubError, faults
 
-TOKEN = "p" * 40
+TOKEN = "metrics-token-" + "0123456789abcdef" * 2
 
 
 @pytest.fixture(scope="module")

@@ -147,7 +147,7 @@ def test_secrets_are_asked_for_by_a_flag_only(folder, monkeypatch, capsys):
     )
     assert main(["validate", "s.yaml"]) == 0
     assert main(["validate", "--secrets", "s.yaml"]) == 1
-    monkeypatch.setenv("T", "s3cr3t" * 10)
+    monkeypatch.setenv("T", "s3cr3t-of-hub" * 5)
     monkeypatch.setenv("P", "s3cr3t")
     assert main(["validate", "--secrets", "s.yaml"]) == 0
     monkeypatch.setenv("T", "s3cr3t")
@@ -254,7 +254,7 @@ def test_show_as_text_says_the_same(folder, capsys):
 
 def test_show_redacts(folder, capsys):
     text = site_text(
-        hub__api_token="s3cr3t" * 8,
+        hub__api_token="s3cr3t-of-hub" * 4,
         hub__db_url="postgresql://u:s3cr3t@h/d",
         extra={"ConfigurableHTTPProxy.auth_token": "s3cr3t"},
     )

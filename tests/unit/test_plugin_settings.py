@@ -132,7 +132,7 @@ def test_of_two_variables_the_server_s_wins_and_a_blank_one_is_nothing():
 @pytest.fixture
 def site_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "token").write_text("s3cr3t" * 8)
+    (tmp_path / "token").write_text("s3cr3t-of-hub" * 4)
     (tmp_path / "site.yaml").write_text(site_text(**SITE, hub__api_token={"file": str(tmp_path / "token")}))
     return tmp_path / "site.yaml"
 

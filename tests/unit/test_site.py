@@ -343,6 +343,7 @@ BREAKS = [
     # secrets that stand in the file
     ({"hub__api_token": "short"}, "secret", "hub.api_token", None),
     ({"hub__api_token": "\u00e9" * 40}, "secret", "hub.api_token", None),
+    ({"hub__api_token": "0123456" * 6}, "secret", "hub.api_token", None),
     ({"hub__cookie_secret": "g" * 64}, "secret", "hub.cookie_secret", None),
     ({"hub__cookie_secret": "0" * 63}, "secret", "hub.cookie_secret", None),
     ({"hub__db_url": "hub.sqlite"}, "secret", "hub.db_url", {"hub__db_url": "sqlite:///hub.sqlite"}),
@@ -497,6 +498,7 @@ def test_secrets_and_certificates_of_the_host(tmp_path):
         ({"hub__api_token": {"file": str(tmp_path)}}, "hub.api_token", "can't be read: Is a directory"),
         ({"hub__api_token": {"file": file("empty", b" \n\n")}}, "hub.api_token", "is empty"),
         ({"hub__api_token": {"file": file("short", b"s3cr3t-short")}}, "hub.api_token", "It has 12 characters"),
+        ({"hub__api_token": {"file": file("weak", b"0123456" * 6)}}, "hub.api_token", "of 7 different characters"),
         ({"hub__api_token": {"file": file("latin", b"\xe9" * 64)}}, "hub.api_token", "not UTF-8"),
         ({"hub__api_token": {"file": file("lines", b"0123456789abcdef\n" * 4)}}, "hub.api_token", "printable"),
         ({"xnat__service_account": {"password": {"env": "MISSING"}}}, "xnat.service_account.password", "MISSING is not set"),
