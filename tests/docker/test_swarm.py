@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.docker.testbed import GID, UID, Stack, command, wait_for
+from tests.docker.testbed import GID, SINGLEUSER, UID, Stack, command, wait_for
 from tests.secret_search import Search
 from tests.support import LOOKS_AROUND, what_it_sees
 from xnathub_conf.standin import StandIn, demo_state
@@ -195,6 +195,23 @@ def test_a_server_that_ends_by_itself_leaves_no_service(stack: Stack):
     assert requests.post(address, headers={"Authorization": f"token {token}"}, timeout=30).ok
     wait_for(lambda: not stack.plugin.server("demo"), 60)
     wait_for(lambda: not stack.servers(), 5)
+
+
+def test_services_that_the_hub_does_not_know_are_removed(stack: Stack):
+    stack.start("demo")
+    known = stack.server("demo")
+    labels = {**known.attrs["Spec"]["Labels"], "org.xnat.jupyter.user": "forgotten"}
+    others = labels | {"org.xnat.jupyter.xnat": "https://other.example.org"}
+    made = [
+        stack.client.services.create(SINGLEUSER, ["sleep", "600"], name=f"{stack.name}-{name}", labels=each)
+        for name, each in (("forgotten", labels), ("of-another-xnat", others))
+    ]
+    try:
+        wait_for(lambda: made[0].id not in {each.id for each in stack.servers()}, 30, stack.logs)
+        assert {each.id for each in stack.servers()} == {known.id, made[1].id}
+        assert f"Removing the service {made[0].name}, which runs for 'forgotten'" in stack.logs()
+    finally:
+        made[1].remove()
 
 
 def works_again(stack: Stack, user: str) -> None:

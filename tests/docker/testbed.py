@@ -73,6 +73,7 @@ class Site:
                 "start_timeout": 50,
                 "http_timeout": 40,
                 "stop_timeout": 2,
+                "sweep_interval": 3,
             },
             "paths": {
                 "archive": [{"from": "/data/xnat/archive", "to": f"{folder}/archive"}],

@@ -1,6 +1,5 @@
 """What containers on one engine and services of a swarm share."""
 
-import asyncio
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from dockerspawner import DockerSpawner
 from requests import RequestException
 
 from xnathub_conf.adapters.found import Found
+from xnathub_conf.adapters.listening import listening
 from xnathub_conf.adapters.names import object_name
 from xnathub_conf.hub_settings import xnat_public_url
 from xnathub_conf.launch_error import LaunchFailed
@@ -20,10 +20,6 @@ from xnathub_conf.site_types import Docker, Servers, Site, Swarm
 LABELS = "org.xnat.jupyter"
 """What the names of all labels start with."""
 
-LOOK_AGAIN_SECONDS = 0.3
-"""How often a start looks at what it waits for."""
-
-_FIRST_MOMENTS_SECONDS = 15
 _ENGINE_CALLS = ThreadPoolExecutor(8, thread_name_prefix="docker")
 _ADMIN = "Tell your XNAT administrator."
 
@@ -84,6 +80,21 @@ class PlannedObject(DockerSpawner):
             return []
         return [Found(user, labels.get(f"{LABELS}.server", ""), identity, f"the {self.object_type} {name}")]
 
+    def prepare(self, plan: LaunchPlan) -> list[dict[str, Any]]:
+        """Give the plan's mounts as the engine's API takes them, which takes time where there are thousands."""
+        raise NotImplementedError
+
+    def apply_plan(self, plan: LaunchPlan, prepared: list[dict[str, Any]] | None = None) -> None:
+        """Set image, command, environment, mounts, and limits and reservations of cores and bytes."""
+        self.image = plan.image
+        self.cmd = list(plan.command) if plan.command else None
+        self.environment = container_environment(plan, self.site.servers)
+        self.mounts = self.prepare(plan) if prepared is None else prepared
+        self.cpu_limit = plan.cpu_limit
+        self.cpu_guarantee = plan.cpu_guarantee
+        self.mem_limit = plan.mem_limit
+        self.mem_guarantee = plan.mem_guarantee
+
     async def get_command(self) -> list[str] | None:
         """Give the command, or None for the image's own, which the engine knows itself."""
         return [*self.cmd, *self.get_args()] if self.cmd else None
@@ -93,7 +104,7 @@ class PlannedObject(DockerSpawner):
         self._given_up = False
         try:
             address = await super().start()
-            await self._listening(address)
+            await listening(address, self._check_running)
         except (DockerException, RequestException) as error:
             await self._give_up()
             raise engine_error(error, self.image) from None
@@ -149,23 +160,6 @@ class PlannedObject(DockerSpawner):
             return None
         self.object_id = found[self.object_id_key]
         return found
-
-    async def _listening(self, address: tuple[str, int]) -> None:
-        """Return once something listens at the address, or when the first moments are over.
-
-        Raises LaunchFailed where the server has ended, as one does whose command can't work. JupyterHub alone would
-        wait for it until its timeout.
-        """
-        for _ in range(round(_FIRST_MOMENTS_SECONDS / LOOK_AGAIN_SECONDS)):
-            await self._check_running()
-            try:
-                async with asyncio.timeout(LOOK_AGAIN_SECONDS):
-                    _, writer = await asyncio.open_connection(*address)
-            except (OSError, TimeoutError):
-                await asyncio.sleep(LOOK_AGAIN_SECONDS)
-            else:
-                writer.close()
-                return
 
     async def poll(self) -> Any:
         """Give None while the server lives, and where the engine can't be asked; else how it ended, and remove it."""

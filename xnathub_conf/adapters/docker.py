@@ -7,7 +7,7 @@ from docker.errors import APIError, NotFound
 from docker.types import DeviceRequest
 from dockerspawner import DockerSpawner
 
-from xnathub_conf.adapters.containers import LABELS, PlannedObject, container_environment, object_labels
+from xnathub_conf.adapters.containers import LABELS, PlannedObject, object_labels
 from xnathub_conf.adapters.found import Found
 from xnathub_conf.plan import LaunchPlan
 from xnathub_conf.policy import PolicyRefusal
@@ -24,17 +24,10 @@ class XnatDockerSpawner(PlannedObject):
         ]
 
     def apply_plan(self, plan: LaunchPlan, prepared: list[dict[str, Any]] | None = None) -> None:
-        """Set image, command, environment, mounts and resources. Raises PolicyRefusal as `gpu_requests` does."""
+        """Set everything of the container. Raises PolicyRefusal as `gpu_requests` does."""
         gpus = gpu_requests(plan)
-        self.image = plan.image
-        self.cmd = list(plan.command) if plan.command else None
-        self.environment = container_environment(plan, self.site.servers)
+        super().apply_plan(plan, prepared)
         self.volumes: dict[str, Any] = {}
-        self.mounts = self.prepare(plan) if prepared is None else prepared
-        self.cpu_limit = plan.cpu_limit
-        self.cpu_guarantee = plan.cpu_guarantee
-        self.mem_limit = plan.mem_limit
-        self.mem_guarantee = plan.mem_guarantee
         # Docker would remove a container as it ends, and its exit code with it.
         host: dict[str, Any] = {"init": True, "auto_remove": False}
         if plan.mem_guarantee:

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from aiohttp import ClientError
 from kubernetes_asyncio.client import V1DeleteOptions, V1Preconditions
@@ -15,6 +16,7 @@ from kubespawner.slugs import is_valid_label, safe_slug
 
 from xnathub_conf.adapters.containers import LABELS, object_labels
 from xnathub_conf.adapters.found import Found
+from xnathub_conf.adapters.listening import KNOCK_AGAIN_SECONDS, listening
 from xnathub_conf.adapters.names import object_name
 from xnathub_conf.hub_settings import xnat_public_url
 from xnathub_conf.launch_error import LaunchFailed
@@ -232,7 +234,7 @@ class XnatKubernetesSpawner(KubeSpawner):
         await self._start_watching_pods()
         old = self.pod_reflector.pods.get(f"{self.namespace}/{self.pod_name}")
         self._old_pod = old and old["metadata"]["uid"]
-        start = asyncio.ensure_future(self._start())
+        start = asyncio.ensure_future(self._start_and_answer())
         watch = asyncio.ensure_future(self._watch())
         try:
             await asyncio.wait({start, watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -241,18 +243,30 @@ class XnatKubernetesSpawner(KubeSpawner):
             for task in (start, watch):
                 task.cancel()
 
+    async def _start_and_answer(self) -> str:
+        """Start the pod, and give its address once something listens there."""
+        url: str = await self._start()
+        parts = urlsplit(url)
+        assert parts.hostname
+        assert parts.port
+        # `_watch` looks at the pod meanwhile.
+        await listening((parts.hostname, parts.port))
+        return url
+
+    def _new_pod(self) -> Any:
+        """Give the pod of this start as the watch knows it, None where there is none yet or no longer."""
+        pod = self.pod_reflector.pods.get(f"{self.namespace}/{self.pod_name}")
+        if not pod or pod["metadata"]["uid"] == self._old_pod or "deletionTimestamp" in pod["metadata"]:
+            return None
+        return pod
+
     async def _watch(self) -> None:
         """Look at the pod until something keeps it from starting; raise that."""
         since: dict[str, float] = {}
         while True:
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-            pod = self.pod_reflector.pods.get(f"{self.namespace}/{self.pod_name}")
-            if (
-                not pod
-                or pod["metadata"]["uid"] == self._old_pod
-                or "deletionTimestamp" in pod["metadata"]
-                or self.is_pod_running(pod)
-            ):
+            pod = self._new_pod()
+            if pod is None or self.is_pod_running(pod):
                 continue
             problem = pod_problem(pod, self.events)
             if problem is None:
@@ -266,7 +280,10 @@ class XnatKubernetesSpawner(KubeSpawner):
                     raise problem.failure
 
     async def _make_create_pod_request(self, pod: Any, request_timeout: float) -> bool:
-        """Create the pod, as KubeSpawner does, which would write a refused one with its tokens to the log."""
+        """Create the pod, as KubeSpawner does, which would write a refused one with its tokens to the log.
+
+        Then wait until it runs: KubeSpawner would look for that by itself, but takes up to 5 seconds to notice.
+        """
         try:
             await asyncio.wait_for(self.api.create_namespaced_pod(self.namespace, pod), request_timeout)
         except (ClientError, OSError) as error:
@@ -278,6 +295,9 @@ class XnatKubernetesSpawner(KubeSpawner):
             await self.stop(True)
             return False
         self._unreachable = None
+        end = time.monotonic() + self.start_timeout
+        while time.monotonic() < end and not self.is_pod_running(self._new_pod()):
+            await asyncio.sleep(KNOCK_AGAIN_SECONDS)
         return True
 
 

@@ -19,13 +19,12 @@ from dockerspawner import SwarmSpawner
 
 from xnathub_conf.adapters.containers import (
     LABELS,
-    LOOK_AGAIN_SECONDS,
     PlannedObject,
-    container_environment,
     engine_failure,
     object_labels,
 )
 from xnathub_conf.adapters.found import Found
+from xnathub_conf.adapters.listening import LOOK_AGAIN_SECONDS
 from xnathub_conf.plan import LaunchPlan
 
 _STATES = ("new", "pending", "assigned", "accepted", "ready", "preparing", "starting", "running")
@@ -41,8 +40,10 @@ _PLACEMENT_SECONDS = 5
 class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
     """Starts a plan as a service with one task, which is never started a second time."""
 
+    mounts: Any = ()
+    """The plan's. SwarmSpawner would make its own of `volumes`."""
+
     _plan: LaunchPlan
-    _mounts: list[dict[str, Any]]
     _events: tuple[dict[str, Any], ...] = ()
 
     def prepare(self, plan: LaunchPlan) -> list[dict[str, Any]]:
@@ -53,17 +54,10 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         ]
 
     def apply_plan(self, plan: LaunchPlan, prepared: list[dict[str, Any]] | None = None) -> None:
-        """Set image, command, environment and resources; the service takes the rest from the plan itself."""
+        """Set what DockerSpawner knows of; the service takes the rest from the plan itself."""
+        super().apply_plan(plan, prepared)
         self._plan = plan
-        self._mounts = self.prepare(plan) if prepared is None else prepared
         self._events = ()
-        self.image = plan.image
-        self.cmd = list(plan.command) if plan.command else None
-        self.environment = container_environment(plan, self.site.servers)
-        self.cpu_limit = plan.cpu_limit
-        self.cpu_guarantee = plan.cpu_guarantee
-        self.mem_limit = plan.mem_limit
-        self.mem_guarantee = plan.mem_guarantee
 
     async def create_object(self) -> Any:
         """Create the service."""
@@ -77,7 +71,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             # Images of docker-stacks start as root, take NB_UID and NB_GID, and drop to them.
             user="0",
             labels=labels,
-            mounts=self._mounts,
+            mounts=self.mounts,
             init=True,
             stop_grace_period=_nano(self.site.servers.stop_timeout),
         )
