@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import VIEWS
-from tests.support import wait_until
+from tests.support import SMALL_SERVER, wait_until
 from xnathub_conf.standin import Environment, faults
 
 READ_AN_IMAGE = """\
@@ -298,6 +298,32 @@ def press_on(page, text: str):
             page.keyboard.press("Enter")
             return
     raise AssertionError(f"The tab key does not lead to {text}")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_servers_with_names(person, hub, standin, clean, view):
+    standin.state.environment = SMALL_SERVER
+    someone = person(view)
+    page = someone.page
+    hub.plugin.ensure_user("alice")
+    for name, project in (("lung-study", "P1"), ("atlas", "P2")):
+        hub.plugin.start("alice", standin.state.launch("alice", project, name))
+        hub.plugin.wait_ready("alice", name)
+    sign_in(someone, hub, standin, "alice")
+    page.goto(f"{hub.url}/hub/home")
+    expect(page.get_by_role("heading", name="Servers with names")).to_be_visible()
+    row = page.get_by_role("listitem").filter(has_text="lung-study (P1)")
+    expect(page.get_by_role("listitem").filter(has_text="atlas (P2)")).to_be_visible()
+    someone.looks(f"home-named{view}")
+    address = row.get_by_role("link", name="Open lung-study").get_attribute("href")
+    assert address.startswith("/jupyterhub/user/alice/lung-study/")
+    row.get_by_role("button", name="Stop lung-study").click()
+    expect(row.get_by_role("link", name="Start lung-study")).to_be_visible()
+    expect(row.get_by_role("button", name="Stop lung-study")).to_be_hidden()
+    assert list(hub.api("GET", "/users/alice").json()["servers"]) == ["atlas"]
+    hub.plugin.stop("alice", "atlas")
+    for name in ("lung-study", "atlas"):
+        standin.state.remove_user_options("alice", name)
 
 
 @pytest.mark.parametrize("view", VIEWS)

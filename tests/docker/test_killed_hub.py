@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 import time
@@ -112,6 +113,13 @@ def test_killed_at_a_step(shared_hub: DockerHub, bystander: str, seed: int):
     assert "Traceback" not in hub.log_since(position), hub.log_since(position)
 
 
+def audited(hub: DockerHub, event: str) -> dict[str, dict]:
+    """Give each user's newest audit line of an event."""
+    found = [line for line in hub.log_since(0).splitlines() if f'{{"event": "{event}"' in line]
+    lines = [json.loads(line[line.index("{") :]) for line in found]
+    return {line["user"]: line for line in lines}
+
+
 def test_twenty_servers_outlive_a_killed_hub(hub: DockerHub):
     users = [f"reader{number}" for number in range(20)]
     for user in users:
@@ -119,6 +127,10 @@ def test_twenty_servers_outlive_a_killed_hub(hub: DockerHub):
     with ThreadPoolExecutor(4) as pool:
         before = list(pool.map(hub.launch, users))
     assert len(set(before)) == 20
+    started = audited(hub, "start")
+    assert {user: line["project"] for user, line in started.items() if user in users} == dict.fromkeys(
+        users, "P1"
+    )
     hub.kill()
     hub.start()
     wait_until(lambda: all((hub.plugin.server(user) or {}).get("ready") for user in users), 60, "all servers")
@@ -127,6 +139,12 @@ def test_twenty_servers_outlive_a_killed_hub(hub: DockerHub):
     # Two looks of the sweep later, they are there still.
     time.sleep(3)
     assert [hub.reached(user) for user in users] == before
+    # What a server was started on is still on record when it stops, though another hub's process started it.
+    hub.plugin.stop(users[0])
+    stopped = wait_until(lambda: audited(hub, "stop").get(users[0]), what="the stop's audit line")
+    facts = ("project", "item", "image")
+    assert [stopped[fact] for fact in facts] == [started[users[0]][fact] for fact in facts]
+    assert (stopped["outcome"], stopped["by"]) == ("ok", "service xnat")
 
 
 def test_what_the_hub_does_not_know_is_removed_and_nothing_else(hub: DockerHub):

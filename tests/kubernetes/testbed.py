@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ import psutil
 import requests
 import yaml
 
+from tests.secret_search import Search
 from tests.support import run_code, signed_in
 from xnathub_conf.standin import (
     Environment,
@@ -228,9 +230,29 @@ class Release:
     @property
     def plugin(self) -> HubPlugin:
         """XNAT's plugin, linked to this hub."""
-        secret = self.namespace.get("secret", "xnathub-secrets")["data"]["hub_api_token"]
-        token = subprocess.run(["base64", "-d"], input=secret, capture_output=True, text=True).stdout
+        token = self.secrets("xnathub-secrets")["hub_api_token"].decode()
         return HubPlugin(HubLink(f"{self.url}/hub/api", self.url, token), start_timeout=90)
+
+    def secrets(self, name: str) -> dict[str, bytes]:
+        """Give what a Secret of the release holds."""
+        data = self.namespace.get("secret", name)["data"]
+        return {key: base64.b64decode(value) for key, value in data.items()}
+
+    def look_for_secrets(self, search: Search) -> None:
+        """Have the release's secrets looked for in what Kubernetes tells and logs of it.
+
+        Not in users' pods, whose environment holds what XNAT and the hub give their users.
+        """
+        for name in ("xnathub-secrets", "xnathub-internal"):
+            for key, value in self.secrets(name).items():
+                search.secret(f"Kubernetes Secret's {key}", value)
+        kinds = "all,configmaps,ingresses,networkpolicies,roles,rolebindings,serviceaccounts,pvc"
+        objects = ("get", kinds, "--selector", "component!=singleuser-server", "--output", "yaml")
+        logs = [("logs", f"deployment/{name}", "--all-containers", "--tail=-1") for name in ("hub", "proxy")]
+        for words in (objects, ("get", "events", "--output", "yaml"), *logs):
+            said = self.namespace.kubectl(*words)
+            assert said
+            search.text("kubectl", f"kubectl {' '.join(words[:2])}", said)
 
     @staticmethod
     def environment(**options: Any) -> Environment:
@@ -338,6 +360,8 @@ def new_release(
         try:
             release.upgrade()
             yield release
+            if Search.current:
+                release.look_for_secrets(Search.current)
         finally:
             print(namespace.kubectl("get", "pods,events", check=False))
             print(namespace.kubectl("logs", "deployment/hub", "--tail=200", check=False))
