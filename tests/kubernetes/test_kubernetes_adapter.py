@@ -374,6 +374,15 @@ def test_a_volume_that_can_not_be_mounted_is_told_from_the_events():
     assert "can't mount a volume: mount.nfs: timed out." in problem.failure.jupyterhub_message
 
 
+def test_a_mount_that_succeeded_in_the_end_is_no_problem():
+    events = [
+        {"reason": "FailedMount", "message": "mount.nfs: timed out"},
+        {"reason": "Pulling", "message": ""},
+    ]
+    assert pod_problem(waiting("ContainerCreating"), events) is None
+    assert pod_problem(waiting("ContainerCreating"), events[::-1])
+
+
 @pytest.mark.parametrize(
     ("status", "message", "reason", "said"),
     [

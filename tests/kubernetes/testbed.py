@@ -190,7 +190,7 @@ def site_values(xnat_url: str) -> dict[str, Any]:
                 "stop_timeout": 2,
                 "sweep_interval": 3,
             },
-            "orchestrator": {"kubernetes": {"image_pull_policy": "IfNotPresent", "schedule_timeout": 3}},
+            "orchestrator": {"kubernetes": {"image_pull_policy": "IfNotPresent", "schedule_timeout": 6}},
         },
         "image": {"repository": "xnathub", "tag": "test", "pullPolicy": "Never"},
         "jupyterhub": {"enabled": False},

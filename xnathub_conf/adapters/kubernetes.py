@@ -268,7 +268,9 @@ class XnatKubernetesSpawner(KubeSpawner):
             pod = self._new_pod()
             if pod is None or self.is_pod_running(pod):
                 continue
-            problem = pod_problem(pod, self.events)
+            # A pod of an earlier start had the same name.
+            uid = pod["metadata"]["uid"]
+            problem = pod_problem(pod, [e for e in self.events if e["involvedObject"].get("uid") == uid])
             if problem is None:
                 since.clear()
             elif problem.lasting:
@@ -473,6 +475,9 @@ def pod_problem(pod: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> 
         if problem := _container_problem(container):
             return problem
     for event in reversed(events):
+        # Its volumes are mounted by then, whatever happened before.
+        if event.get("reason") in {"Pulling", "Pulled"}:
+            break
         if event.get("reason") in {"FailedMount", "FailedAttachVolume"}:
             return PodProblem(
                 _failed("mount", f"The node can't mount a volume: {_sentence(event['message'])}"),
