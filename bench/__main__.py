@@ -71,15 +71,16 @@ def main() -> int:
         measured = _measure(row, options.small)(options.repeat)
         print(table(measured), flush=True)
         results += measured
-    if options.json:
-        about = {
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-            "load": os.getloadavg()[0],
-        }
-        made = {**about, "results": [result.as_json() for result in results]}
-        options.json.write_text(json.dumps(made, indent=1) + "\n")
+        if options.json:
+            # After each row: all of them take hours.
+            about = {
+                "at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "cores": os.cpu_count(),
+                "python": platform.python_version(),
+                "load": os.getloadavg()[0],
+            }
+            made = {**about, "results": [result.as_json() for result in results]}
+            options.json.write_text(json.dumps(made, indent=1) + "\n")
     return 1 if any(result.reached is False for result in results) else 0
 
 

@@ -15,14 +15,16 @@ from tests.support import RunningHub, new_standin
 from xnathub_conf.standin import Environment
 
 POLL_SECONDS = 2
+HOUR_OF_POLLS = 1000 * 3600 // POLL_SECONDS
 GROWN_PERCENT = 2
 REST_SECONDS = 10
 
 
-def active_users(repeat: int, users: int = 1000, polls: int = 100_000) -> list[Result]:
+def active_users(repeat: int, users: int = 1000, polls: int = HOUR_OF_POLLS) -> list[Result]:
     """Start the servers, then let XNAT poll them, as fast as the hub answers, in `repeat` parts of the same size.
 
-    The figures of each part are what the hub had after it: what grows would grow from part to part.
+    The figures of each part are what the hub had after it: what grows would grow from part to part. In the first, the
+    interpreter's heap comes to its size.
     """
     with new_standin() as xnat, noop_server(), running_hub(xnat, OURS) as hub:
         for number in range(users):
@@ -50,14 +52,14 @@ def active_users(repeat: int, users: int = 1000, polls: int = 100_000) -> list[R
             slowest.append(percentile(times, 99))
             after.append(_memory(process))
     row = f"{users:,} active users"
-    growth = (after[-1] / warm - 1) * 100
+    growth = (after[-1] / after[0] - 1) * 100
     wanted = users / POLL_SECONDS
     return [
         Result(row, "memory at rest, against the same hub before their start", "MB", [rest], [empty]),
         Result(row, "CPU at rest, of one core", "%", [rest_cpu]),
         Result(
-            row, f"memory after {polls:,} polls, each part, against before them", "MB", after, [warm],
-            target=f"no growth: under {GROWN_PERCENT} %", reached=growth < GROWN_PERCENT,
+            row, f"memory after each part of {polls:,} polls, against before them", "MB", after, [warm],
+            target=f"after the first part, growth under {GROWN_PERCENT} %", reached=growth < GROWN_PERCENT,
         ),
         Result(row, f"polls answered, of {wanted:,.0f} wanted each second", "1/s", rates),
         Result(row, "CPU for one poll", "ms", costs),
