@@ -32,6 +32,9 @@ _TOKENS: frozenset[KeyPath] = frozenset({("hub", "api_token"), ("hub", "metrics_
 _DIFFERENT_CHARACTERS = 8
 """A random token of 32 hexadecimal digits has fewer different ones once in 28 million times."""
 
+_LEAST_ADDRESSES = 16
+"""Docker itself takes some: the network's ends, its gateway, and one for each node."""
+
 XNAT_LOCKS_AFTER = 20
 """XNAT's default of maxFailedLogins, in its security settings."""
 
@@ -539,6 +542,22 @@ def _docker(document: Document, site: Site) -> None:
             "Add `tls`.",
             warn=True,
         )
+    if site.orchestrator.swarm and (subnet := site.orchestrator.swarm.subnet):
+        _subnet(document, subnet)
+
+
+def _subnet(document: Document, subnet: str) -> None:
+    try:
+        network = ipaddress.IPv4Network(subnet, strict=False)
+    except ValueError:
+        found = "It is no range of IPv4 addresses."
+        fix = "Write one such as 10.20.0.0/20."
+    else:
+        if network.num_addresses >= _LEAST_ADDRESSES and str(network) == subnet:
+            return
+        found = f"Expected the first address of a range, and room for {_LEAST_ADDRESSES} or more."
+        fix = f"Write {network if network.num_addresses >= _LEAST_ADDRESSES else network.supernet(new_prefix=20)}."
+    _report(document, ("orchestrator", "swarm", "subnet"), "address", found, fix)
 
 
 def _kubernetes(document: Document, site: Site) -> None:

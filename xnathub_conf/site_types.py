@@ -190,6 +190,7 @@ class Swarm:
     tls: DockerTls | None
     placement_constraints: tuple[str, ...]
     endpoint_mode: Literal["vip", "dnsrr"]
+    subnet: str | None
 
 
 @dataclass(frozen=True)

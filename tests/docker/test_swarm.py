@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address, ip_network
 
 import pytest
 import requests
@@ -18,11 +19,13 @@ from tests.secret_search import Search
 from tests.support import LOOKS_AROUND, what_it_sees
 from xnathub_conf.standin import StandIn, demo_state
 
+SUBNET = "10.77.16.0/20"
+
 
 @pytest.fixture(scope="module")
 def shared_stack(docker_client, host_address, tmp_path_factory) -> Iterator[Stack]:
     name = f"xhtest-{uuid.uuid4().hex[:8]}"
-    orchestrator = {"swarm": {"network_name": f"{name}-net", "prefix": name}}
+    orchestrator = {"swarm": {"network_name": f"{name}-net", "prefix": name, "subnet": SUBNET}}
     with StandIn(demo_state(), host=host_address) as xnat:
         stack = Stack(docker_client, name, tmp_path_factory.mktemp("swarm"), xnat, orchestrator)
         try:
@@ -102,6 +105,19 @@ def test_the_service_is_what_xnat_and_the_site_ask_for(stack: Stack):
     assert labels["org.xnat.jupyter.type"] == "xnat:projectData"
     assert labels["com.docker.stack.namespace"] == stack.name
     assert stack.execute("a.b@c.org", "import os; print(os.environ['ODD'])") == "{username} $HOME $$\n"
+
+
+def test_servers_get_addresses_of_the_site_s_subnet(stack: Stack):
+    (network,) = stack.client.networks.list(names=[f"{stack.name}-net"])
+    assert [each["Subnet"] for each in network.attrs["IPAM"]["Config"]] == [SUBNET]
+    stack.start("demo")
+    (address,) = {
+        address.split("/")[0]
+        for task in stack.server("demo").tasks()
+        for attached in task["NetworksAttachments"]
+        for address in attached["Addresses"]
+    }
+    assert ip_address(address) in ip_network(SUBNET)
 
 
 def test_a_start_has_nothing_left_of_the_one_before(stack: Stack):

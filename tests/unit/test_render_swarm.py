@@ -48,6 +48,12 @@ def test_the_committed_stack_is_made_from_the_example(capsys, monkeypatch):
     assert capsys.readouterr().out == (ROOT / "docker-stack.yml").read_text()
 
 
+def test_the_network_has_the_addresses_that_the_site_says(render):
+    assert "ipam" not in render()["networks"]["jupyter"]
+    text = SITE.replace("{network_name: our_net}", "{subnet: 10.77.16.0/20}")
+    assert render(text)["networks"]["jupyter"]["ipam"] == {"config": [{"subnet": "10.77.16.0/20"}]}
+
+
 def test_the_hub_has_what_the_site_says(render):
     stack = render(image="registry.example.org/hub:2")
     hub = stack["services"]["hub"]

@@ -328,6 +328,8 @@ BREAKS = [
     ({"hub__api_scopes": ["read:hub", "read:users!own"]}, "scope", "hub.api_scopes[1]", {"hub__api_scopes": ["read:hub", "read:users!user"]}),
     ({"hub__api_scopes": ["admin:servers!user=a", "zzzz!user=a"]}, "scope", "hub.api_scopes[1]", {"hub__api_scopes": ["admin:servers!user=a"]}),
     # orchestrators
+    *(({"orchestrator": {"swarm": {"subnet": bad}}}, "address", "orchestrator.swarm.subnet", {"orchestrator": {"swarm": {"subnet": good}}})
+      for bad, good in (("10.20.0.1/20", "10.20.0.0/20"), ("10.20.0.0/30", "10.20.0.0/28"), ("10.20.0.0/40", "10.16.0.0/12"), ("300.1.0.0/16", "30.1.0.0/16"))),
     ({"orchestrator": {"swarm": TLS}}, "contradiction", "orchestrator.swarm.tls", {"orchestrator": {"swarm": TLS | TCP}}),
     ({"orchestrator": {"docker": TLS}}, "contradiction", "orchestrator.docker.tls", {"orchestrator": {"docker": TLS | TCP}}),
     ({"orchestrator": {"kubernetes": {"claims": K8S["claims"] * 2}}}, "claim", "orchestrator.kubernetes.claims[1].path",
@@ -644,6 +646,7 @@ def test_a_secret_shows_where_it_comes_from_and_never_what_it_is(tmp_path):
         ("orchestrator", [{"docker": {}}, {"local": {"directory": "/d"}}],
          [{}, {"docker": {}, "swarm": {}}, {"docker": None}, {"podman": {}}, [], "docker", None, {"local": {}}]),
         ("orchestrator__swarm__prefix", ["a", "jupyter-2"], ["A", "", "a" * 17, "1a", "a_b", "a\n"]),
+        ("orchestrator__swarm__subnet", ["10.20.0.0/20"], ["10.20.0.0", "fd00::/64", "10.20.0.0/20\n", "10.20/16", 10]),
         ("orchestrator__swarm__docker_host", ["unix:///run/docker.sock"], ["/run/docker.sock", "tcp://h", "http://h:1", "ssh://h"]),
         ("orchestrator__swarm__placement_constraints", [["node.role==worker", "node.labels.a != b"]], [["node.role"], ["node.role="], ["==b"], [""], ["a==b\nc"], "a==b"]),
     ],

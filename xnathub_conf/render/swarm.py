@@ -51,6 +51,8 @@ def render_stack(
     networks: dict[str, Any] = {
         "jupyter": {"name": swarm.network_name, "driver": "overlay", "attachable": True}
     }
+    if swarm.subnet:
+        networks["jupyter"]["ipam"] = {"config": [{"subnet": swarm.subnet}]}
     configs: dict[str, Any] = {
         "site": {"name": f"xnathub_site_{_digest(content)}", "file": _literal(loaded.document.file)}
     }
