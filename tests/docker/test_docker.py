@@ -5,14 +5,28 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.docker.conftest import SOCKET
 from tests.docker.testbed import GID, UID, Site, command, wait_for
 from tests.support import LOOKS_AROUND, what_it_sees
+from xnathub_conf.adapters import spawner_class
+from xnathub_conf.site import load
 from xnathub_conf.standin import StandIn, demo_state
+
+SMALL_SITE = """\
+version: 1
+xnat: {url: https://xnat.example.org, service_account: {password: {env: X}}}
+hub: {api_token: {env: X}}
+servers: {allowed_images: [xnat/*]}
+orchestrator: {docker: {}}
+"""
 
 
 class Engine(Site):
@@ -54,6 +68,29 @@ class Engine(Site):
 
     def logs(self) -> str:
         return command("docker", "logs", self.name)
+
+
+def test_threads_that_call_at_once_share_one_client(docker_client, tmp_path):
+    """As at a hub's start, which looks after all servers at once. Two clients made at once crashed the hub."""
+    (tmp_path / "site.yaml").write_text(SMALL_SITE)
+    made = []
+    for _ in range(20):
+        cls = spawner_class(load(tmp_path / "site.yaml").site)
+        nobody = SimpleNamespace(name="nobody", id=0, url="/", settings={})
+        spawner = cls(user=nobody, hub=None, client_kwargs={"base_url": SOCKET})
+        together = Barrier(8)
+
+        def client(spawner=spawner, together=together) -> object:
+            together.wait(20)
+            return spawner.client
+
+        with ThreadPoolExecutor(8) as pool:
+            clients = {future.result() for future in [pool.submit(client) for _ in range(8)]}
+        assert len(clients) == 1
+        made += clients
+        assert spawner.client.ping()
+    for each in made:
+        each.close()
 
 
 @pytest.fixture(scope="module")

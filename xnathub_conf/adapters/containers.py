@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 
 from docker.errors import APIError, DockerException, NotFound
@@ -21,6 +22,7 @@ LABELS = "org.xnat.jupyter"
 """What the names of all labels start with."""
 
 _ENGINE_CALLS = ThreadPoolExecutor(8, thread_name_prefix="docker")
+_MAKING_CLIENT = Lock()
 _ADMIN = "Tell your XNAT administrator."
 
 
@@ -67,6 +69,16 @@ class PlannedObject(DockerSpawner):
     def executor(self) -> ThreadPoolExecutor:
         """The threads for calls to the engine: several, so that one slow call, such as a pull, holds up nobody else."""
         return _ENGINE_CALLS
+
+    @property
+    def client(self) -> Any:
+        """The one client of all servers.
+
+        DockerSpawner makes it at the first call, for a single thread. Two at once would each make one, and replacing a
+        class's attribute that way crashes CPython 3.11: the old client is freed while another thread still finds it.
+        """
+        with _MAKING_CLIENT:
+            return super().client
 
     def _ours(self, identity: str, name: str, labels: Mapping[str, str] | None) -> list[Found]:
         """Give what the engine lists, if it is a server of this hub: by its labels and its name's prefix."""
