@@ -321,3 +321,15 @@ def test_the_audit_log_stands_in_the_hub_s_log_whatever_its_level(new_hub):
     (line,) = [line for line in hub.log.read_text().splitlines() if "xnathub.audit" in line]
     assert json.loads(line[line.index("{") :])["outcome"] == "wrong-password"
     assert "\nforged" not in hub.log.read_text()
+
+
+def test_a_crash_of_the_interpreter_says_where(new_hub):
+    hub = new_hub({})
+    children = psutil.Process(hub.process.pid).children(recursive=True)
+    hub.process.send_signal(signal.SIGSEGV)
+    hub.process.wait(30)
+    for child in children:
+        child.kill()
+    said = hub.log.read_text()
+    assert "Fatal Python error: Segmentation fault" in said
+    assert "most recent call first" in said

