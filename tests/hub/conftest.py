@@ -39,10 +39,18 @@ def xnat(_xnat):
         vars(state.user(name)).update(vars(user))
 
 
+@pytest.fixture(scope="session")
+def bystanders():
+    """Names of users whose servers run on from test to test."""
+    return set()
+
+
 @pytest.fixture
-def hub(_hub, xnat):
+def hub(_hub, xnat, bystanders):
     yield _hub
     for user in _hub.api("GET", "/users").json():
+        if user["name"] in bystanders:
+            continue
         for server in user.get("servers") or {}:
             _hub.plugin.stop(user["name"], server)
 

@@ -12,6 +12,7 @@ from tests.support import Visitor, page_text, wait_until
 from xnathub_conf.plan import ITEM_KEYS
 from xnathub_conf.standin import faults
 
+SERVERS = ("", "scan-7")
 EVIL = {
     "image": ["evil/image:1"],
     "cmd": ["sh", "-c", "id"],
@@ -35,14 +36,25 @@ def mallory(hub, xnat, visitor):
     return visitor
 
 
+@pytest.fixture(scope="module")
+def _others(_hub, _xnat, bystanders):
+    bystanders.add("Alice")
+    _hub.plugin.ensure_user("Alice")
+    for servername in SERVERS:
+        _hub.plugin.start("Alice", _xnat.state.launch("Alice", "P2", servername))
+        _hub.plugin.wait_ready("Alice", servername)
+    yield
+    for servername in SERVERS:
+        _hub.plugin.stop("Alice", servername)
+    bystanders.remove("Alice")
+
+
 @pytest.fixture
-def others(hub, xnat):
-    """A running server of `Alice`, default and named, with its address."""
-    hub.plugin.ensure_user("Alice")
-    for servername in ("", "scan-7"):
-        hub.plugin.start("Alice", xnat.state.launch("Alice", "P2", servername))
-        hub.plugin.wait_ready("Alice", servername)
-    return hub.url + "/user/Alice/"
+def others(_others, hub):
+    """Running servers of `Alice`, default and named, which no test may harm, with the default's address."""
+    yield hub.url + "/user/Alice/"
+    for servername in SERVERS:
+        assert hub.plugin.server("Alice", servername)["ready"]
 
 
 def xsrf(visitor):
@@ -175,14 +187,14 @@ def test_no_pages_of_others(hub, others, page, xnat):
 
 
 def test_an_admin_of_the_hub_starts_only_what_xnat_grants(hub, xnat):
-    xnat.state.remove_user_options("Alice")
-    hub.plugin.ensure_user("Alice")
+    xnat.state.remove_user_options("demo")
+    hub.plugin.ensure_user("demo")
     admin = Visitor(hub.url)
     admin.sign_in("alice", xnat.state.user("alice").password)
     token = own_token(admin, "alice", scopes=["inherit"])
-    answer = call(hub, token, "POST", "/hub/api/users/Alice/server", json=EVIL)
+    answer = call(hub, token, "POST", "/hub/api/users/demo/server", json=EVIL)
     assert answer.status_code == 409
-    assert hub.plugin.server("Alice") is None
+    assert hub.plugin.server("demo") is None
 
 
 # ---- tokens
@@ -337,12 +349,12 @@ def test_next_leads_nowhere_else(hub, xnat, target):
 def test_progress_is_one_s_own(hub, xnat, mallory):
     """The stream of a start that is under way, not only its end."""
     xnat.faults.set("/xapi/jupyterhub/users", faults.Delay(3))
-    hub.plugin.ensure_user("Alice")
-    options = xnat.state.launch("Alice", "P2")
+    hub.plugin.ensure_user("alice")
+    options = xnat.state.launch("alice", "P1")
     with ThreadPoolExecutor(1) as pool:
-        started = pool.submit(hub.plugin.start, "Alice", options)
-        wait_until(lambda: hub.plugin.server("Alice"), 30, "the start")
+        started = pool.submit(hub.plugin.start, "alice", options)
+        wait_until(lambda: hub.plugin.server("alice"), 30, "the start")
         token = own_token(mallory)
-        answer = call(hub, token, "GET", "/hub/api/users/Alice/server/progress")
+        answer = call(hub, token, "GET", "/hub/api/users/alice/server/progress")
         assert answer.status_code in {403, 404}
         started.result()
