@@ -143,7 +143,7 @@ async def _launch_all(hub: RunningHub, xnat: StandIn, names: Sequence[str]) -> f
                 assert answer.status in {201, 202}, f"{answer.status} {await answer.text()}"
                 ready = answer.status == 201
             while not ready:
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(2)
                 async with session.get(f"{api}/{name}") as answer:
                     ready = (await answer.json())["servers"][""]["ready"]
 

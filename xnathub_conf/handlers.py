@@ -19,6 +19,10 @@ from xnathub_conf.audit import caller, caller_of
 from xnathub_conf.database_errors import MESSAGE, failed_just_now
 from xnathub_conf.identity import is_challenge, proof
 from xnathub_conf.sign_in_limits import folded
+from xnathub_conf.turns import Turns
+
+_STARTS = Turns()
+"""Each start takes the hub's loop some 40 ms, a good part of them before XNAT is asked."""
 
 _JUST_SIGNED_OUT = "signed-out"
 _BROWSER_COOKIE = "xnathub-browser"
@@ -132,6 +136,12 @@ class HealthHandler(HealthCheckHandler):
 
 class ServerHandler(UserServerAPIHandler):
     """A user's server in the REST API; the audit log says who stopped it."""
+
+    async def prepare(self) -> None:
+        """Look who asks; where a server is to be started, once those that came earlier have begun."""
+        if self.request.method == "POST":
+            await _STARTS.take()
+        await super().prepare()
 
     async def delete(self, user_name: str, server_name: str = "") -> None:
         """Stop the server."""

@@ -26,6 +26,7 @@ from requests.adapters import HTTPAdapter
 
 from xnathub_conf.metrics import XNAT_CALLS, XnatCall, XnatOutcome
 from xnathub_conf.site_types import Xnat
+from xnathub_conf.turns import Turns
 from xnathub_conf.xnat_state import XnatState
 
 log = logging.getLogger("xnathub")
@@ -34,9 +35,6 @@ _T = TypeVar("_T")
 _RETRIED_STATUS = frozenset({502, 503, 504})
 _SESSION_COOKIE = "JSESSIONID"
 _CHUNK = 65536
-_GAP_SECONDS = 0.001
-"""Between two questions, and between two answers, so that the hub's loop gets to everything else."""
-
 HOLD_OFF = 300
 """Seconds in which a refused service password is not tried again, so that XNAT doesn't lock the account.
 
@@ -175,7 +173,7 @@ class XnatClient:
         self._hold_off = HOLD_OFF
         self._ending: set[asyncio.Task[None]] = set()
         self.state = XnatState(self.service_username)
-        self._turn = asyncio.Lock()
+        self._questions, self._answers = Turns(), Turns()
 
     def close(self) -> None:
         """Let go of threads and connections; calls under way are not waited for."""
@@ -270,7 +268,9 @@ class XnatClient:
 
     async def _in_pool(self, call: XnatCall, work: Callable[[float], _T]) -> _T:
         began = time.monotonic()
-        await self._take_turn()
+        # Without turns a crowd of users, or a slow XNAT that answers them all at once, brings a crowd of threads to life,
+        # and the hub stands still until all have been served.
+        await self._questions.take()
         future = asyncio.get_running_loop().run_in_executor(self._pool, work, began + self._calls.deadline)
         outcome: XnatOutcome | None = "ok"
         try:
@@ -289,16 +289,7 @@ class XnatClient:
             if outcome:
                 XNAT_CALLS.labels(call, outcome).observe(time.monotonic() - began)
                 self.state.note(call, outcome)
-            await self._take_turn()
-
-    async def _take_turn(self) -> None:
-        """Wait for the others that came earlier.
-
-        Without it a crowd of users, or a slow XNAT that answers them all at once, brings a crowd of threads to life, and the
-        hub stands still until all have been served.
-        """
-        async with self._turn:
-            await asyncio.sleep(_GAP_SECONDS)
+            await self._answers.take()
 
     def _too_slow(self) -> XnatUnreachable:
         return XnatUnreachable(
