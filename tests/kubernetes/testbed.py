@@ -76,9 +76,25 @@ class Cluster:
                 )
             file.write_text(f"{started.pid}\n")
             wait_for(lambda: self.run("kubectl", "get", "--raw", "/readyz", check=False) == "ok", 90)
-            # Meanwhile the node was out of sight, and takes no pod until it is seen again.
-            taints = ("kubectl", "get", "node", "node", "--output", "jsonpath={.spec.taints}")
-            wait_for(lambda: not self.run(*taints, check=False), 120)
+            self._wait_for_the_node()
+
+    def _wait_for_the_node(self) -> None:
+        """Wait until the node, which was out of sight, has been seen again, and has stayed so for 15 seconds.
+
+        At first the cluster takes it for what it was. Then it may miss it for a while: its pods get no traffic, and it no pod.
+        """
+        quiet_since: list[float] = []
+
+        def settled() -> bool:
+            node = json.loads(self.run("kubectl", "get", "node", "node", "--output", "json"))
+            (ready,) = [each for each in node["status"]["conditions"] if each["type"] == "Ready"]
+            if ready["status"] != "True" or node["spec"].get("taints"):
+                quiet_since.clear()
+                return False
+            quiet_since.append(time.monotonic())
+            return quiet_since[-1] - quiet_since[0] >= 15
+
+        wait_for(settled, 180)
 
     def kubectl(self, *arguments: str, **options: Any) -> str:
         return self.run("kubectl", *arguments, **options)

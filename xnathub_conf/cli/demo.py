@@ -62,7 +62,9 @@ def demo(xnat_port: int, hub_port: int) -> int:
 
     Gives 0 after Ctrl-C, and 2 where something that the demo needs is not installed or does not start.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Ctrl-C too: a shell that starts a program in the background has it ignored.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, _interrupt)
     programs = hub_environment(Path())["PATH"]
     missing = [
         name
