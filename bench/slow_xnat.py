@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 
+from bench.active_users import POLL_SECONDS
 from bench.hubs import OURS, PLAIN, noop_server, probed, running_hub
 from bench.results import Result, median, percentile
 from tests.support import RunningHub, new_standin
@@ -143,7 +144,7 @@ async def _launch_all(hub: RunningHub, xnat: StandIn, names: Sequence[str]) -> f
                 assert answer.status in {201, 202}, f"{answer.status} {await answer.text()}"
                 ready = answer.status == 201
             while not ready:
-                await asyncio.sleep(2)
+                await asyncio.sleep(POLL_SECONDS)
                 async with session.get(f"{api}/{name}") as answer:
                     ready = (await answer.json())["servers"][""]["ready"]
 

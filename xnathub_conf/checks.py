@@ -553,10 +553,12 @@ def _subnet(document: Document, subnet: str) -> None:
         found = "It is no range of IPv4 addresses."
         fix = "Write one such as 10.20.0.0/20."
     else:
-        if network.num_addresses >= _LEAST_ADDRESSES and str(network) == subnet:
+        if network.num_addresses < _LEAST_ADDRESSES:
+            network = network.supernet(new_prefix=20)
+        if str(network) == subnet:
             return
         found = f"Expected the first address of a range, and room for {_LEAST_ADDRESSES} or more."
-        fix = f"Write {network if network.num_addresses >= _LEAST_ADDRESSES else network.supernet(new_prefix=20)}."
+        fix = f"Write {network}."
     _report(document, ("orchestrator", "swarm", "subnet"), "address", found, fix)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-GAP_SECONDS = 0.001
+_GAP_SECONDS = 0.001
 _BUSY_SECONDS = 0.006
 _MOST_LOOKS = 4
 
@@ -22,6 +22,6 @@ class Turns:
         async with self._lock:
             for _ in range(_MOST_LOOKS):
                 slept_at = loop.time()
-                await asyncio.sleep(GAP_SECONDS)
-                if loop.time() - slept_at < GAP_SECONDS + _BUSY_SECONDS:
+                await asyncio.sleep(_GAP_SECONDS)
+                if loop.time() - slept_at < _GAP_SECONDS + _BUSY_SECONDS:
                     return

@@ -83,16 +83,15 @@ class Cluster:
 
         At first the cluster takes it for what it was. Then it may miss it for a while: its pods get no traffic, and it no pod.
         """
-        quiet_since: list[float] = []
+        away_at = time.monotonic()
 
         def settled() -> bool:
-            node = json.loads(self.run("kubectl", "get", "node", "node", "--output", "json"))
+            nonlocal away_at
+            node = self.get("node", "node")
             (ready,) = [each for each in node["status"]["conditions"] if each["type"] == "Ready"]
             if ready["status"] != "True" or node["spec"].get("taints"):
-                quiet_since.clear()
-                return False
-            quiet_since.append(time.monotonic())
-            return quiet_since[-1] - quiet_since[0] >= 15
+                away_at = time.monotonic()
+            return time.monotonic() - away_at >= 15
 
         wait_for(settled, 180)
 
