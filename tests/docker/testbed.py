@@ -235,13 +235,16 @@ class Stack(Site):
         return container
 
     def logs(self) -> str:
+        # Not `docker service logs`, which at times never ends.
         hub = f"{self.name}_hub"
-        tasks = command("docker", "service", "ps", "--no-trunc", hub)
-        return tasks + command("docker", "service", "logs", "--raw", hub)
+        label = {"label": f"com.docker.swarm.service.name={hub}"}
+        containers = self.client.containers.list(all=True, filters=label, ignore_removed=True)
+        said = [command("docker", "logs", container.id) for container in reversed(containers)]
+        return "".join([command("docker", "service", "ps", "--no-trunc", hub), *said])
 
 
 def command(*words: str | Path) -> str:
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, f"{words} gave {done.returncode}:\n{done.stdout}{done.stderr}"
     return done.stdout + (done.stderr if "logs" in words else "")
 
