@@ -37,20 +37,16 @@ Storm = Callable[[RunningHub, StandIn, Sequence[str]], Awaitable[float]]
 def _measure(
     what: str, storm: Storm, answers: int, repeat: int, users: int, plain_users: int
 ) -> list[Result]:
-    """Let many users do something at once on our hub and fewer on the plain one, by turns."""
+    """Let many users do something at once on a hub of ours and fewer on a plain one, by turns."""
     late: list[float] = []
     rates: dict[str, list[float]] = {"ours": [], "plain": []}
     health: dict[str, list[float]] = {"ours": [], "plain": []}
-    with (
-        new_standin() as xnat,
-        noop_server(),
-        running_hub(xnat, OURS) as ours,
-        running_hub(xnat, PLAIN) as plain,
-    ):
+    with new_standin() as xnat, noop_server():
         for number in range(repeat):
-            for side, hub, count in (("ours", ours, users), ("plain", plain, plain_users)):
+            # New hubs each time: with every server that runs, JupyterHub takes longer to start the next.
+            for side, config, count in (("ours", OURS, users), ("plain", PLAIN, plain_users)):
                 names = _users(xnat, f"{what}-{side}-{number}", count)
-                with probed(hub) as times:
+                with running_hub(xnat, config) as hub, probed(hub) as times:
                     seconds = asyncio.run(storm(hub, xnat, names))
                 rates[side].append(count / seconds)
                 health[side].append(percentile(times, 99))

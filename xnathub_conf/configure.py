@@ -11,6 +11,7 @@ from typing import Any
 
 from xnathub_conf.adapters import spawner_class
 from xnathub_conf.adapters.launch import Launch
+from xnathub_conf.database_costs import spare_the_loop
 from xnathub_conf.database_errors import survive_database_errors
 from xnathub_conf.handlers import StaticFilesHandler
 from xnathub_conf.hub_settings import browsers_use_tls, hub_settings
@@ -30,6 +31,7 @@ def configure(c: Any, path: str | Path) -> None:
     site = load_site(path, os.environ)
     say_once()
     survive_database_errors()
+    spare_the_loop()
     for setting in hub_settings(site):
         class_name, name = setting.trait.split(".")
         value = _revealed(setting.value)

@@ -31,6 +31,8 @@ def survive_database_errors() -> None:
         logging.getLogger(name).addFilter(_one_line)
     if not hasattr(User.stop, "__wrapped__"):
         event.listen(Session, "after_soft_rollback", _roll_back)
+        committing: Any = Session
+        committing.commit = _noticed(Session.commit)
         User.spawn, User.stop = _undone(User.spawn), _undone(User.stop)
 
 
@@ -69,6 +71,20 @@ def _roll_back(session: Any, _transaction: Any) -> None:
             asyncio.get_running_loop().call_soon(end)
         except RuntimeError:
             """No loop runs, so that nobody else shares the session."""
+
+
+def _noticed(commit: Any) -> Any:
+    """Wrap Session.commit: SQLAlchemy has no event for a database that takes all that is written, and then not the COMMIT."""
+
+    @wraps(commit)
+    def wrapped(session: Session) -> None:
+        try:
+            commit(session)
+        except SQLAlchemyError:
+            _roll_back(session, None)
+            raise
+
+    return wrapped
 
 
 def _undone(method: Any) -> Any:

@@ -20,9 +20,11 @@ def keep_flat_options(spawner: Any, options: Any) -> None:
     They are stored in the hub's database, shown in its API and read by XNAT's plugin, which a nested object breaks;
     and dockerspawner would take an `image` among them for an order.
     """
-    spawner.user_options = spawner.orm_spawner.user_options = flat_item(options)
-    # What is not committed when another request ends is rolled back with it.
-    spawner.user.db.commit()
+    spawner.user_options = flat_item(options)
+    if spawner.orm_spawner.user_options != spawner.user_options:
+        spawner.orm_spawner.user_options = spawner.user_options
+        # What is not committed when another request ends is rolled back with it.
+        spawner.user.db.commit()
 
 
 def plan_reader(site: Site) -> Callable[..., LaunchPlan]:

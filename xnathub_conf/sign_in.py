@@ -24,7 +24,9 @@ from xnathub_conf.handlers import (
     ServerHandler,
     SignInHandler,
     SignOutHandler,
+    StartPageHandler,
     StaticFilesHandler,
+    UserHandler,
 )
 from xnathub_conf.hub_settings import orchestrator_of, reverse_proxies, xnat_public_url
 from xnathub_conf.metrics import SIGN_INS, SignInOutcome, SignInWay
@@ -170,6 +172,10 @@ class XnatAuthenticator(Authenticator):
             ("/site/(.*)", StaticFilesHandler, {"path": str(files("xnathub_conf") / "static")}),
             ("/login", SignInHandler),
             ("/logout", SignOutHandler),
+            ("/spawn", StartPageHandler),
+            ("/spawn/([^/]+)", StartPageHandler),
+            ("/spawn/([^/]+)/([^/]+)", StartPageHandler),
+            ("/api/users/([^/]+)", UserHandler),
             ("/api/users/([^/]+)/server", DefaultServerHandler),
             (f"/{identity.PATH}", IdentityHandler, {"token": token}),
             ("/api/users/([^/]+)/activity", ActivityHandler),

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 from pathlib import Path
 
 import psutil
@@ -321,6 +322,23 @@ def test_the_audit_log_stands_in_the_hub_s_log_whatever_its_level(new_hub):
     (line,) = [line for line in hub.log.read_text().splitlines() if "xnathub.audit" in line]
     assert json.loads(line[line.index("{") :])["outcome"] == "wrong-password"
     assert "\nforged" not in hub.log.read_text()
+
+
+def test_the_database_costs_no_more_than_it_must(hub, xnat):
+    start(hub, xnat)
+    database = hub.folder / "jupyterhub.sqlite"
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        asked = "SELECT secret FROM oauth_clients WHERE identifier = 'jupyterhub-user-alice'"
+        ((secret,),) = connection.execute(asked)
+        tokens = connection.execute("SELECT DISTINCT hashed FROM api_tokens").fetchall()
+    # In the same form as JupyterHub keeps the server's token, and no less hidden.
+    assert {each.split(":")[1] for each in (secret, *(token for (token,) in tokens))} == {"1"}
+    assert re.fullmatch(r"sha512:1:[0-9a-f]{16}:[0-9a-f]{128}", secret)
+    assert database.with_name("jupyterhub.sqlite-wal").stat().st_size > 0
+    for file in hub.folder.glob("jupyterhub.sqlite*"):
+        assert file.stat().st_mode & 0o777 == 0o600, file
+    hub.plugin.stop("alice")
 
 
 def test_a_crash_of_the_interpreter_says_where(new_hub):
