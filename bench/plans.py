@@ -122,7 +122,7 @@ def _spawner(site: Site, kind: str) -> Any:
     # Asked for by a service, as by XNAT: then nobody asks XNAT again whether the user may.
     spawner.handler = SimpleNamespace(current_user=SimpleNamespace(kind="service", name="bench"))
     spawner.begin_launch = lambda: None  # no hub waits for it
-    spawner.orm_spawner = SimpleNamespace(server=None, name="")
+    spawner.orm_spawner = SimpleNamespace(server=None, name="", user_options=None)
     return spawner
 
 
