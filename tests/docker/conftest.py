@@ -15,6 +15,8 @@ import docker
 import pytest
 from docker.errors import APIError, NotFound
 
+from tests.docker.testbed import remove_what_a_killed_run_left
+
 SOCKET = "unix:///var/run/docker.sock"
 
 
@@ -52,6 +54,7 @@ def engine() -> None:
 @pytest.fixture(scope="session")
 def docker_client(engine: None) -> Iterator[docker.DockerClient]:
     client = docker.DockerClient(base_url=SOCKET)
+    remove_what_a_killed_run_left(client)
     yield client
     client.close()
 

@@ -63,8 +63,8 @@ def remote_stack(docker_client, host_address, tmp_path) -> Iterator[RemoteStack]
         try:
             stack.create()
             yield stack
-        finally:
             print(stack.logs())
+        finally:
             stack.remove()
             stack.clean()
 

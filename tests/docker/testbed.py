@@ -24,6 +24,9 @@ UID, GID = 5001, 6001
 
 SINGLEUSER = "xnathub-singleuser:test"
 
+TEST = "org.xnat.xnathub.test"
+"""The label of a test's secrets."""
+
 
 class Site:
     """What the hubs of both kinds share; `orchestrator` is the site file's section."""
@@ -180,7 +183,7 @@ class Stack(Site):
 
     def create(self) -> None:
         for name, value in self.secrets.items():
-            self.client.secrets.create(name=name, data=value.encode())
+            self.client.secrets.create(name=name, data=value.encode(), labels={TEST: self.name})
         self.deploy()
         self.wait_until_up()
 
@@ -241,6 +244,43 @@ class Stack(Site):
         containers = self.client.containers.list(all=True, filters=label, ignore_removed=True)
         said = [command("docker", "logs", container.id) for container in reversed(containers)]
         return "".join([command("docker", "service", "ps", "--no-trunc", hub), *said])
+
+
+def remove_what_a_killed_run_left(client: docker.DockerClient) -> None:
+    """Its hubs would go on, and hold names and addresses that this run needs."""
+
+    def of_a_test(name: str) -> bool:
+        return name.startswith("xhtest-")
+
+    for service in client.services.list():
+        if of_a_test(service.name):
+            service.remove()
+    for secret in client.secrets.list():
+        if of_a_test(secret.name) or TEST in (secret.attrs["Spec"]["Labels"] or {}):
+            secret.remove()
+    for config in client.configs.list():
+        if of_a_test(config.name):
+            config.remove()
+    for container in client.containers.list(all=True, ignore_removed=True):
+        if of_a_test(container.name):
+            with contextlib.suppress(docker.errors.APIError):  # Swarm is removing it.
+                container.remove(force=True)
+
+    def all_removed() -> bool:
+        kinds = (
+            client.containers.list(all=True, ignore_removed=True),
+            client.networks.list(),
+            client.volumes.list(),
+        )
+        left = [each for kind in kinds for each in kind if of_a_test(each.name)]
+        for each in left:
+            with contextlib.suppress(
+                docker.errors.APIError
+            ):  # Something of a container that ends still uses it.
+                each.remove()
+        return not left
+
+    wait_for(all_removed, 60)
 
 
 def command(*words: str | Path) -> str:
