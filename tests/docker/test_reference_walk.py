@@ -69,17 +69,6 @@ class Walk(Stack):
         files = (self.folder / "secrets").iterdir()
         return {file.name: file.read_text().strip() for file in files}
 
-    def create(self) -> None:
-        # Their names are the same in each run, and one that was killed left them.
-        self.clean()
-        super().create()
-
-    def clean(self) -> None:
-        for secret in self.client.secrets.list():
-            if secret.name in self.secrets:
-                secret.remove()
-        super().clean()
-
     def old_files(self, host: str) -> None:
         facts = {
             "name": self.name, "port": self.port, "xnat": self.xnat.url, "host": host, "folder": self.folder,

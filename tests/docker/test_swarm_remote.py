@@ -43,11 +43,6 @@ class RemoteStack(Stack):
             "hub_db_password": self.token,
         }
 
-    def clean(self) -> None:
-        super().clean()
-        for secret in self.client.secrets.list(filters={"name": "hub_db_password"}):
-            secret.remove()
-
     def database(self) -> Any:
         label = {"label": f"com.docker.swarm.service.name={self.name}_db"}
         return next(iter(self.client.containers.list(filters=label, ignore_removed=True)), None)

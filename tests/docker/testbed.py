@@ -24,8 +24,9 @@ UID, GID = 5001, 6001
 
 SINGLEUSER = "xnathub-singleuser:test"
 
+STACK = "com.docker.stack.namespace"
 TEST = "org.xnat.xnathub.test"
-"""The label of a test's secrets."""
+"""The label of a stack's secrets, with its name: some of theirs are the same in each run."""
 
 
 class Site:
@@ -198,14 +199,14 @@ class Stack(Site):
 
     def clean(self) -> None:
         """Remove what `docker stack rm` leaves, which is the admin's: secrets and volumes."""
-        for secret in self.client.secrets.list(filters={"name": f"{self.name}_"}):
+        for secret in self.client.secrets.list(filters={"label": f"{TEST}={self.name}"}):
             secret.remove()
         for volume in self.client.volumes.list(filters={"name": self.name}):
             volume.remove(force=True)
 
     def left(self) -> list[str]:
         """Name everything of the stack that there is, but for secrets and volumes."""
-        label = {"label": f"com.docker.stack.namespace={self.name}"}
+        label = {"label": f"{STACK}={self.name}"}
         return [
             *(service.name for service in self.client.services.list(filters=label)),
             *(
@@ -249,36 +250,28 @@ class Stack(Site):
 def remove_what_a_killed_run_left(client: docker.DockerClient) -> None:
     """Its hubs would go on, and hold names and addresses that this run needs."""
 
-    def of_a_test(name: str) -> bool:
-        return name.startswith("xhtest-")
-
-    for service in client.services.list():
-        if of_a_test(service.name):
-            service.remove()
-    for secret in client.secrets.list():
-        if of_a_test(secret.name) or TEST in (secret.attrs["Spec"]["Labels"] or {}):
-            secret.remove()
-    for config in client.configs.list():
-        if of_a_test(config.name):
-            config.remove()
-    for container in client.containers.list(all=True, ignore_removed=True):
-        if of_a_test(container.name):
-            with contextlib.suppress(docker.errors.APIError):  # Swarm is removing it.
-                container.remove(force=True)
+    named = {"name": "xhtest-"}
 
     def all_removed() -> bool:
-        kinds = (
-            client.containers.list(all=True, ignore_removed=True),
-            client.networks.list(),
-            client.volumes.list(),
-        )
-        left = [each for kind in kinds for each in kind if of_a_test(each.name)]
-        for each in left:
-            with contextlib.suppress(
-                docker.errors.APIError
-            ):  # Something of a container that ends still uses it.
+        configs = client.configs.list(filters={"label": STACK})
+        unforced = [
+            *client.secrets.list(filters={"label": TEST}),
+            *(each for each in configs if each.attrs["Spec"]["Labels"][STACK].startswith("xhtest-")),
+            *client.services.list(filters=named),
+            *client.networks.list(filters=named),
+        ]
+        forced = [
+            *client.containers.list(all=True, filters=named, ignore_removed=True),
+            *client.volumes.list(filters=named),
+        ]
+        # What something that is just ending still uses goes in a later round.
+        for each in unforced:
+            with contextlib.suppress(docker.errors.APIError):
                 each.remove()
-        return not left
+        for each in forced:
+            with contextlib.suppress(docker.errors.APIError):
+                each.remove(force=True)
+        return not (unforced or forced)
 
     wait_for(all_removed, 60)
 
