@@ -2,6 +2,6 @@
 
 import os
 
-from xnathub_conf.configure import configure
+from xnathub_conf.hub.configure import configure
 
 configure(get_config(), os.environ.get("XNATHUB_SITE", "site.yaml"))  # type: ignore[name-defined]  # noqa: F821 - JupyterHub gives it

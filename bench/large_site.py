@@ -8,10 +8,10 @@ from typing import Any
 
 from bench.results import Result, interleaved, median
 from tests.unit.helpers import SAMPLE, loaded, put, site_text
-from xnathub_conf.path_translation import PathTranslation
-from xnathub_conf.plan import read_plan
-from xnathub_conf.policy import Policy
-from xnathub_conf.site_types import Site
+from xnathub_conf.launch.plan import read_plan
+from xnathub_conf.launch.policy import Policy
+from xnathub_conf.site.types import Site
+from xnathub_conf.values.paths import PathTranslation
 
 LOAD_MS, CHECK_TIMES = 100, 2.0
 FEW, CHECKS = 10, 1000

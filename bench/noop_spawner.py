@@ -5,7 +5,7 @@ from typing import Any
 
 from jupyterhub.spawner import Spawner
 
-from xnathub_conf.plan import LaunchPlan
+from xnathub_conf.launch.plan import LaunchPlan
 
 
 class NoopSpawner(Spawner):

@@ -17,14 +17,14 @@ from typing import Any
 from bench.results import Result, median
 from tests.support import new_standin
 from tests.unit.helpers import SAMPLE, put, site_of
-from xnathub_conf.adapters import spawner_class
-from xnathub_conf.path_translation import PathTranslation
-from xnathub_conf.plan import read_plan
-from xnathub_conf.policy import Policy
-from xnathub_conf.pre_spawn import pre_spawn_hook
-from xnathub_conf.site_types import Site
+from xnathub_conf.hub.pre_spawn import pre_spawn_hook
+from xnathub_conf.launch.plan import read_plan
+from xnathub_conf.launch.policy import Policy
+from xnathub_conf.site.types import Site
+from xnathub_conf.spawners import spawner_class
 from xnathub_conf.standin.faults import Delay
-from xnathub_conf.xnat_client import XnatClient
+from xnathub_conf.values.paths import PathTranslation
+from xnathub_conf.xnat.client import XnatClient
 
 COUNTS = (10, 100, 1_000, 10_000)
 MOUNT_US, HELD_MS = 10.0, 20.0

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from tests.certificates import Authority
-from xnathub_conf.secrets import Secret
-from xnathub_conf.site_types import ServiceAccount, Xnat, XnatCalls
+from xnathub_conf.site.types import ServiceAccount, Xnat, XnatCalls
 from xnathub_conf.standin import StandIn, demo_state, faults
-from xnathub_conf.xnat_client import (
+from xnathub_conf.values.secret import Secret
+from xnathub_conf.xnat.client import (
     Credentials,
     XnatBadAnswer,
     XnatClient,
@@ -159,7 +159,7 @@ def test_each_refusal_of_the_service_password_doubles_the_wait(xnat, monkeypatch
     tries = []
     # The client's clock alone: the event loop's goes on.
     clock = SimpleNamespace(monotonic=lambda: now, sleep=time.sleep, perf_counter=time.perf_counter)
-    monkeypatch.setattr("xnathub_conf.xnat_client.time", clock)
+    monkeypatch.setattr("xnathub_conf.xnat.client.time", clock)
     for minutes in range(4 * 60):
         before = xnat.state.user("jupyterhub").failures
         with pytest.raises(XnatForbidden):

@@ -16,8 +16,8 @@ import pytest
 from tests.docker.conftest import SOCKET
 from tests.docker.testbed import GID, UID, Site, command, wait_for
 from tests.support import LOOKS_AROUND, what_it_sees
-from xnathub_conf.adapters import spawner_class
-from xnathub_conf.site import load
+from xnathub_conf.site.load import load
+from xnathub_conf.spawners import spawner_class
 from xnathub_conf.standin import StandIn, demo_state
 
 SMALL_SITE = """\

@@ -14,8 +14,9 @@ import os
 import subprocess
 import sys
 import traceback
-from importlib import resources
 from pathlib import Path
+
+from xnathub_conf.shipped import shipped
 
 KUBECONFIG = {
     "current-context": "x",
@@ -66,7 +67,7 @@ def _set_up(folder: str) -> str:
 
     async def initialized() -> None:
         app = JupyterHub()
-        config = resources.files("xnathub_conf") / "jupyterhub_config.py"
+        config = shipped("jupyterhub_config.py")
         await app.initialize(["--config", str(config)])
         row = orm.User(name="someone")
         app.db.add(row)
@@ -114,7 +115,7 @@ def _main() -> None:
     import jupyterhub.app  # noqa: F401
     import kubespawner  # noqa: F401
 
-    import xnathub_conf.configure  # noqa: F401
+    import xnathub_conf.hub.configure  # noqa: F401
 
     for line in sys.stdin:
         print(json.dumps(_in_child(line.rstrip("\n"))), flush=True)

@@ -6,8 +6,8 @@ import string
 
 from hypothesis import strategies as st
 
-from xnathub_conf.hub_settings import SPAWNERS
-from xnathub_conf.schema import jupyterhub_names, resolve, site_schema
+from xnathub_conf.site.hub_settings import SPAWNERS
+from xnathub_conf.site.schema import jupyterhub_names, resolve, site_schema
 
 ODD_TEXT = st.text(max_size=12) | st.sampled_from(
     ["", " ", "..", ".", "/", "//", "\0", "\n", "\t", "\x1b[0m", "\u202e", "\uff0f", "\ufeff", "{username}", "{", "%s", "$(id)", "*",

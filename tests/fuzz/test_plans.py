@@ -16,12 +16,12 @@ from tests.fuzz.bounds import bounded, fuzz, judge_text
 from tests.fuzz.docker_reference import docker_reads
 from tests.fuzz.strategies import ANYTHING, ODD_TEXT
 from tests.unit.helpers import SAMPLE, loaded, site_text
-from xnathub_conf.adapters.containers import container_environment, object_labels
-from xnathub_conf.adapters.kubernetes import claim_volumes, node_expressions
-from xnathub_conf.path_translation import PathTranslation
-from xnathub_conf.plan import ITEM_KEYS, PlanError, flat_item, read_plan
-from xnathub_conf.policy import Policy, PolicyRefusal
-from xnathub_conf.xnat_client import Answer, XnatBadAnswer
+from xnathub_conf.launch.plan import ITEM_KEYS, PlanError, flat_item, read_plan
+from xnathub_conf.launch.policy import Policy, PolicyRefusal
+from xnathub_conf.spawners.containers import container_environment, object_labels
+from xnathub_conf.spawners.kubernetes import claim_volumes, node_expressions
+from xnathub_conf.values.paths import PathTranslation
+from xnathub_conf.xnat.client import Answer, XnatBadAnswer
 
 _CLAIMS = [
     {"path": "/data/xnat", "claim_name": "all"},

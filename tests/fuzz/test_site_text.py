@@ -12,11 +12,11 @@ from tests.fuzz.strategies import ANYTHING, LEAVES, ODD_TEXT, changed, sites, sm
 from tests.unit.helpers import EXAMPLE, MINIMAL
 from xnathub_conf.cli.reports import REPORTS, Checked
 from xnathub_conf.cli.show import _rows
-from xnathub_conf.hub_settings import SPAWNERS
-from xnathub_conf.problems import SiteError
 from xnathub_conf.render.kubernetes import render_manifests, render_values
 from xnathub_conf.render.swarm import render_stack
-from xnathub_conf.site import load
+from xnathub_conf.site.hub_settings import SPAWNERS
+from xnathub_conf.site.load import load
+from xnathub_conf.site.problems import SiteError
 
 _RENDERERS = {"swarm": (render_stack,), "kubernetes": (render_values, render_manifests)}
 

@@ -10,9 +10,9 @@ from tests.fuzz.bounds import fuzz
 from tests.fuzz.hub_oracle import HubOracle
 from tests.fuzz.strategies import ENVIRONMENT, LEAVES, changed, sites, small_site
 from tests.support import XNATHUB, RunningHub, new_standin
-from xnathub_conf.hub_settings import SPAWNERS
-from xnathub_conf.problems import SiteError
-from xnathub_conf.site import load
+from xnathub_conf.site.hub_settings import SPAWNERS
+from xnathub_conf.site.load import load
+from xnathub_conf.site.problems import SiteError
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def check_verdict(data, oracle, folder) -> bool:
     try:
         load(file, environment=ENVIRONMENT)
     except SiteError:
-        assert "xnathub_conf.problems.SiteError: " in oracle.ask(folder)
+        assert "xnathub_conf.site.problems.SiteError: " in oracle.ask(folder)
         return False
     assert oracle.ask(folder) == "starts"
     return True

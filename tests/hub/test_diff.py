@@ -9,8 +9,8 @@ import requests
 import yaml
 
 from tests.support import RunningHub, Visitor, merged, new_standin, wait_until
-from xnathub_conf.differences import differences, whole_effect
-from xnathub_conf.site import load_site
+from xnathub_conf.site.differences import differences, whole_effect
+from xnathub_conf.site.load import load_site
 from xnathub_conf.standin import Environment
 
 

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from tests.support import Visitor, page_text, wait_until
-from xnathub_conf.plan import ITEM_KEYS
+from xnathub_conf.launch.plan import ITEM_KEYS
 from xnathub_conf.standin import faults
 
 SERVERS = ("", "scan-7")

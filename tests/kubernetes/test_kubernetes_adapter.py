@@ -15,8 +15,13 @@ from kubernetes_asyncio.client import ApiClient
 from kubernetes_asyncio.client.exceptions import ApiException
 from traitlets.config import Config
 
-from xnathub_conf.adapters import spawner_class
-from xnathub_conf.adapters.kubernetes import (
+from xnathub_conf.launch.plan import Constraint, LaunchPlan, Mount
+from xnathub_conf.launch.policy import PolicyRefusal
+from xnathub_conf.site.load import load
+from xnathub_conf.site.problems import SiteError
+from xnathub_conf.site.types import Claim, Site
+from xnathub_conf.spawners import spawner_class
+from xnathub_conf.spawners.kubernetes import (
     MOST_BYTES,
     claim_volumes,
     extended_resources,
@@ -25,11 +30,6 @@ from xnathub_conf.adapters.kubernetes import (
     refusal_of,
     with_expressions,
 )
-from xnathub_conf.plan import Constraint, LaunchPlan, Mount
-from xnathub_conf.policy import PolicyRefusal
-from xnathub_conf.problems import SiteError
-from xnathub_conf.site import load
-from xnathub_conf.site_types import Claim, Site
 
 SITE = """\
 version: 1

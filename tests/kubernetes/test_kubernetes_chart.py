@@ -13,7 +13,7 @@ import yaml
 
 from tests.kubernetes.testbed import CACHE, CHART, Cluster, site_values
 from xnathub_conf.render.kubernetes import render_manifests, render_values
-from xnathub_conf.site import load
+from xnathub_conf.site.load import load
 
 SITE = """\
 version: 1

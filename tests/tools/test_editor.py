@@ -11,7 +11,7 @@ import pytest
 from tests.support import ROOT
 from tests.unit.helpers import MINIMAL
 from xnathub_conf.cli import main
-from xnathub_conf.schema import site_schema
+from xnathub_conf.site.schema import site_schema
 
 SERVER = ROOT / "node_modules/yaml-language-server/bin/yaml-language-server"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from xnathub_conf.problems import Problem, SiteError
-from xnathub_conf.site import LoadedSite, load
+from xnathub_conf.site.load import LoadedSite, load
+from xnathub_conf.site.problems import Problem, SiteError
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "site.example.yaml"

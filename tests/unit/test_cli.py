@@ -16,8 +16,8 @@ import yaml
 from tests.unit.helpers import EXAMPLE, MINIMAL, dump, loaded, site_text, where
 from xnathub_conf.cli import command_line, main
 from xnathub_conf.cli.reports import REPORTS, Checked
-from xnathub_conf.problems import Problem, dotted
-from xnathub_conf.schema import entries, schema_text
+from xnathub_conf.site.problems import Problem, dotted
+from xnathub_conf.site.schema import entries, schema_text
 
 XNATHUB = Path(sys.executable).with_name("xnathub")
 MISTAKES = Path(__file__).with_name("eight_mistakes.yaml")
@@ -58,7 +58,9 @@ def test_validate_stays_light():
 
 
 def test_the_checkers_that_jsonschema_does_without_can_still_be_imported():
-    script = "import sys, xnathub_conf.schema; import rfc3986_validator; assert 'idna' not in sys.modules"
+    script = (
+        "import sys, xnathub_conf.site.schema; import rfc3986_validator; assert 'idna' not in sys.modules"
+    )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True).returncode == 0
 
 

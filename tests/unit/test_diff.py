@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.unit.helpers import EXAMPLE, MINIMAL, dump, site_of, site_text
 from xnathub_conf.cli import main
-from xnathub_conf.differences import differences, whole_effect
-from xnathub_conf.problems import dotted
-from xnathub_conf.schema import EFFECTS, resolve, site_schema, takes_effect
+from xnathub_conf.site.differences import differences, whole_effect
+from xnathub_conf.site.problems import dotted
+from xnathub_conf.site.schema import EFFECTS, resolve, site_schema, takes_effect
 
 
 def leaves(node, path=(), section=None):

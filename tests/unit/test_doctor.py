@@ -18,9 +18,9 @@ from xnathub_conf.doctor.examination import Check, Examination, Finding, examine
 from xnathub_conf.doctor.hub import NEEDED_SCOPES
 from xnathub_conf.doctor.images import exact_images
 from xnathub_conf.doctor.kubernetes import _amount, _has_labels, _tolerates, hub_rights
-from xnathub_conf.identity import is_challenge, new_challenge, proof, proves
-from xnathub_conf.secrets import SecretError
-from xnathub_conf.site_types import Toleration
+from xnathub_conf.site.types import Toleration
+from xnathub_conf.values.secret import SecretError
+from xnathub_conf.web.hub_proof import is_challenge, new_challenge, proof, proves
 
 
 def examination(text: str = MINIMAL, **environment: str) -> Examination:

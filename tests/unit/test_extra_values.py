@@ -13,8 +13,8 @@ from kubespawner import KubeSpawner
 from traitlets import TraitError
 
 from tests.unit.helpers import problems_of, site_text, where
-from xnathub_conf.schema import check_trait, jupyterhub_names
-from xnathub_conf.yaml_source import Document
+from xnathub_conf.site.schema import check_trait, jupyterhub_names
+from xnathub_conf.site.yaml_source import Document
 
 CLASSES = (
     JupyterHub, ConfigurableHTTPProxy, Authenticator, SimpleLocalProcessSpawner, DockerSpawner, SwarmSpawner, KubeSpawner,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from xnathub_conf.images import AllowedImages, Image, ImageError, parse_image, parse_pattern
+from xnathub_conf.values.images import AllowedImages, Image, ImageError, parse_image, parse_pattern
 
 SHA = "sha256:" + "0123456789abcdef" * 4
 OTHER = "sha256:" + "f" * 64

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from tests.support import free_port
-from xnathub_conf.adapters import listening as module
-from xnathub_conf.adapters.listening import listening
+from xnathub_conf.spawners import wait_for_port as module
+from xnathub_conf.spawners.wait_for_port import listening
 
 
 def test_it_notices_what_listens_later():

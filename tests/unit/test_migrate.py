@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xnathub_conf.cli import main
-from xnathub_conf.hub_settings import hub_settings
 from xnathub_conf.migration import MigrationError
 from xnathub_conf.migration.compose import interpolate, parse_env
-from xnathub_conf.site import load
+from xnathub_conf.site.hub_settings import hub_settings
+from xnathub_conf.site.load import load
 
 TOKEN = "t0ken-" * 8
 STACK = """\

@@ -7,7 +7,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from jupyterhub.slugs import safe_slug
 
-from xnathub_conf.adapters.names import object_name
+from xnathub_conf.spawners.object_names import object_name
 
 LABEL = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 PREFIXES = ["jupyter", "x", "abcdefghijklmnop"]

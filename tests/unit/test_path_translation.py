@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from xnathub_conf.path_translation import PathError, PathTranslation, normal_path, prefixes
+from xnathub_conf.values.paths import PathError, PathTranslation, normal_path, prefixes
 
 
 @pytest.mark.parametrize(

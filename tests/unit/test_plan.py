@@ -12,9 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.helpers import SAMPLE, put
-from xnathub_conf.path_translation import PathTranslation
-from xnathub_conf.plan import ITEM_KEYS, Constraint, LaunchPlan, Mount, PlanError, flat_item, read_plan
-from xnathub_conf.units import site_bytes, xnat_bytes
+from xnathub_conf.launch.plan import ITEM_KEYS, Constraint, LaunchPlan, Mount, PlanError, flat_item, read_plan
+from xnathub_conf.values.memory import site_bytes, xnat_bytes
+from xnathub_conf.values.paths import PathTranslation
 
 SPEC, RESOURCES = "task_template/container_spec", "task_template/resources"
 G = 1024**3

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.helpers import EXAMPLE, loaded, site_of, site_text
 from xnathub_conf.cli import main
-from xnathub_conf.plugin_settings import contradictions, plugin_settings, preferences_of
+from xnathub_conf.xnat.plugin_settings import contradictions, plugin_settings, preferences_of
 
 SITE = {"hub__public_url": "https://xnat.example.org/jupyterhub/"}
 RIGHT = {

@@ -9,7 +9,7 @@ import yaml
 
 from xnathub_conf.cli import main
 from xnathub_conf.render.swarm import render_stack
-from xnathub_conf.site import load
+from xnathub_conf.site.load import load
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,8 +8,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.unit.helpers import EXAMPLE, MINIMAL, ROOT, dump, loaded, problems_of, put, site_text
-from xnathub_conf.hub_settings import SPAWNERS, hub_settings
-from xnathub_conf.schema import (
+from xnathub_conf.site.hub_settings import SPAWNERS, hub_settings
+from xnathub_conf.site.schema import (
     entries,
     jupyterhub_names,
     keys_named,
@@ -18,7 +18,7 @@ from xnathub_conf.schema import (
     schema_text,
     site_schema,
 )
-from xnathub_conf.site_types import Site
+from xnathub_conf.site.types import Site
 
 
 def walk(node, path=""):
@@ -202,7 +202,7 @@ def test_every_trait_of_the_pinned_packages_can_stand_under_extra():
 
 def test_checking_a_file_imports_nothing_heavy():
     script = (
-        "import sys, xnathub_conf.site, xnathub_conf.cli.validate, xnathub_conf.cli.show, xnathub_conf.cli.init\n"
+        "import sys, xnathub_conf.site.load, xnathub_conf.cli.validate, xnathub_conf.cli.show, xnathub_conf.cli.init\n"
         "print(*{name.partition('.')[0] for name in sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from tests.unit.helpers import EXAMPLE, MINIMAL, dump, loaded, problems_of, put, site_text, where
 from xnathub_conf.cli.reports import REPORTS, Checked
 from xnathub_conf.cli.show import _rows
-from xnathub_conf.problems import Problem, SiteError, dotted
-from xnathub_conf.schema import entries, node_at, resolve, site_schema
-from xnathub_conf.secrets import Secret
-from xnathub_conf.site import load, load_site
-from xnathub_conf.yaml_source import parse_yaml
+from xnathub_conf.site.load import load, load_site
+from xnathub_conf.site.problems import Problem, SiteError, dotted
+from xnathub_conf.site.schema import entries, node_at, resolve, site_schema
+from xnathub_conf.site.yaml_source import parse_yaml
+from xnathub_conf.values.secret import Secret
 
 MISTAKES = Path(__file__).with_name("eight_mistakes.yaml")
 

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import time
 
-from xnathub_conf.turns import Turns
+from xnathub_conf.operating.loop_turns import Turns
 
 
 def test_everything_else_runs_between_two_turns():

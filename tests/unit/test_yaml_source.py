@@ -9,8 +9,8 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from xnathub_conf.problems import SiteError
-from xnathub_conf.yaml_source import MAX_BYTES, MAX_DEPTH, Document, parse_yaml
+from xnathub_conf.site.problems import SiteError
+from xnathub_conf.site.yaml_source import MAX_BYTES, MAX_DEPTH, Document, parse_yaml
 
 
 def read(text):

@@ -222,7 +222,7 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _schema(_options: argparse.Namespace) -> int:
-    from xnathub_conf.schema import schema_text
+    from xnathub_conf.site.schema import schema_text
 
     print(schema_text(), end="")
     return 0

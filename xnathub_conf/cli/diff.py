@@ -8,13 +8,13 @@ from typing import Any
 
 from xnathub_conf.cli.reports import write_out
 from xnathub_conf.cli.show import shown
-from xnathub_conf.differences import Difference, differences, whole_effect
-from xnathub_conf.problems import SiteError, dotted
-from xnathub_conf.schema import EFFECTS, node_at
-from xnathub_conf.secrets import Secret
-from xnathub_conf.site import LoadedSite, load
-from xnathub_conf.units import site_amount
-from xnathub_conf.yaml_source import MAX_BYTES
+from xnathub_conf.site.differences import Difference, differences, whole_effect
+from xnathub_conf.site.load import LoadedSite, load
+from xnathub_conf.site.problems import SiteError, dotted
+from xnathub_conf.site.schema import EFFECTS, node_at
+from xnathub_conf.site.yaml_source import MAX_BYTES
+from xnathub_conf.values.memory import site_amount
+from xnathub_conf.values.secret import Secret
 
 
 def diff(old: str, new: str, *, report_format: str) -> int:

@@ -14,8 +14,8 @@ from typing import Any
 
 from xnathub_conf.cli.reports import write_out
 from xnathub_conf.doctor.examination import Check, Examination, Finding, examine
-from xnathub_conf.problems import SiteError, dotted
-from xnathub_conf.site import LoadedSite, load
+from xnathub_conf.site.load import LoadedSite, load
+from xnathub_conf.site.problems import SiteError, dotted
 
 _COLOURS = {"ok": "32", "warning": "33", "failed": "31", "skipped": "2"}
 

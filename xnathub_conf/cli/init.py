@@ -5,9 +5,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from xnathub_conf.problems import SiteError
-from xnathub_conf.schema import schema_text
-from xnathub_conf.site import load
+from xnathub_conf.site.load import load
+from xnathub_conf.site.problems import SiteError
+from xnathub_conf.site.schema import schema_text
 
 SCHEMA_FILE = "site.schema.json"
 EDITOR_LINE = f"# yaml-language-server: $schema={SCHEMA_FILE}\n"

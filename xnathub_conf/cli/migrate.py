@@ -13,9 +13,9 @@ from xnathub_conf.cli.reports import write_out
 from xnathub_conf.migration import MigrationError
 from xnathub_conf.migration.carry import Carrying, carry
 from xnathub_conf.migration.sources import read_old
-from xnathub_conf.problems import SiteError
 from xnathub_conf.render.yaml_text import yaml_text
-from xnathub_conf.site import LoadedSite, load
+from xnathub_conf.site.load import LoadedSite, load
+from xnathub_conf.site.problems import SiteError
 
 SECRETS_PATHS = {"swarm": "/run/secrets", "kubernetes": "/etc/xnathub/secrets"}
 """Where the hub's container finds its secrets, unless the command line says otherwise."""

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from xnathub_conf.cli.reports import write_out
-from xnathub_conf.plugin_settings import (
+from xnathub_conf.site.load import LoadedSite, load
+from xnathub_conf.site.problems import SiteError, dotted
+from xnathub_conf.values.secret import SecretError
+from xnathub_conf.xnat.plugin_settings import (
     TOKEN,
     Contradiction,
     PluginSetting,
@@ -18,9 +21,6 @@ from xnathub_conf.plugin_settings import (
     plugin_settings,
     preferences_of,
 )
-from xnathub_conf.problems import SiteError, dotted
-from xnathub_conf.secrets import SecretError
-from xnathub_conf.site import LoadedSite, load
 
 
 def plugin(file: str, report_format: str, *, current: str | None = None, ask_xnat: bool = False) -> int:
@@ -78,7 +78,7 @@ class _Unknown(Exception):
 
 async def _ask(loaded: LoadedSite) -> dict[str, Any]:
     # Here, since it is the only part that needs more than a site file's packages.
-    from xnathub_conf.xnat_client import XnatClient, XnatError
+    from xnathub_conf.xnat.client import XnatClient, XnatError
 
     xnat = loaded.site.xnat
     try:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from xnathub_conf.cli.reports import write_out
-from xnathub_conf.problems import SiteError
-from xnathub_conf.site import LoadedSite, load
+from xnathub_conf.site.load import LoadedSite, load
+from xnathub_conf.site.problems import SiteError
 
 
 def render(file: str, renderer: Callable[[LoadedSite, str], str]) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from xnathub_conf import __version__
-from xnathub_conf.problems import Problem, dotted
+from xnathub_conf.site.problems import Problem, dotted
 
 
 def write_out(text: str) -> None:

@@ -2,17 +2,17 @@
 
 import os
 import sys
-from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 
-from xnathub_conf.problems import SiteError
-from xnathub_conf.site import load
+from xnathub_conf.shipped import shipped
+from xnathub_conf.site.load import load
+from xnathub_conf.site.problems import SiteError
 
 
 def hub_command() -> list[str]:
     """Give the command that starts JupyterHub with the configuration of this package."""
-    config = resources.files("xnathub_conf") / "jupyterhub_config.py"
+    config = shipped("jupyterhub_config.py")
     return [sys.executable, "-m", "jupyterhub", "--config", str(config)]
 
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from xnathub_conf.cli.reports import write_out
-from xnathub_conf.hub_settings import hub_settings
-from xnathub_conf.problems import KeyPath, SiteError, dotted, holds_secret
-from xnathub_conf.schema import entries
-from xnathub_conf.secrets import REDACTED, Secret
-from xnathub_conf.site import LoadedSite, load
+from xnathub_conf.site.hub_settings import hub_settings
+from xnathub_conf.site.load import LoadedSite, load
+from xnathub_conf.site.problems import KeyPath, SiteError, dotted, holds_secret
+from xnathub_conf.site.schema import entries
+from xnathub_conf.values.secret import REDACTED, Secret
 
 
 def show(file: str, *, as_json: bool) -> int:

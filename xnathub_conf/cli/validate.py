@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 
 from xnathub_conf.cli.reports import REPORTS, Checked, write_out
-from xnathub_conf.problems import SiteError
-from xnathub_conf.site import load
-from xnathub_conf.yaml_source import MAX_BYTES
+from xnathub_conf.site.load import load
+from xnathub_conf.site.problems import SiteError
+from xnathub_conf.site.yaml_source import MAX_BYTES
 
 
 def validate(patterns: Sequence[str], *, strict: bool, secrets: bool, report_format: str) -> int:

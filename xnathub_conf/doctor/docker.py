@@ -13,13 +13,13 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.tls import TLSConfig
 from requests import RequestException
 
-from xnathub_conf.adapters.docker import gpu_requests
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
 from xnathub_conf.doctor.images import exact_images
-from xnathub_conf.plan import Constraint
-from xnathub_conf.policy import PolicyRefusal
-from xnathub_conf.problems import KeyPath
-from xnathub_conf.site_types import Docker, Swarm
+from xnathub_conf.launch.plan import Constraint
+from xnathub_conf.launch.policy import PolicyRefusal
+from xnathub_conf.site.problems import KeyPath
+from xnathub_conf.site.types import Docker, Swarm
+from xnathub_conf.spawners.docker import gpu_requests
 
 _T = TypeVar("_T")
 _CALL_SECONDS = 30

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from dataclasses import dataclass, field
 from typing import Literal
 
-from xnathub_conf.hub_settings import orchestrator_of
-from xnathub_conf.plan import LaunchPlan
-from xnathub_conf.problems import KeyPath
-from xnathub_conf.secrets import REDACTED, Secret, SecretError
-from xnathub_conf.site import LoadedSite
-from xnathub_conf.site_types import Site
+from xnathub_conf.launch.plan import LaunchPlan
+from xnathub_conf.site.hub_settings import orchestrator_of
+from xnathub_conf.site.load import LoadedSite
+from xnathub_conf.site.problems import KeyPath
+from xnathub_conf.site.types import Site
+from xnathub_conf.values.secret import REDACTED, Secret, SecretError
 
 CHECK_SECONDS = 90
 """How long one check may take, whatever its own calls are limited to."""

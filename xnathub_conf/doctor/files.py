@@ -20,8 +20,8 @@ from requests import RequestException
 
 from xnathub_conf.doctor.docker import DockerChecks
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
-from xnathub_conf.path_translation import fixed_part
-from xnathub_conf.problems import KeyPath
+from xnathub_conf.site.problems import KeyPath
+from xnathub_conf.values.paths import fixed_part
 
 _SECONDS = 60
 _LOOK = "import json, os; s = os.stat('/look'); print(json.dumps([s.st_uid, s.st_gid, s.st_mode]))"  # in the hub's image

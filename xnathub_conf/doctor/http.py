@@ -14,7 +14,7 @@ from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from tornado.websocket import WebSocketClosedError, WebSocketError, websocket_connect
 
 from xnathub_conf.doctor.examination import Finding, failed, ok, skipped, warning
-from xnathub_conf.problems import KeyPath
+from xnathub_conf.site.problems import KeyPath
 
 CONNECT_SECONDS = 5
 REQUEST_SECONDS = 20

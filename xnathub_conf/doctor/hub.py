@@ -4,12 +4,12 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from xnathub_conf import identity
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok
 from xnathub_conf.doctor.http import NoAnswer, fetch, trust
-from xnathub_conf.hub_settings import hub_bind_url, hub_connect_url
-from xnathub_conf.problems import KeyPath
-from xnathub_conf.secrets import SecretError
+from xnathub_conf.site.hub_settings import hub_bind_url, hub_connect_url
+from xnathub_conf.site.problems import KeyPath
+from xnathub_conf.values.secret import SecretError
+from xnathub_conf.web import hub_proof
 
 NEEDED_SCOPES = {
     "servers": "starts and stops servers",
@@ -76,10 +76,10 @@ class HubChecks:
             token = self._examination.read(self._site.hub.api_token)
         except SecretError:
             return False
-        challenge = identity.new_challenge()
+        challenge = hub_proof.new_challenge()
         try:
-            response = await fetch(f"{url}hub/{identity.PATH}?challenge={challenge}", self._tls)
-            return identity.proves(token, challenge, str(_json(response.body)["proof"]))
+            response = await fetch(f"{url}hub/{hub_proof.PATH}?challenge={challenge}", self._tls)
+            return hub_proof.proves(token, challenge, str(_json(response.body)["proof"]))
         except (NoAnswer, LookupError, TypeError):
             return False
 

@@ -1,7 +1,7 @@
 """Which images can be looked for: those that are named in full."""
 
 from xnathub_conf.doctor.examination import Examination
-from xnathub_conf.images import parse_pattern
+from xnathub_conf.values.images import parse_pattern
 
 
 def exact_images(examination: Examination) -> tuple[list[str], list[str]]:

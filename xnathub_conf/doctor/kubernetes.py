@@ -18,18 +18,18 @@ import yaml
 from kubernetes_asyncio import client, config
 from kubernetes_asyncio.client.exceptions import ApiException
 
-from xnathub_conf.adapters.kubernetes import (
+from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
+from xnathub_conf.doctor.images import exact_images
+from xnathub_conf.launch.policy import PolicyRefusal
+from xnathub_conf.site.problems import KeyPath
+from xnathub_conf.site.types import Kubernetes, Toleration
+from xnathub_conf.spawners.kubernetes import (
     claim_volumes,
     container_security,
     extended_resources,
     node_expressions,
     refusal_of,
 )
-from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
-from xnathub_conf.doctor.images import exact_images
-from xnathub_conf.policy import PolicyRefusal
-from xnathub_conf.problems import KeyPath
-from xnathub_conf.site_types import Kubernetes, Toleration
 
 _CALL_SECONDS = 20
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")

@@ -4,11 +4,11 @@ import json
 import ssl
 from typing import Any
 
-from xnathub_conf import identity
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped
 from xnathub_conf.doctor.http import NoAnswer, certificate, fetch, over_websocket, trust
-from xnathub_conf.problems import KeyPath
-from xnathub_conf.secrets import SecretError
+from xnathub_conf.site.problems import KeyPath
+from xnathub_conf.values.secret import SecretError
+from xnathub_conf.web import hub_proof
 
 _KEY: KeyPath = ("hub", "public_url")
 _PROXY = "See the page on reverse proxies."
@@ -48,9 +48,9 @@ class PublicUrlChecks:
             token, tls = self._token_and_trust()
         except SecretError as error:
             return self._examination.unreadable(error, ("hub", "api_token"))
-        challenge = identity.new_challenge()
+        challenge = hub_proof.new_challenge()
         try:
-            response = await fetch(f"{self._url}hub/{identity.PATH}?challenge={challenge}", tls)
+            response = await fetch(f"{self._url}hub/{hub_proof.PATH}?challenge={challenge}", tls)
         except NoAnswer as error:
             return failed(
                 f"{self._url} can't be reached from here: {error}.",
@@ -59,7 +59,7 @@ class PublicUrlChecks:
             )
         answer = _proof_in(response.body)
         if response.code == 200 and answer is not None:
-            if identity.proves(token, challenge, answer):
+            if hub_proof.proves(token, challenge, answer):
                 return ok(f"{self._url} leads to the hub of this site.")
             return failed(
                 f"{self._url} leads to another hub, or to one with another token than hub.api_token.",
@@ -75,13 +75,13 @@ class PublicUrlChecks:
     async def websockets(self) -> Finding:
         """Websockets, without which no notebook runs a cell, get through to the hub."""
         token, tls = self._token_and_trust()
-        challenge = identity.new_challenge()
+        challenge = hub_proof.new_challenge()
         do = f"Let the reverse proxy pass the headers Upgrade and Connection, over HTTP/1.1. {_PROXY}"
         try:
-            answer = await over_websocket(f"{self._url}hub/{identity.PATH}", tls, challenge)
+            answer = await over_websocket(f"{self._url}hub/{hub_proof.PATH}", tls, challenge)
         except NoAnswer as error:
             return failed(f"No websocket gets through {self._url}: {error}.", do, _KEY)
-        if not identity.proves(token, challenge, answer):
+        if not hub_proof.proves(token, challenge, answer):
             return failed(f"Websockets through {self._url} lead to another hub.", do, _KEY)
         return ok(f"Websockets get through {self._url} to the hub.")
 

@@ -5,13 +5,12 @@ from typing import Any
 
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped
 from xnathub_conf.doctor.http import certificate
-from xnathub_conf.plan import PlanError
-from xnathub_conf.plugin_settings import contradictions
-from xnathub_conf.policy import PolicyRefusal
-from xnathub_conf.pre_spawn import plan_reader
-from xnathub_conf.problems import KeyPath
-from xnathub_conf.secrets import SecretError
-from xnathub_conf.xnat_client import (
+from xnathub_conf.hub.pre_spawn import plan_reader
+from xnathub_conf.launch.plan import PlanError
+from xnathub_conf.launch.policy import PolicyRefusal
+from xnathub_conf.site.problems import KeyPath
+from xnathub_conf.values.secret import SecretError
+from xnathub_conf.xnat.client import (
     Credentials,
     XnatBadAnswer,
     XnatClient,
@@ -22,6 +21,7 @@ from xnathub_conf.xnat_client import (
     XnatUnauthorized,
     XnatUntrusted,
 )
+from xnathub_conf.xnat.plugin_settings import contradictions
 
 ROLE = "JupyterHub"
 """The role that lets the service account ask what to start."""

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from xnathub_conf.migration import Found, MigrationError
-from xnathub_conf.yaml_source import MAX_BYTES
+from xnathub_conf.site.yaml_source import MAX_BYTES
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REFERENCE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?+])(.*))?", re.DOTALL)

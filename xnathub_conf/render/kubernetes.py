@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from xnathub_conf.render.yaml_text import yaml_text, yaml_texts
-from xnathub_conf.site import LoadedSite
+from xnathub_conf.site.load import LoadedSite
 
 PLACEHOLDER_BASE_URL = "/base.url.of.xnathub/"
 PLACEHOLDER_UID = 1999999991

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 from xnathub_conf import __version__
 from xnathub_conf.render.yaml_text import yaml_text
-from xnathub_conf.schema import entries
-from xnathub_conf.secrets import Secret
-from xnathub_conf.site import LoadedSite
-from xnathub_conf.site_types import Swarm
+from xnathub_conf.site.load import LoadedSite
+from xnathub_conf.site.schema import entries
+from xnathub_conf.site.types import Swarm
+from xnathub_conf.values.secret import Secret
 
 IMAGE = f"xnathub:{__version__}"
 """The hub's image, unless the command line names another."""

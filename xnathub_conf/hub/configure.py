@@ -1,0 +1,81 @@
+"""From a site file to a configured JupyterHub: what jupyterhub_config.py calls."""
+
+import gc
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from xnathub_conf.hub.pre_spawn import keep_flat_options, pre_spawn_hook
+from xnathub_conf.launch.failure import say_once
+from xnathub_conf.operating.database_costs import spare_the_loop
+from xnathub_conf.operating.database_errors import survive_database_errors
+from xnathub_conf.signing_in.authenticator import XnatAuthenticator
+from xnathub_conf.site.hub_settings import browsers_use_tls, hub_settings
+from xnathub_conf.site.load import load_site
+from xnathub_conf.spawners import spawner_class
+from xnathub_conf.spawners.launch import Launch
+from xnathub_conf.values.secret import Secret
+from xnathub_conf.web.handlers import StaticFilesHandler
+from xnathub_conf.xnat.client import XnatClient
+
+
+def configure(c: Any, path: str | Path) -> None:
+    """Fill JupyterHub's configuration `c` from the site file at `path`.
+
+    The file and its secrets are read here, once, and never again. Raises SiteError with every problem of either.
+    """
+    site = load_site(path, os.environ)
+    say_once()
+    survive_database_errors()
+    spare_the_loop()
+    for setting in hub_settings(site):
+        class_name, name = setting.trait.split(".")
+        value = _revealed(setting.value)
+        c[class_name][name] = _with_driver(value) if setting.trait == "JupyterHub.db_url" else value
+    xnat = XnatClient(site.xnat, site.xnat.service_account.password.read(os.environ))
+    c.JupyterHub.authenticator_class = XnatAuthenticator.for_site(site, xnat)
+    c.JupyterHub.spawner_class = spawner_class(site)
+    c.JupyterHub.template_paths = [str(resources.files("xnathub_conf.web") / "templates")]
+    c.Spawner.pre_spawn_hook = pre_spawn_hook(site, xnat)
+    c.Spawner.post_stop_hook = Launch.stopped
+    c.Spawner.apply_user_options = keep_flat_options
+    cookies = {"samesite": "Lax", **({"secure": True} if browsers_use_tls(site) else {})}
+    c.JupyterHub.tornado_settings.update(
+        {
+            "cookie_options": cookies,
+            # No script reads it: the hub's pages carry their own copy.
+            "xsrf_cookie_kwargs": {**cookies, "httponly": True},
+            "headers": {
+                "X-Content-Type-Options": "nosniff",
+                "Referrer-Policy": "same-origin",
+                "Cache-Control": "no-store",
+            },
+            "static_handler_class": StaticFilesHandler,
+        }
+    )
+    proxy = shutil.which("configurable-http-proxy")
+    if site.logging.format == "json" and proxy and "ConfigurableHTTPProxy.command" not in site.extra:
+        script = str(resources.files("xnathub_conf.hub") / "json_lines.cjs")
+        c.ConfigurableHTTPProxy.command = ["node", "--require", script, str(Path(proxy).resolve())]
+    # All that was imported stays for good; searching it for garbage now and then holds up the hub for 0.2 s.
+    gc.freeze()
+
+
+def _with_driver(db_url: str) -> str:
+    """Name psycopg 3, which the hub's image holds, where a PostgreSQL address names no driver; SQLAlchemy takes psycopg2."""
+    return re.sub("^postgres(ql)?://", "postgresql+psycopg://", db_url)
+
+
+def _revealed(value: Any) -> Any:
+    """Put the values of secrets in their places; traits want plain lists and dicts, which they copy."""
+    if isinstance(value, Secret):
+        return value.read(os.environ)
+    if isinstance(value, list | tuple):
+        return [_revealed(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _revealed(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,1 @@
+"""From XNAT's answer to a checked plan of a server."""

@@ -1,0 +1,207 @@
+"""The site's policy: what a launch plan may hold. Each refusal names its rule and the key that would change it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Literal, TypeVar
+
+from xnathub_conf.launch.plan import LaunchPlan
+from xnathub_conf.site.types import Site
+from xnathub_conf.values.images import AllowedImages, ImageError, parse_image
+from xnathub_conf.values.paths import nearest, prefixes
+
+RESERVED_TARGETS = (
+    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/proc", "/root", "/run", "/sbin",
+    "/srv", "/sys", "/usr", "/var",
+)  # fmt: skip
+"""Folders of an image that no mount may hide or stand in."""
+
+XNAT_VARIABLES = frozenset({"JUPYTERHUB_ROOT_DIR", "JUPYTERHUB_DEFAULT_URL"})
+"""The names of JupyterHub's own that XNAT may set."""
+
+_RESERVED_PREFIXES = (
+    "JUPYTERHUB_", "JUPYTER_", "JPY_", "NB_", "LD_", "PYTHON", "BASH_", "GIT_SSH", "CHOWN_", "SUDO_", "PERL5", "MALLOC_", "DOCKER_STACKS_",
+)  # fmt: skip
+_RESERVED_NAMES = frozenset(
+    {
+        "PATH", "HOME", "USER", "LOGNAME", "SHELL", "IFS", "ENV", "GRANT_SUDO", "RESTARTABLE", "NODE_OPTIONS", "GCONV_PATH", "SHELLOPTS",
+        "BASHOPTS", "PS4", "PROMPT_COMMAND", "CDPATH", "GLOBIGNORE", "GLIBC_TUNABLES", "LOCPATH", "HOSTALIASES", "RUBYOPT", "TMPDIR",
+    }
+)  # fmt: skip
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Control characters but for tab and line feed, and those that turn text around where it is shown."""
+
+
+Rule = Literal[
+    "claim", "command", "constraints", "environment", "image", "mount-source", "mount-target", "mount-writable", "resources",
+    "too-large",
+]  # fmt: skip
+"""The rules by their stable short names, those of the adapters among them."""
+
+
+class PolicyRefusal(Exception):
+    """The policy refuses a plan.
+
+    `rule` is the rule's name, `key` the key of site.yaml that would change the answer ("" where none
+    does), and the text says what was asked for and why it is refused.
+    """
+
+    def __init__(self, rule: Rule, key: str, text: str):
+        self.rule = rule
+        self.key = key
+        super().__init__(text)
+
+
+def reserved_variable(name: str) -> bool:
+    """Say whether a variable would take over what the hub or the image sets itself."""
+    if name in XNAT_VARIABLES:
+        return False
+    return name in _RESERVED_NAMES or name.startswith(_RESERVED_PREFIXES)
+
+
+class Policy:
+    """The policy of one site, with its lists made ready once."""
+
+    def __init__(self, site: Site):
+        servers = site.servers
+        self._servers = servers
+        self._images = AllowedImages(servers.allowed_images)
+        self._targets = frozenset(servers.allowed_mount_targets)
+        self._roots: dict[str, bool] = {}
+        self._user_roots: list[tuple[str, bool]] = []
+        for mount in servers.allowed_mounts:
+            if "{username}" in mount.path:
+                self._user_roots.append((mount.path, mount.writable))
+            else:
+                self._roots[mount.path] = mount.writable
+        self._above_roots = frozenset(
+            above for root in self._roots for above in (prefixes(root) if root.startswith("/") else (root,))
+        )
+
+    def check(self, plan: LaunchPlan) -> LaunchPlan:
+        """Check a plan against every rule, and give it with the site's defaults where XNAT named no resources.
+
+        Raises PolicyRefusal at the first rule that the plan breaks.
+        """
+        self._check_image(plan)
+        self._check_command(plan)
+        self._check_environment(plan.environment)
+        self._check_mounts(plan)
+        plan = self._with_default_resources(plan)
+        self._check_resources(plan)
+        return plan
+
+    def _check_image(self, plan: LaunchPlan) -> None:
+        key = "servers.allowed_images"
+        try:
+            image = parse_image(plan.image)
+        except ImageError as error:
+            raise PolicyRefusal("image", key, f"{plan.image!r} is no image reference: {error}.") from None
+        if not self._images.allow(image):
+            raise PolicyRefusal("image", key, f"The image {plan.image} is not allowed.")
+
+    @staticmethod
+    def _check_command(plan: LaunchPlan) -> None:
+        for word in plan.command or ():
+            if _CONTROL.search(word):
+                raise PolicyRefusal("command", "", "The command holds a control character.")
+
+    @staticmethod
+    def _check_environment(environment: Mapping[str, str]) -> None:
+        for name, value in environment.items():
+            if reserved_variable(name):
+                raise PolicyRefusal(
+                    "environment", "", f"The variable {name} belongs to the hub; XNAT can't set it."
+                )
+            if "\0" in value:
+                raise PolicyRefusal("environment", "", f"The variable {name} holds a NUL character.")
+
+    def _check_mounts(self, plan: LaunchPlan) -> None:
+        roots = dict(self._roots)
+        # A name with a slash would reach into the folder of another user.
+        for path, writable in self._user_roots if "/" not in plan.username else ():
+            own = path.replace("{username}", plan.username)
+            # Nor may one who is called like a folder of the site have it for a workspace, or what it lies in.
+            if own not in self._above_roots:
+                roots[own] = writable
+        targets: set[str] = set()
+        for mount in plan.mounts:
+            root = nearest(mount.source, roots) if mount.kind == "bind" else mount.source
+            if root not in roots or root.startswith("/") != (mount.kind == "bind"):
+                raise PolicyRefusal(
+                    "mount-source", "servers.allowed_mounts", f"{mount.source} lies under no allowed mount."
+                )
+            if not (mount.read_only or roots[root]):
+                raise PolicyRefusal(
+                    "mount-writable",
+                    "servers.allowed_mounts",
+                    f"{mount.source} may only be mounted read-only.",
+                )
+            if not nearest(mount.target, self._targets):
+                raise PolicyRefusal(
+                    "mount-target",
+                    "servers.allowed_mount_targets",
+                    f"{mount.target} is not below a folder where mounts may appear.",
+                )
+            if mount.target in targets:
+                raise PolicyRefusal("mount-target", "", f"Two mounts have the same target {mount.target}.")
+            targets.add(mount.target)
+
+    def _with_default_resources(self, plan: LaunchPlan) -> LaunchPlan:
+        servers, caps = self._servers, self._servers.caps
+        # A default limit gives way to a larger reservation that XNAT asks for, as far as the cap.
+        cpu_limit = plan.cpu_limit or _most(_least(servers.cpu_limit, caps.cpu), plan.cpu_guarantee)
+        mem_limit = plan.mem_limit or _most(_least(servers.mem_limit, caps.mem), plan.mem_guarantee)
+        return replace(
+            plan,
+            cpu_limit=cpu_limit,
+            mem_limit=mem_limit,
+            # A default guarantee gives way to a smaller limit that XNAT asks for.
+            cpu_guarantee=plan.cpu_guarantee
+            or (servers.cpu_guarantee and _least(servers.cpu_guarantee, cpu_limit)),
+            mem_guarantee=plan.mem_guarantee
+            or (servers.mem_guarantee and _least(servers.mem_guarantee, mem_limit)),
+            environment=MappingProxyType({**plan.environment, **servers.environment}),
+        )
+
+    def _check_resources(self, plan: LaunchPlan) -> None:
+        caps = self._servers.caps
+        for what, unit, cap, limit, guarantee in (
+            ("cpu", "cores", caps.cpu, plan.cpu_limit, plan.cpu_guarantee),
+            ("mem", "bytes of memory", caps.mem, plan.mem_limit, plan.mem_guarantee),
+        ):
+            most = max(limit or 0, guarantee or 0)
+            if cap is not None and most > cap:
+                raise PolicyRefusal(
+                    "resources",
+                    f"servers.caps.{what}",
+                    f"{most:,} {unit} were asked for; at most {cap:,} are allowed.",
+                )
+            if limit and guarantee and guarantee > limit:
+                raise PolicyRefusal(
+                    "resources", "", f"{guarantee:,} {unit} are reserved, more than the limit of {limit:,}."
+                )
+        for name, amount in plan.generic_resources.items():
+            cap = caps.generic_resources.get(name, 0)
+            if amount > cap:
+                raise PolicyRefusal(
+                    "resources",
+                    f"servers.caps.generic_resources.{name}",
+                    f"{amount} of {name} were asked for; at most {cap} are allowed.",
+                )
+
+
+_Amount = TypeVar("_Amount", int, float)
+
+
+def _least(one: _Amount | None, other: _Amount | None) -> _Amount | None:
+    """Give the smaller of two amounts, None where neither is named."""
+    return min((amount for amount in (one, other) if amount is not None), default=None)
+
+
+def _most(default: _Amount | None, asked: _Amount | None) -> _Amount | None:
+    """Give the default, or what was asked for where that is more; None, no limit, where there is no default."""
+    return default if default is None or asked is None else max(default, asked)

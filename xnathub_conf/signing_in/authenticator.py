@@ -1,0 +1,390 @@
+"""Signing in with an XNAT account: by password, by alias token, or by the session of a browser signed in to XNAT.
+
+The rules are XNAT's plugin's own: a user may start servers with the role `Jupyter`, compared without case, or when
+the preference allUsersCanStartJupyter is true. Hub names equal XNAT names letter for letter, since the plugin puts
+them into the hub's paths as they are.
+"""
+
+import asyncio
+import re
+import time
+from importlib.resources import files
+from typing import Any
+
+from jupyterhub.auth import Authenticator
+from tornado.web import HTTPError
+
+from xnathub_conf.operating.audit import audit
+from xnathub_conf.operating.metrics import SIGN_INS, SignInOutcome, SignInWay
+from xnathub_conf.signing_in.limits import SignInLimits, TooManyFailures, client_address
+from xnathub_conf.site.hub_settings import orchestrator_of, reverse_proxies, xnat_public_url
+from xnathub_conf.site.types import SignIn, Site
+from xnathub_conf.spawners.orphans import start_sweep
+from xnathub_conf.values.user_names import can_be_user_name
+from xnathub_conf.web import hub_proof
+from xnathub_conf.web.handlers import (
+    ActivityHandler,
+    DefaultServerHandler,
+    HealthHandler,
+    IdentityHandler,
+    ServerHandler,
+    SignInHandler,
+    SignOutHandler,
+    StartPageHandler,
+    StaticFilesHandler,
+    UserHandler,
+)
+from xnathub_conf.xnat.client import (
+    Credentials,
+    XnatClient,
+    XnatError,
+    XnatForbidden,
+    XnatLoginRedirect,
+    XnatNotFound,
+    XnatTooManySessions,
+    XnatUnauthorized,
+)
+
+_CHECKED = "xnat_checked"
+"""In the hub's database, `user_info`: when XNAT last said that the user may use Jupyter, in seconds since 1970."""
+
+_SESSION_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
+
+
+class SignInRefused(HTTPError):
+    """A sign-in is refused.
+
+    `outcome` is the short name of why, `jupyterhub_message` what the user sees on the login page, and `username` whose
+    sign-in it is where that is known.
+    """
+
+    def __init__(
+        self,
+        outcome: SignInOutcome,
+        status: int,
+        message: str,
+        log_message: str,
+        *,
+        username: str = "",
+        headers: dict[str, str] | None = None,
+    ):
+        super().__init__(status, "%s", log_message)
+        self.username = username
+        self.outcome = outcome
+        self.jupyterhub_message = message
+        self.headers = headers
+
+
+def wrong_password() -> SignInRefused:
+    """The name or password is wrong, or the account is disabled or locked: XNAT doesn't say which."""
+    return SignInRefused(
+        "wrong-password",
+        403,
+        "XNAT does not accept this user name and password. Check both, or sign in to XNAT itself to see whether "
+        "your account is locked.",
+        "XNAT refused the password",
+    )
+
+
+def too_many_sessions(error: XnatTooManySessions) -> SignInRefused:
+    """The name and password are right, but XNAT opens no further session for them."""
+    return SignInRefused(
+        "too-many-sessions",
+        403,
+        "You have as many sessions open in XNAT as it allows. Sign out of XNAT elsewhere, then sign in again here.",
+        f"XNAT opens no session: {error}",
+    )
+
+
+def no_permission(username: str) -> SignInRefused:
+    """The account is good, but may not start Jupyter."""
+    return SignInRefused(
+        "no-permission",
+        403,
+        f"You are {username} in XNAT, but this account may not use Jupyter. Ask your XNAT administrator for the "
+        "role Jupyter.",
+        f"{username} has neither the role nor the preference",
+        username=username,
+    )
+
+
+def xnat_down(error: XnatError) -> SignInRefused:
+    """XNAT could not be asked, or did not answer as XNAT does."""
+    return SignInRefused(
+        "xnat-down",
+        503,
+        "XNAT does not answer properly, so nobody can sign in right now. Try again in a few minutes; if it lasts, "
+        "tell your XNAT administrator.",
+        f"XNAT could not check a sign-in: {error}",
+    )
+
+
+def too_many_failures(error: TooManyFailures, username: str, address: str) -> SignInRefused:
+    """So many passwords were wrong that this one is not passed on to XNAT."""
+    wait = f"{error.seconds} seconds" if error.seconds < 120 else f"{-(-error.seconds // 60)} minutes"
+    return SignInRefused(
+        "too-many-failures",
+        429,
+        f"Too many wrong passwords for {error}. Try again in {wait}, or sign in to XNAT first and come back here.",
+        f"Too many wrong passwords for {error}: {username[:255]!r} from {address} has to wait {wait}",
+        headers={"Retry-After": str(error.seconds)},
+    )
+
+
+class XnatAuthenticator(Authenticator):
+    """Asks XNAT who a user is and whether they may start Jupyter. Use `for_site` to get the class for a site."""
+
+    site: Site
+    xnat: XnatClient
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self._limits = SignInLimits(self.site.sign_in)
+        self._asking: dict[str, asyncio.Task[bool | None]] = {}
+        self._lost: dict[str, float] = {}
+
+    @classmethod
+    def for_site(cls, site: Site, xnat: XnatClient) -> type["XnatAuthenticator"]:
+        """Give a subclass bound to a site and its client, for JupyterHub.authenticator_class."""
+        return type("XnatAuthenticator", (cls,), {"site": site, "xnat": xnat})
+
+    def normalize_username(self, username: str) -> str:
+        """Give the name as it is: `Alice` and `alice` are two people in XNAT."""
+        return username
+
+    def validate_username(self, username: str) -> bool:
+        """Say whether a name can be a user's: what can't be part of a path can't be one."""
+        return bool(super().validate_username(username)) and can_be_user_name(username)
+
+    def is_admin(self, handler: Any, authentication: dict[str, Any]) -> bool:  # noqa: ARG002 - JupyterHub's signature
+        """Say whether site.yaml lists the user as an admin; who is no longer listed stops being one."""
+        return authentication["name"] in self.site.hub.admin_users
+
+    def get_handlers(self, app: Any) -> list[Any]:
+        """Give the hub's handlers that differ from JupyterHub's, and the one for the files of its pages.
+
+        JupyterHub calls this once, as it starts, and has no other place to begin something that goes on.
+        """
+        start_sweep(app, self.site)
+        token = next(service["api_token"] for service in app.services if service["name"] == "xnat")
+        return [
+            ("/(?:api/)?health$", HealthHandler),
+            ("/site/(.*)", StaticFilesHandler, {"path": str(files("xnathub_conf.web") / "static")}),
+            ("/login", SignInHandler),
+            ("/logout", SignOutHandler),
+            ("/spawn", StartPageHandler),
+            ("/spawn/([^/]+)", StartPageHandler),
+            ("/spawn/([^/]+)/([^/]+)", StartPageHandler),
+            ("/api/users/([^/]+)", UserHandler),
+            ("/api/users/([^/]+)/server", DefaultServerHandler),
+            (f"/{hub_proof.PATH}", IdentityHandler, {"token": token}),
+            ("/api/users/([^/]+)/activity", ActivityHandler),
+            ("/api/users/([^/]+)/servers/([^/]*)", ServerHandler),
+        ]
+
+    def xnat_url(self) -> str:
+        """XNAT's address for links, without a slash at its end."""
+        return xnat_public_url(self.site)
+
+    async def authenticate(self, handler: Any, data: Any) -> dict[str, Any] | None:
+        """Check a login form (`data`), or with data None the XNAT session that the browser sent.
+
+        Gives the user's model, or None where a session is nobody's. Raises SignInRefused.
+        """
+        way: SignInWay = "session" if data is None else "password"
+        name = data.get("username") if isinstance(data, dict) else ""
+
+        def note(outcome: SignInOutcome, user: object) -> None:
+            SIGN_INS.labels(way, outcome).inc()
+            audit("sign-in", outcome, user=str(user), way=way, address=self._address(handler.request))
+
+        try:
+            if data is None:
+                # JupyterHub asks for API calls too, before it looks for their XSRF token: a session is for the page only.
+                page = isinstance(handler, SignInHandler)
+                name = await self._by_session(handler.get_cookie("JSESSIONID")) if page else None
+            else:
+                name = await self._by_password(handler, data)
+        except SignInRefused as refused:
+            note(refused.outcome, refused.username or name)
+            raise
+        if name is None:
+            return None
+        note("ok", name)
+        self._lost.pop(name, None)
+        return {"name": name, "user_info": {_CHECKED: int(time.time())}}
+
+    async def _by_password(self, handler: Any, data: Any) -> str:
+        username, password = (
+            (data.get("username"), data.get("password")) if isinstance(data, dict) else ("", "")
+        )
+        # A colon ends the user name in HTTP Basic, so no account can hold one.
+        if not (
+            isinstance(username, str)
+            and isinstance(password, str)
+            and username
+            and password
+            and ":" not in username
+            and len(username) <= 255
+            and username.isprintable()
+        ):
+            raise wrong_password()
+        address = self._address(handler.request)
+        try:
+            attempt = self._limits.begin(username, address, SignInHandler.known_browser(handler, username))
+        except TooManyFailures as error:
+            raise too_many_failures(error, username, address) from None
+        judge = self._limits.undecided
+        try:
+            name, may_start = await self._account(Credentials(username, password))
+            judge = self._limits.right
+        except XnatUnauthorized:
+            judge = self._limits.wrong
+            raise wrong_password() from None
+        except XnatForbidden:
+            judge = self._limits.right
+            raise no_permission(username) from None
+        except XnatTooManySessions as error:
+            raise too_many_sessions(error) from None
+        except XnatError as error:
+            raise xnat_down(error) from None
+        finally:
+            judge(attempt)
+        return self._welcome(name, may_start)
+
+    async def _by_session(self, session: str | None) -> str | None:
+        if not (credentials := self._session(session)):
+            return None
+        try:
+            name, may_start = await self._account(credentials)
+        except (XnatUnauthorized, XnatForbidden, XnatLoginRedirect):
+            return None
+        except XnatError as error:
+            # The form is still there to try; it says so when XNAT is really down.
+            self.log.warning("An XNAT session could not be checked: %s", error)
+            return None
+        return None if name == "guest" else self._welcome(name, may_start)
+
+    def _session(self, session: str | None) -> Credentials | None:
+        if self.site.sign_in.xnat_session and session and _SESSION_ID.fullmatch(session):
+            return Credentials(session=session)
+        return None
+
+    def _welcome(self, name: str, may_start: bool) -> str:
+        if not self.validate_username(name):
+            raise wrong_password()
+        if not may_start:
+            raise no_permission(name)
+        return name
+
+    async def _account(self, credentials: Credentials) -> tuple[str, bool]:
+        """Ask whose credentials these are, and whether that account may start Jupyter. Raises XnatError."""
+        name, opened = await self.xnat.username(credentials)
+        try:
+            if name == "guest":
+                return name, False
+            return name, await self._may_start(name, Credentials(session=opened) if opened else credentials)
+        finally:
+            if opened:
+                self.xnat.end_session(opened)
+
+    async def _may_start(self, name: str, credentials: Credentials) -> bool:
+        rules: SignIn = self.site.sign_in
+        if rules.everyone == "always":
+            return True
+        roles = await self.xnat.roles(name, credentials)
+        if rules.role.casefold() in (role.casefold() for role in roles):
+            return True
+        return rules.everyone == "preference" and await self.xnat.all_users_can_start(credentials)
+
+    def _address(self, request: Any) -> str:
+        peer = str((request.connection.context.address or [""])[0])
+        # The hub's own proxy is on this host, but on Kubernetes. Whoever else connects speaks for themselves alone.
+        elsewhere = (
+            orchestrator_of(self.site) == "kubernetes"
+            or self.site.extra.get("ConfigurableHTTPProxy.should_start") is False
+        )
+        proxies = reverse_proxies(self.site) + 1 if elsewhere or peer in {"127.0.0.1", "::1"} else 0
+        return client_address(peer, ",".join(request.headers.get_list("X-Forwarded-For")), proxies)
+
+    # Once signed in
+
+    async def refresh_user(self, user: Any, handler: Any = None) -> bool | dict[str, Any]:
+        """Ask XNAT again about someone who is signed in: JupyterHub calls this every `sign_in.auth_refresh_age`.
+
+        Gives the user's model where XNAT says yes, and False, which signs them out, where it says no. Where it can't be
+        asked, True until `sign_in.max_age` has passed since its last yes.
+        """
+        rules = self.site.sign_in
+        if user.name in self._lost and time.monotonic() - self._lost[user.name] < rules.auth_refresh_age:
+            return False
+        session = self._session(handler.get_cookie("JSESSIONID")) if handler else None
+        if user.name not in self._asking:
+            # Pages ask for many things at once: one question answers all.
+            task = asyncio.ensure_future(self._still_may_start(user, session))
+            self._asking[user.name] = task
+            task.add_done_callback(lambda _: self._asking.pop(user.name))
+        said = await asyncio.shield(self._asking[user.name])
+        if said:
+            return {"name": user.name, "user_info": {_CHECKED: int(time.time())}}
+        if said is None:
+            checked = (user.user_info or {}).get(_CHECKED, 0)
+            return bool(time.time() - checked <= rules.max_age)
+        if user.name not in self._lost:
+            running = sum(spawner.active for spawner in user.spawners.values())
+            self.log.warning(
+                "%s may no longer use Jupyter, says XNAT, and is signed out; running servers that go on: %d.",
+                user.name,
+                running,
+            )
+        self._lost[user.name] = time.monotonic()
+        return False
+
+    async def _still_may_start(self, user: Any, session: Credentials | None) -> bool | None:
+        """Ask as the user: with the browser's session in XNAT, else with the alias token of a server of theirs."""
+        if session and (said := await self.may_still_start(user.name, session)) is not None:
+            return said
+        active = [name for name, spawner in user.spawners.items() if spawner.active]
+        for server_name in active[:2] or [""]:
+            try:
+                alias = await self.xnat.user_options(user.name, server_name, _alias_token)
+            except XnatNotFound:
+                continue
+            except XnatError as error:
+                self.log.warning(
+                    "XNAT could not be asked whether %s may still use Jupyter: %s", user.name, error
+                )
+                return None
+            if alias and (said := await self.may_still_start(user.name, alias)) is not None:
+                return said
+        return None
+
+    def confirmed(self, user: Any) -> None:
+        """Note that XNAT has said of itself that the user may use Jupyter."""
+        self._lost.pop(user.name, None)
+        user.user_info = {_CHECKED: int(time.time())}
+
+    async def may_still_start(self, username: str, credentials: Credentials) -> bool | None:
+        """Ask XNAT, with credentials of the user's own, whether they may start Jupyter; None where that can't be told."""
+        try:
+            name, may_start = await self._account(credentials)
+        except XnatError as error:
+            self.log.debug("No word from XNAT on %s: %s", username, error)
+            return None
+        return may_start if name == username else None
+
+
+def _alias_token(answer: Any) -> Credentials | None:
+    """Give the alias token in XNAT's answer to `user-options`, whatever else is there."""
+    try:
+        return alias_token(answer["task_template"]["container_spec"]["env"])
+    except (KeyError, TypeError, AttributeError):
+        return None
+
+
+def alias_token(variables: Any) -> Credentials | None:
+    """Give the user's alias token, which XNAT puts into each server's environment, or None."""
+    alias, secret = variables.get("XNAT_USER"), variables.get("XNAT_PASS")
+    if isinstance(alias, str) and isinstance(secret, str) and alias and secret and ":" not in alias:
+        return Credentials(alias, secret)
+    return None

@@ -1,0 +1,221 @@
+"""What a Site decides of JupyterHub: every trait with its value and the key it comes from.
+
+Pure data: nothing here imports JupyterHub, so that `xnathub validate` and `xnathub show` stay light.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from xnathub_conf.site.problems import KeyPath
+from xnathub_conf.site.types import Docker, Site, Swarm
+
+SPAWNERS = {
+    "local": "SimpleLocalProcessSpawner",
+    "docker": "DockerSpawner",
+    "swarm": "SwarmSpawner",
+    "kubernetes": "KubeSpawner",
+}
+"""The spawner class whose traits each orchestrator's settings are."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One trait: `Class.name`, its value (a Secret where it is one), and the key of site.yaml behind it."""
+
+    trait: str
+    value: Any
+    key: KeyPath
+
+
+def orchestrator_of(site: Site) -> str:
+    """Name the site's orchestrator: local, docker, swarm or kubernetes."""
+    return next(name for name in SPAWNERS if getattr(site.orchestrator, name) is not None)
+
+
+def xnat_public_url(site: Site) -> str:
+    """XNAT's address for links on pages, without a slash at its end."""
+    return (site.xnat.public_url or site.xnat.url).rstrip("/")
+
+
+def reverse_proxies(site: Site) -> int:
+    """Say how many reverse proxies stand in front of the hub's own."""
+    if site.hub.reverse_proxies is not None:
+        return site.hub.reverse_proxies
+    return int(browsers_use_tls(site))
+
+
+def browsers_use_tls(site: Site) -> bool:
+    """Say whether browsers reach the hub over https, which is what its public address begins with then."""
+    return (site.hub.public_url or "").startswith("https:")
+
+
+def hub_connect_url(site: Site) -> str:
+    """Where single-user servers reach the hub."""
+    port = urlsplit(hub_bind_url(site)).port
+    host = {"local": "127.0.0.1", "docker": "jupyterhub", "swarm": "jupyterhub", "kubernetes": "hub"}
+    return site.hub.hub_connect_url or f"http://{host[orchestrator_of(site)]}:{port}"
+
+
+def hub_bind_url(site: Site) -> str:
+    """Where the hub itself listens."""
+    default = "http://127.0.0.1:8081" if orchestrator_of(site) == "local" else "http://0.0.0.0:8081"
+    return site.hub.hub_bind_url or default
+
+
+def hub_settings(site: Site) -> list[Setting]:
+    """List every trait that the site decides, in no particular order."""
+    parts = _hub, _pages, _logging, _sign_in, _servers, _orchestrator, _extra
+    return [setting for part in parts for setting in part(site)]
+
+
+def _hub(site: Site) -> Iterator[Setting]:
+    hub = site.hub
+    yield Setting("JupyterHub.bind_url", hub.bind_url.rstrip("/") + hub.base_url, ("hub", "bind_url"))
+    yield Setting("JupyterHub.hub_bind_url", hub_bind_url(site), ("hub", "hub_bind_url"))
+    yield Setting("JupyterHub.hub_connect_url", hub_connect_url(site), ("hub", "hub_connect_url"))
+    if hub.public_url:
+        yield Setting("JupyterHub.public_url", hub.public_url.rstrip("/") + "/", ("hub", "public_url"))
+    if hub.db_url:
+        yield Setting("JupyterHub.db_url", hub.db_url, ("hub", "db_url"))
+    if hub.cookie_secret:
+        yield Setting("JupyterHub.cookie_secret", hub.cookie_secret, ("hub", "cookie_secret"))
+    yield Setting("JupyterHub.shutdown_on_logout", hub.shutdown_on_logout, ("hub", "shutdown_on_logout"))
+    yield Setting("JupyterHub.allow_named_servers", hub.allow_named_servers, ("hub", "allow_named_servers"))
+    limit = ("hub", "named_server_limit_per_user")
+    yield Setting("JupyterHub.named_server_limit_per_user", hub.named_server_limit_per_user, limit)
+    # Servers outlive the hub, but for local ones, which are its own processes.
+    local = orchestrator_of(site) == "local"
+    yield Setting("JupyterHub.cleanup_servers", local, ("orchestrator",))
+    if not local:
+        # The kept folder may hold the file of an earlier container's proxy, whose number is another process here.
+        pid_file = "/tmp/jupyterhub-proxy.pid"  # noqa: S108 - the container's own
+        yield Setting("ConfigurableHTTPProxy.pid_file", pid_file, ("orchestrator",))
+    services: list[dict[str, Any]] = [{"name": "xnat", "api_token": hub.api_token, "display": False}]
+    roles: list[dict[str, Any]] = [{"name": "xnat", "scopes": list(hub.api_scopes), "services": ["xnat"]}]
+    if hub.metrics_token:
+        services.append({"name": "prometheus", "api_token": hub.metrics_token, "display": False})
+        roles.append({"name": "prometheus", "scopes": ["read:metrics"], "services": ["prometheus"]})
+    yield Setting("JupyterHub.services", services, ("hub", "api_token"))
+    # They are random (see checks.py), so that hashing them 16,384 times at each call would cost time and gain nothing.
+    yield Setting("JupyterHub.trust_user_provided_tokens", True, ("hub", "api_token"))
+    yield Setting("JupyterHub.load_roles", roles, ("hub", "api_scopes"))
+
+
+def _pages(site: Site) -> Iterator[Setting]:
+    pages = site.pages
+    variables = {
+        "xnat_url": xnat_public_url(site),
+        "xnat_session": site.sign_in.xnat_session,
+        "site_name": pages.name,
+        "site_logo": pages.logo is not None,
+        "contact": pages.contact,
+        "servers_stop": site.hub.shutdown_on_logout,
+    }
+    yield Setting("JupyterHub.template_vars", variables, ("pages",))
+    if pages.logo:
+        yield Setting("JupyterHub.logo_file", pages.logo, ("pages", "logo"))
+
+
+def _logging(site: Site) -> Iterator[Setting]:
+    logging = site.logging
+    # JupyterHub knows WARNING by its short name alone.
+    level = "WARN" if logging.level == "WARNING" else logging.level
+    yield Setting("Application.log_level", level, ("logging", "level"))
+    # Merged into traitlets' own, whose handler is `console`.
+    formatter = "json" if logging.format == "json" else "console"
+    to_stderr = {"class": "logging.StreamHandler", "formatter": formatter, "stream": "ext://sys.stderr"}
+    handlers: dict[str, Any] = {"console": {"formatter": formatter}, "audit": to_stderr}
+    if logging.audit_file:
+        handlers["audit_file"] = {
+            "class": "logging.handlers.WatchedFileHandler",
+            "filename": logging.audit_file,
+            "encoding": "utf-8",
+            "formatter": "json",
+        }
+    config = {
+        "formatters": {
+            "json": {
+                "()": "pythonjsonlogger.json.JsonFormatter",
+                "fmt": ["levelname", "name", "message"],
+                "timestamp": "time",
+                "rename_fields": {"levelname": "level", "name": "logger"},
+            }
+        },
+        "handlers": handlers,
+        "root": {"level": "WARNING", "handlers": ["console"]},
+        "loggers": {
+            "xnathub": {"level": logging.level, "handlers": ["console"], "propagate": False},
+            "xnathub.audit": {
+                "level": "INFO",
+                "handlers": [name for name in handlers if name.startswith("audit")],
+                "propagate": False,
+            },
+        },
+    }
+    yield Setting("Application.logging_config", config, ("logging", "format"))
+
+
+def _sign_in(site: Site) -> Iterator[Setting]:
+    yield Setting("Authenticator.admin_users", set(site.hub.admin_users), ("hub", "admin_users"))
+    # XNAT decides who may sign in; the authenticator asks it each time.
+    yield Setting("Authenticator.allow_all", True, ("sign_in", "role"))
+    age = ("sign_in", "auth_refresh_age")
+    yield Setting("Authenticator.auth_refresh_age", site.sign_in.auth_refresh_age, age)
+    # For API tokens too, which JupyterHub would let outlive their user's permission.
+    yield Setting("Authenticator.auth_refresh_strict", True, age)
+
+
+def _servers(site: Site) -> Iterator[Setting]:
+    servers = site.servers
+    starts = ("servers", "concurrent_starts")
+    yield Setting("JupyterHub.concurrent_spawn_limit", servers.concurrent_starts, starts)
+    yield Setting("Spawner.start_timeout", servers.start_timeout, ("servers", "start_timeout"))
+    yield Setting("Spawner.http_timeout", servers.http_timeout, ("servers", "http_timeout"))
+    yield Setting("Spawner.default_url", servers.default_url, ("servers", "default_url"))
+
+
+def _orchestrator(site: Site) -> Iterator[Setting]:
+    name = orchestrator_of(site)
+    here: KeyPath = ("orchestrator", name)
+    spawner = SPAWNERS[name]
+    stop: KeyPath = ("servers", "stop_timeout")
+    if name == "local":
+        yield Setting(f"{spawner}.interrupt_timeout", site.servers.stop_timeout, stop)
+    docker = site.orchestrator.docker or site.orchestrator.swarm
+    if docker:
+        yield from _docker_api(docker, spawner, here)
+        yield Setting(f"{spawner}.network_name", docker.network_name, (*here, "network_name"))
+        yield Setting(f"{spawner}.prefix", docker.prefix, (*here, "prefix"))
+    if site.orchestrator.docker:
+        # A container that stayed would come back with the mounts and token of its first start.
+        yield Setting("DockerSpawner.remove", True, here)
+        yield Setting(
+            "DockerSpawner.pull_policy", site.orchestrator.docker.pull_policy, (*here, "pull_policy")
+        )
+    if kubernetes := site.orchestrator.kubernetes:
+        if kubernetes.namespace:
+            yield Setting("KubeSpawner.namespace", kubernetes.namespace, (*here, "namespace"))
+        yield Setting(
+            "KubeSpawner.image_pull_policy", kubernetes.image_pull_policy, (*here, "image_pull_policy")
+        )
+        secrets = list(kubernetes.image_pull_secrets)
+        yield Setting("KubeSpawner.image_pull_secrets", secrets, (*here, "image_pull_secrets"))
+        yield Setting("KubeSpawner.delete_grace_period", site.servers.stop_timeout, stop)
+
+
+def _docker_api(docker: Docker | Swarm, spawner: str, here: KeyPath) -> Iterator[Setting]:
+    yield Setting(f"{spawner}.client_kwargs", {"base_url": docker.docker_host}, (*here, "docker_host"))
+    if docker.tls:
+        tls = {
+            "ca_cert": docker.tls.ca_cert,
+            "client_cert": (docker.tls.client_cert, docker.tls.client_key),
+            "verify": docker.tls.verify,
+        }
+        yield Setting(f"{spawner}.tls_config", tls, (*here, "tls"))
+
+
+def _extra(site: Site) -> Iterator[Setting]:
+    for trait, value in site.extra.items():
+        yield Setting(trait, value, ("extra", trait))

@@ -1,0 +1,252 @@
+"""The types of a validated site; made by scripts/generate from schema/site.schema.json."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from xnathub_conf.values.secret import Secret
+
+
+@dataclass(frozen=True)
+class ServiceAccount:
+    """The XNAT user that holds XNAT's role `JupyterHub`; the hub asks as this user what to start."""
+
+    username: str
+    password: Secret
+
+
+@dataclass(frozen=True)
+class XnatCalls:
+    """Limits on the hub's calls to XNAT."""
+
+    connect_timeout: float
+    read_timeout: float
+    deadline: float
+    retries: int
+    concurrency: int
+    max_body: int
+
+
+@dataclass(frozen=True)
+class Xnat:
+    """The XNAT that this hub serves, and how the hub calls it."""
+
+    url: str
+    public_url: str | None
+    ca_file: str | None
+    verify_tls: bool
+    service_account: ServiceAccount
+    start_timeout: int
+    stop_timeout: int
+    calls: XnatCalls
+
+
+@dataclass(frozen=True)
+class Hub:
+    """The JupyterHub itself."""
+
+    base_url: str
+    public_url: str | None
+    reverse_proxies: int | None
+    bind_url: str
+    hub_bind_url: str | None
+    hub_connect_url: str | None
+    api_token: Secret
+    api_scopes: tuple[str, ...]
+    metrics_token: Secret | None
+    uid: int
+    gid: int
+    db_url: Secret | None
+    cookie_secret: Secret | None
+    admin_users: tuple[str, ...]
+    shutdown_on_logout: bool
+    allow_named_servers: bool
+    named_server_limit_per_user: int
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """Who may sign in to the hub. Everybody signs in with their XNAT account."""
+
+    role: str
+    everyone: Literal["preference", "always", "never"]
+    xnat_session: bool
+    auth_refresh_age: int
+    max_age: int
+    failures_per_user: int
+    failures_per_address: int
+    failures_window: int
+
+
+@dataclass(frozen=True)
+class AllowedMount:
+    """One folder, with all below it, or one volume."""
+
+    path: str
+    writable: bool
+
+
+@dataclass(frozen=True)
+class Caps:
+    """The most that XNAT may ask for. More is refused; a server without a limit gets the cap as its limit."""
+
+    cpu: float | None
+    mem: int | None
+    generic_resources: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Servers:
+    """What a user's Jupyter server may be. What XNAT asks for is checked against these rules before each start."""
+
+    uid: int
+    gid: int
+    environment: Mapping[str, str]
+    allowed_images: tuple[str, ...]
+    allowed_mounts: tuple[AllowedMount, ...]
+    allowed_mount_targets: tuple[str, ...]
+    cpu_limit: float | None
+    cpu_guarantee: float | None
+    mem_limit: int | None
+    mem_guarantee: int | None
+    caps: Caps
+    concurrent_starts: int
+    start_timeout: int
+    http_timeout: int
+    stop_timeout: int
+    sweep_interval: float
+    default_url: str
+
+
+@dataclass(frozen=True)
+class PathRule:
+    """One prefix and what stands in its place."""
+
+    from_: str
+    to: str
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Path translation: where the node, or the volume, keeps what XNAT knows under another path. The longest matching prefix wins; only whole path components match. Leave XNAT's own path translation empty."""
+
+    archive: tuple[PathRule, ...]
+    workspaces: tuple[PathRule, ...]
+
+
+@dataclass(frozen=True)
+class Pages:
+    """What the hub's pages show of the site."""
+
+    name: str
+    logo: str | None
+    contact: str | None
+
+
+@dataclass(frozen=True)
+class Logging:
+    """What the hub logs."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+    format: Literal["text", "json"]
+    audit_file: str | None
+
+
+@dataclass(frozen=True)
+class Local:
+    """Processes of the hub's own user, for demos and development. No isolation: mounts are links, limits and images are not applied."""
+
+    directory: str
+
+
+@dataclass(frozen=True)
+class DockerTls:
+    """Certificates for the Docker API at a tcp:// address, as DockerSpawner.tls_config."""
+
+    ca_cert: str
+    client_cert: str
+    client_key: str
+    verify: bool
+
+
+@dataclass(frozen=True)
+class Docker:
+    """Containers on one Docker engine."""
+
+    network_name: str
+    prefix: str
+    docker_host: str
+    tls: DockerTls | None
+    pull_policy: Literal["always", "ifnotpresent", "never"]
+
+
+@dataclass(frozen=True)
+class Swarm:
+    """Services on a Docker Swarm; the hub runs on a manager."""
+
+    network_name: str
+    prefix: str
+    docker_host: str
+    tls: DockerTls | None
+    placement_constraints: tuple[str, ...]
+    endpoint_mode: Literal["vip", "dnsrr"]
+    subnet: str | None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One volume claim."""
+
+    path: str
+    claim_name: str
+
+
+@dataclass(frozen=True)
+class Toleration:
+    """One toleration, as in a pod's spec."""
+
+    key: str | None
+    operator: Literal["Equal", "Exists"]
+    value: str | None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None
+
+
+@dataclass(frozen=True)
+class Kubernetes:
+    """Pods in one namespace of a Kubernetes cluster."""
+
+    namespace: str | None
+    claims: tuple[Claim, ...]
+    node_selector: Mapping[str, str]
+    tolerations: tuple[Toleration, ...]
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"]
+    image_pull_secrets: tuple[str, ...]
+    generic_resources: Mapping[str, str]
+    schedule_timeout: int
+    start_as_root: bool
+
+
+@dataclass(frozen=True)
+class Orchestrator:
+    """What runs the servers: exactly one of these."""
+
+    local: Local | None
+    docker: Docker | None
+    swarm: Swarm | None
+    kubernetes: Kubernetes | None
+
+
+@dataclass(frozen=True)
+class Site:
+    """Everything that one XNAT site decides about its JupyterHub."""
+
+    version: int
+    xnat: Xnat
+    hub: Hub
+    sign_in: SignIn
+    servers: Servers
+    paths: Paths
+    pages: Pages
+    logging: Logging
+    orchestrator: Orchestrator
+    extra: Mapping[str, Any]

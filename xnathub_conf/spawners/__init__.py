@@ -1,0 +1,51 @@
+"""From a launch plan to a spawner: one small adapter for each orchestrator, all of the same shape.
+
+An adapter is a subclass of its orchestrator's spawner with the methods of `Adapter`. Each launch sets every
+attribute anew, since a spawner object lives on and would keep what an earlier launch set.
+"""
+
+from importlib import import_module
+from typing import Any, Protocol
+
+from xnathub_conf.launch.plan import LaunchPlan
+from xnathub_conf.site.hub_settings import orchestrator_of
+from xnathub_conf.site.types import Site
+from xnathub_conf.spawners.launch import Launch
+from xnathub_conf.spawners.running import Found
+
+
+class Adapter(Protocol):
+    """What a spawner class must have to start launch plans."""
+
+    site: Site
+
+    def prepare(self, plan: LaunchPlan) -> Any:
+        """Give the plan's mounts in the orchestrator's form: with thousands of them that takes its time.
+
+        It runs in a thread, so it looks at the site alone. Raises PolicyRefusal where the orchestrator can't do what the plan
+        asks for.
+        """
+
+    def apply_plan(self, plan: LaunchPlan, prepared: Any = None) -> None:
+        """Set on the spawner what the plan says, and nothing from an earlier plan. Quick: it runs in the hub's loop.
+
+        `prepared` is what `prepare` made of the plan. Raises what `prepare` raises.
+        """
+
+
+class Findable(Adapter, Protocol):
+    """What an adapter has besides whose servers outlive their hub, so that none is forgotten."""
+
+    async def find_all(self) -> list[Found]:
+        """Give what runs, or is left, of this hub's servers: what bears its labels and its names."""
+
+    async def remove_found(self, found: Found) -> None:
+        """End and remove one of these, if it is still there."""
+
+
+def spawner_class(site: Site) -> type[Any]:
+    """Give the site's spawner class, bound to the site, for JupyterHub.spawner_class."""
+    name = orchestrator_of(site)
+    module = import_module(f"xnathub_conf.spawners.{name}")
+    cls: type[Any] = getattr(module, f"Xnat{name.capitalize()}Spawner")
+    return type(cls.__name__, (Launch, cls), {"site": site})

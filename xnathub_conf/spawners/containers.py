@@ -1,0 +1,269 @@
+"""What containers on one engine and services of a swarm share."""
+
+import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Any
+
+from docker.errors import APIError, DockerException, NotFound
+from dockerspawner import DockerSpawner
+from requests import RequestException
+
+from xnathub_conf.launch.failure import LaunchFailed
+from xnathub_conf.launch.plan import LaunchPlan
+from xnathub_conf.site.hub_settings import xnat_public_url
+from xnathub_conf.site.types import Docker, Servers, Site, Swarm
+from xnathub_conf.spawners.object_names import object_name
+from xnathub_conf.spawners.running import Found
+from xnathub_conf.spawners.wait_for_port import listening
+
+LABELS = "org.xnat.jupyter"
+"""What the names of all labels start with."""
+
+_ENGINE_CALLS = ThreadPoolExecutor(8, thread_name_prefix="docker")
+_MAKING_CLIENT = Lock()
+_ADMIN = "Tell your XNAT administrator."
+
+
+def container_environment(plan: LaunchPlan, servers: Servers) -> dict[str, str]:
+    """Give a container's environment: the plan's, and the IDs that images of docker-stacks drop to from root."""
+    return {**plan.environment, "NB_UID": str(servers.uid), "NB_GID": str(servers.gid)}
+
+
+def object_labels(plan: LaunchPlan, site: Site) -> dict[str, str]:
+    """Give the labels that say whose and what a container, service or pod is, and of which XNAT."""
+    facts: Mapping[str, Any] = {
+        "xnat": xnat_public_url(site),
+        "user": plan.username,
+        "server": plan.server_name,
+        "project": plan.item.get("projectId"),
+        "item": plan.item.get("itemId"),
+        "type": plan.item.get("xsiType"),
+        "event": plan.item.get("eventTrackingId"),
+    }
+    return {f"{LABELS}.{name}": str(value) for name, value in facts.items() if value is not None}
+
+
+class PlannedObject(DockerSpawner):
+    """What one container and one service share: names, text from XNAT that is never taken for a template, and starting."""
+
+    site: Site
+    _given_up = False
+
+    def _settings(self) -> Docker | Swarm:
+        settings = self.site.orchestrator.docker or self.site.orchestrator.swarm
+        assert settings is not None
+        return settings
+
+    def _object_name_default(self) -> str:
+        return object_name(self._settings().prefix, self.user.name, self.name)
+
+    def _render_templates(self, obj: Any, ns: Any = None) -> Any:  # noqa: ARG002 - dockerspawner's signature
+        return obj
+
+    def _get_default_format_volume_name(self) -> Any:
+        return lambda template, spawner: template  # noqa: ARG005 - dockerspawner's signature
+
+    @property
+    def executor(self) -> ThreadPoolExecutor:
+        """The threads for calls to the engine: several, so that one slow call, such as a pull, holds up nobody else."""
+        return _ENGINE_CALLS
+
+    @property
+    def client(self) -> Any:
+        """The one client of all servers.
+
+        DockerSpawner makes it at the first call, for a single thread. Two at once would each make one, and replacing a
+        class's attribute that way crashes CPython 3.11: the old client is freed while another thread still finds it.
+        """
+        with _MAKING_CLIENT:
+            return super().client
+
+    def _ours(self, identity: str, name: str, labels: Mapping[str, str] | None) -> list[Found]:
+        """Give what the engine lists, if it is a server of this hub: by its labels and its name's prefix."""
+        labels, name = labels or {}, name.lstrip("/")
+        user = labels.get(f"{LABELS}.user")
+        if (
+            user is None
+            or labels.get(f"{LABELS}.xnat") != xnat_public_url(self.site)
+            or not name.startswith(f"{self._settings().prefix}-")
+        ):
+            return []
+        return [Found(user, labels.get(f"{LABELS}.server", ""), identity, f"the {self.object_type} {name}")]
+
+    def prepare(self, plan: LaunchPlan) -> list[dict[str, Any]]:
+        """Give the plan's mounts as the engine's API takes them, which takes time where there are thousands."""
+        raise NotImplementedError
+
+    def apply_plan(self, plan: LaunchPlan, prepared: list[dict[str, Any]] | None = None) -> None:
+        """Set image, command, environment, mounts, and limits and reservations of cores and bytes."""
+        self.image = plan.image
+        self.cmd = list(plan.command) if plan.command else None
+        self.environment = container_environment(plan, self.site.servers)
+        self.mounts = self.prepare(plan) if prepared is None else prepared
+        self.cpu_limit = plan.cpu_limit
+        self.cpu_guarantee = plan.cpu_guarantee
+        self.mem_limit = plan.mem_limit
+        self.mem_guarantee = plan.mem_guarantee
+
+    async def get_command(self) -> list[str] | None:
+        """Give the command, or None for the image's own, which the engine knows itself."""
+        return [*self.cmd, *self.get_args()] if self.cmd else None
+
+    async def start(self) -> Any:
+        """Start the server. Raises LaunchFailed with a sentence as soon as it can't come up, and leaves nothing then."""
+        self._given_up = False
+        try:
+            address = await super().start()
+            await listening(address, self._check_running)
+        except (DockerException, RequestException) as error:
+            await self._give_up()
+            raise engine_error(error, self.image) from None
+        except BaseException:
+            await self._give_up()
+            raise
+        return address
+
+    async def _give_up(self) -> None:
+        self._given_up = True
+        await self._remove()
+
+    async def stop(self, now: bool = False) -> None:
+        """Stop and remove the server. What goes wrong is logged: JupyterHub forgets the server either way."""
+        try:
+            if not self.object_id:
+                await self.get_object()
+            if self.object_id:
+                await self._end(now)
+        except (DockerException, RequestException) as error:
+            self.log.error(
+                "The %s %s could not be stopped and may run on, until it is removed as one that the hub does not know "
+                "(site.yaml: servers.sweep_interval): %s",
+                self.object_type,
+                self.object_name,
+                error,
+            )
+
+    async def _end(self, now: bool) -> None:
+        await super().stop(now)
+
+    async def get_url(self) -> Any:
+        """Give the server's address: the engine's, where the hub was killed before a start told it to the database."""
+        if not self.server.ip:
+            try:
+                ip, port = await self.get_ip_and_port()
+            except (DockerException, RequestException, LaunchFailed) as error:
+                self.log.warning("The address of %s is not known: %s", self.object_name, error)
+            else:
+                if ip:
+                    return f"http://{ip}:{port}{self.server.base_url}"
+        return await super().get_url()
+
+    async def get_object(self) -> Any:
+        """Give what the engine says of the server, None where it has none. Raises where the engine can't say.
+
+        DockerSpawner takes an engine that fails for a server that is gone.
+        """
+        try:
+            found = await self.docker(f"inspect_{self.object_type}", self.object_name)
+        except NotFound:
+            self.object_id = ""
+            return None
+        self.object_id = found[self.object_id_key]
+        return found
+
+    async def poll(self) -> Any:
+        """Give None while the server lives, and where the engine can't be asked; else how it ended, and remove it."""
+        if self._given_up:
+            return 1
+        try:
+            ended = await self._ending()
+        except (DockerException, RequestException) as error:
+            # JupyterHub would take the server for one that has ended, at its own start even for good.
+            self.log.warning("It is not known whether %s still runs: %s", self.object_name, error)
+            return None
+        if ended:
+            await self._remove()
+        return ended
+
+    async def _ending(self) -> Any:
+        """Give None while the server lives, else how it ended: 0 where nothing is left of it."""
+        raise NotImplementedError
+
+    async def _check_running(self) -> None:
+        """Raise LaunchFailed where the server has ended."""
+        raise NotImplementedError
+
+    async def _remove(self) -> None:
+        """Remove what was made, if anything was; where the engine does not, say so in the log."""
+        if self.object_id:
+            try:
+                await self.remove_object()
+            except (DockerException, RequestException) as error:
+                self.log.warning("The %s %s is not removed: %s", self.object_type, self.object_name, error)
+
+    def _ended(self, code: object) -> LaunchFailed:
+        return LaunchFailed(
+            "ended",
+            f"The server ended as soon as it was started, with exit code {code}.",
+            f"{_ADMIN} Does {self.image} hold a Jupyter server?",
+            status=502,
+        )
+
+
+def engine_error(error: DockerException | RequestException, image: str) -> LaunchFailed:
+    """Say why the engine did not do what it was asked for."""
+    if isinstance(error, APIError):
+        return engine_failure(str(error.explanation or error), image)
+    if re.search("SSL|TLS", str(error)):
+        return LaunchFailed(
+            "docker-tls",
+            "The hub and the Docker API do not accept each other's certificates.",
+            f"{_ADMIN} site.yaml: tls.",
+            detail=str(error),
+            status=503,
+        )
+    return LaunchFailed(
+        "docker-api",
+        "The Docker API can't be reached.",
+        f"Try again later. {_ADMIN}",
+        detail=str(error),
+        status=503,
+    )
+
+
+def engine_failure(text: str, image: str) -> LaunchFailed:
+    """Say in a sentence what Docker says of a container, task or service that it can't start."""
+    text = text.strip().rstrip(".")
+    if found := re.search(r"no suitable node \((.*)\)", text):
+        return LaunchFailed(
+            "unschedulable",
+            f"No node of the swarm can take the server: {found[1]}.",
+            _ADMIN
+            if "constraints" in found[1]
+            else "Ask for less in XNAT, or try again when others have stopped theirs.",
+            status=503,
+        )
+    if found := re.search(r"bind source path does not exist: (.*)", text):
+        return _failed(
+            "mount", f"The folder {found[1]}, which XNAT asks for, is not on the node.", "site.yaml: paths."
+        )
+    if re.search(r"no such image|pull access denied|manifest|repository .* not found", text, re.IGNORECASE):
+        return _failed(
+            "image",
+            f"The image {image} can't be had: {text}.",
+            "Is its name right, and may the node pull it?",
+        )
+    if found := re.search(r"network (\S+) not found", text):
+        return _failed("network", f"The network {found[1]} does not exist.", "site.yaml: network_name.")
+    # A swarm's managers tell each other of a service in one message of 4 MB at most; of which kind depends.
+    if "larger than max" in text or "message is too large" in text:
+        return _failed(
+            "too-large", f"XNAT asks for more mounts than Docker takes: {text}.", "Start on fewer projects."
+        )
+    return _failed("docker", f"Docker could not start the server: {text}.")
+
+
+def _failed(reason: str, message: str, advice: str = "") -> LaunchFailed:
+    return LaunchFailed(reason, message, f"{_ADMIN} {advice}".strip(), status=502)

@@ -1,0 +1,104 @@
+"""Containers on one Docker engine."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from docker.errors import APIError, NotFound
+from docker.types import DeviceRequest
+from dockerspawner import DockerSpawner
+
+from xnathub_conf.launch.plan import LaunchPlan
+from xnathub_conf.launch.policy import PolicyRefusal
+from xnathub_conf.spawners.containers import LABELS, PlannedObject, object_labels
+from xnathub_conf.spawners.running import Found
+
+
+class XnatDockerSpawner(PlannedObject):
+    """Starts a plan as a container."""
+
+    def prepare(self, plan: LaunchPlan) -> list[dict[str, Any]]:
+        """Give the mounts as DockerSpawner takes them."""
+        return [
+            {"type": mount.kind, "source": mount.source, "target": mount.target, "read_only": mount.read_only}
+            for mount in plan.mounts
+        ]
+
+    def apply_plan(self, plan: LaunchPlan, prepared: list[dict[str, Any]] | None = None) -> None:
+        """Set everything of the container. Raises PolicyRefusal as `gpu_requests` does."""
+        gpus = gpu_requests(plan)
+        super().apply_plan(plan, prepared)
+        self.volumes: dict[str, Any] = {}
+        # Docker would remove a container as it ends, and its exit code with it.
+        host: dict[str, Any] = {"init": True, "auto_remove": False}
+        if plan.mem_guarantee:
+            host["mem_reservation"] = plan.mem_guarantee
+        if gpus:
+            host["device_requests"] = gpus
+        self.extra_host_config = host
+        # Images of docker-stacks start as root, take NB_UID and NB_GID, and drop to them.
+        self.extra_create_kwargs = {
+            "user": "0",
+            "labels": object_labels(plan, self.site),
+            "stop_timeout": self.site.servers.stop_timeout,
+        }
+
+    async def _ending(self) -> Any:
+        return await DockerSpawner.poll(self)
+
+    async def remove_object(self) -> None:
+        """Remove the container, even one that runs, with its unnamed volumes."""
+        try:
+            await self.docker("remove_container", self.object_id, v=True, force=True)
+        except APIError as error:
+            # It is gone, or on its way.
+            if error.status_code not in {404, 409}:
+                raise
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """Say what the engine does; it doesn't tell how far it is."""
+        yield {
+            "progress": 40,
+            "message": "Docker gets the image where it is missing, and starts the container",
+        }
+
+    async def find_all(self) -> list[Found]:
+        """Give every container of this hub's servers, those that have ended too."""
+        containers = await self.docker("containers", all=True, filters={"label": f"{LABELS}.user"})
+        # Tasks of a swarm are containers too, with their service's labels.
+        return [
+            found
+            for each in containers
+            if "com.docker.swarm.service.id" not in each["Labels"]
+            for found in self._ours(each["Id"], each["Names"][0], each["Labels"])
+        ]
+
+    async def remove_found(self, found: Found) -> None:
+        """Stop and remove a container."""
+        try:
+            await self.docker("stop", found.id)
+            await self.docker("remove_container", found.id, v=True, force=True)
+        except NotFound:
+            self.log.debug("%s was gone.", found.name)
+
+    async def _check_running(self) -> None:
+        container = await self.get_object()
+        if not (container and container["State"]["Running"]):
+            raise self._ended(container["State"]["ExitCode"] if container else "unknown")
+
+
+def gpu_requests(plan: LaunchPlan) -> list[Any]:
+    """Turn a plan's generic resources into Docker's device requests.
+
+    Raises PolicyRefusal for any but GPUs, and for placement constraints, which a single engine can't fulfil.
+    """
+    if plan.constraints:
+        raise PolicyRefusal(
+            "constraints",
+            "",
+            f"{plan.constraints[0]} asks for a node, and a single Docker engine has no choice.",
+        )
+    resources = plan.generic_resources
+    unknown = [name for name in resources if name not in {"gpu", "nvidia.com/gpu"}]
+    if unknown:
+        raise PolicyRefusal("resources", "", f"A single Docker engine has no generic resource {unknown[0]}.")
+    return [DeviceRequest(count=count, capabilities=[["gpu"]]) for count in resources.values()]

@@ -1,0 +1,125 @@
+"""What every adapter's spawner keeps of a launch: the facts for the audit log, and the steps for the user's page."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from xnathub_conf.operating.audit import audit, caller, caller_of
+
+_LOOK_AGAIN_SECONDS = 0.2
+_STARTING, _ANSWERING = 20, 95
+
+
+class Launch:
+    """A mixin for a spawner class. Its facts outlive the hub, in the spawner's state in the hub's database."""
+
+    user: Any
+    name: str
+    handler: Any
+    # Of the spawner, which has no other sign of either.
+    _spawn_future: Any
+    _waiting_for_response: bool
+
+    launch_facts: dict[str, str] = {}  # noqa: RUF012 - set anew for each launch, never changed here
+    _began = 0.0
+    _steps: tuple[dict[str, Any], ...] = ()
+    _starting = False
+    _runs = False
+    _stop_outcome = "ended-by-itself"
+
+    def begin_launch(self) -> None:
+        """Begin a launch: an audit line is written when it has succeeded or failed."""
+        facts: dict[str, str] = {}
+        who = caller_of(self.handler)
+        self.launch_facts = facts
+        self._began = time.monotonic()
+        self._steps, self._starting = (), False
+        self.step("Asking XNAT what to start", progress=5)
+
+        def ended(future: Any) -> None:
+            outcome, why = _outcome_of(future)
+            self._runs = outcome == "ok"
+            audit(
+                "start", outcome, user=self.user.name, server=self.name, **facts, **why, **who,
+                seconds=round(time.monotonic() - self._began, 1),
+            )  # fmt: skip
+
+        self._spawn_future.add_done_callback(ended)
+
+    @property
+    def launch_seconds(self) -> int:
+        """Seconds since the launch began, for the page with its progress."""
+        return int(time.monotonic() - self._began) if self._began else 0
+
+    def step(self, text: str, progress: int) -> None:
+        """Tell whoever waits for the server what happens now."""
+        self._steps += ({"message": text, "progress": progress},)
+
+    async def start(self) -> Any:
+        """Start the server, as the adapter does."""
+        self._starting = True
+        return await super().start()  # type: ignore[misc]
+
+    async def stop(self, now: bool = False) -> None:
+        """Stop the server, as the adapter does."""
+        self._stop_outcome = "failed"
+        await super().stop(now)  # type: ignore[misc]
+        self._stop_outcome = "ok"
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """Give each step as it comes, with the seconds so far: ours, the orchestrator's, then the wait for Jupyter."""
+        said, most = 0, 0
+        orchestrator = None
+        while True:
+            for event in self._steps[said:]:
+                yield self._timed(event)
+            said = len(self._steps)
+            if self._starting and orchestrator is None:
+                most = _STARTING
+                orchestrator = super().progress()  # type: ignore[misc]
+                async for event in orchestrator:
+                    most = max(most, event.get("progress", 0))
+                    yield self._timed({**event, "progress": min(most, _ANSWERING)})
+            if self._waiting_for_response:
+                yield self._timed({"message": "Waiting for Jupyter to answer", "progress": _ANSWERING})
+                return
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+    def _timed(self, event: dict[str, Any]) -> dict[str, Any]:
+        return {**event, "message": f"{self.launch_seconds} s: {event['message']}"}
+
+    def stopped(self) -> None:
+        """Write the audit line of a server that has stopped; none for a start that failed, which has its own."""
+        if self._runs:
+            audit(
+                "stop", self._stop_outcome, user=self.user.name, server=self.name, **self.launch_facts,
+                **(caller.get() or {"by": "hub"}),
+            )  # fmt: skip
+        self.launch_facts = {}
+        self._runs, self._stop_outcome = False, "ended-by-itself"
+
+    def get_state(self) -> dict[str, Any]:
+        """Add the launch's facts to the state."""
+        state: dict[str, Any] = super().get_state()  # type: ignore[misc]
+        return {**state, "launch": self.launch_facts} if self.launch_facts else state
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take the facts of a server that ran before the hub did."""
+        super().load_state(state)  # type: ignore[misc]
+        self.launch_facts = state.get("launch", {})
+        self._runs = bool(self.launch_facts)
+
+
+def _outcome_of(future: Any) -> tuple[str, dict[str, str]]:
+    """Say how a launch ended, and why where it did not come up."""
+    if future.cancelled():
+        return "cancelled", {}
+    error = future.exception()
+    if error is None:
+        return "ok", {}
+    outcome = "refused" if getattr(error, "refused", False) else "failed"
+    return outcome, {
+        "reason": str(getattr(error, "reason", None) or "error"),
+        "detail": getattr(error, "jupyterhub_message", "") or type(error).__name__,
+    }

@@ -1,0 +1,100 @@
+"""Processes of the hub's own user, for demos and development.
+
+A process has no mounts of its own, so the plan's targets appear as links below the server's root directory. There is no
+isolation: images, limits and read-only mounts are not applied.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from jupyterhub.spawner import SimpleLocalProcessSpawner
+
+from xnathub_conf.launch.plan import LaunchPlan
+from xnathub_conf.site.types import Site
+from xnathub_conf.spawners.object_names import object_name
+from xnathub_conf.values.paths import prefixes
+
+_PR_SET_PDEATHSIG = 1
+"""prctl(2) of Linux."""
+
+
+class XnatLocalSpawner(SimpleLocalProcessSpawner):
+    """Starts a plan as a process with links in place of mounts."""
+
+    site: Site
+    _plan: LaunchPlan | None = None
+
+    @property
+    def _root(self) -> Path:
+        local = self.site.orchestrator.local
+        assert local is not None
+        return Path(local.directory) / object_name("server", self.user.name, self.name)
+
+    def prepare(self, plan: LaunchPlan) -> None:
+        """Do nothing: links are made at the start."""
+
+    def apply_plan(self, plan: LaunchPlan, prepared: None = None) -> None:  # noqa: ARG002 - every adapter's signature
+        """Set command and environment; paths that mounts provide are moved below the server's root directory."""
+        root = str(self._root)
+        targets = {above for mount in plan.mounts for above in prefixes(mount.target)}
+        environment = {
+            name: root + value if targets.intersection(prefixes(value)) else value
+            for name, value in plan.environment.items()
+        }
+        # The whole root, so that data and workspace both show in the file browser.
+        environment["JUPYTERHUB_ROOT_DIR"] = root
+        self._plan = plan
+        self.home_dir = root
+        self.environment = environment
+        self.cmd = list(plan.command or [str(Path(sys.executable).with_name("jupyterhub-singleuser"))])
+        # Jupyter refuses to run as root unless told; in a container of its own that is nothing special.
+        self.args = ["--allow-root"] if plan.command is None and os.getuid() == 0 else []
+
+    def make_preexec_fn(self, name: str) -> Any:
+        """Give what runs first in the new process, which is to end with its hub, even one that is killed."""
+        prepare, prctl = super().make_preexec_fn(name), getattr(ctypes.CDLL(None), "prctl", None)
+
+        def first() -> None:
+            prepare()
+            if prctl:
+                prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+        return first
+
+    async def start(self) -> Any:
+        """Make the links, then start the process."""
+        root = self._root
+        _remove_links(root)
+        for mount in self._plan.mounts if self._plan else ():
+            source, link = Path(mount.source), Path(f"{root}{mount.target}")
+            if not mount.read_only:
+                source.mkdir(parents=True, exist_ok=True)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(source)
+        return await super().start()
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """Say what happens: there is only one step."""
+        yield {"progress": 40, "message": "Starting Jupyter on the hub's own machine"}
+
+    async def stop(self, now: bool = False) -> None:
+        """Stop the process and take its links away."""
+        await super().stop(now)
+        _remove_links(self._root)
+
+
+def _remove_links(root: Path) -> None:
+    """Take away the links below a folder and the folders that only held links; files of the user stay."""
+    for folder, folders, files in os.walk(root, topdown=False):
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            if path.is_symlink():
+                path.unlink()
+        with contextlib.suppress(OSError):
+            Path(folder).rmdir()

@@ -1,0 +1,223 @@
+"""Services of a Docker Swarm."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from docker.errors import NotFound
+from docker.types import (
+    ContainerSpec,
+    EndpointSpec,
+    Placement,
+    Resources,
+    RestartPolicy,
+    TaskTemplate,
+)
+from dockerspawner import SwarmSpawner
+
+from xnathub_conf.launch.plan import LaunchPlan
+from xnathub_conf.spawners.containers import (
+    LABELS,
+    PlannedObject,
+    engine_failure,
+    object_labels,
+)
+from xnathub_conf.spawners.running import Found
+from xnathub_conf.spawners.wait_for_port import LOOK_AGAIN_SECONDS
+
+_STATES = ("new", "pending", "assigned", "accepted", "ready", "preparing", "starting", "running")
+"""The states of a task that lives, in their order."""
+
+_FIRST_LOOKS_SECONDS = 0.1
+"""How often a start looks at its task in its first seconds: one that has no image to pull passes its states quickly."""
+
+_PLACEMENT_SECONDS = 5
+"""How long a task may find no node: a server that was just stopped gives back what it had in a moment."""
+
+
+class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
+    """Starts a plan as a service with one task, which is never started a second time."""
+
+    mounts: Any = ()
+    """The plan's. SwarmSpawner would make its own of `volumes`."""
+
+    _plan: LaunchPlan
+    _events: tuple[dict[str, Any], ...] = ()
+
+    def prepare(self, plan: LaunchPlan) -> list[dict[str, Any]]:
+        """Give the mounts as Docker's API takes them."""
+        return [
+            {"Target": target, "Source": source, "Type": kind, "ReadOnly": read_only}
+            for kind, source, target, read_only in plan.mounts
+        ]
+
+    def apply_plan(self, plan: LaunchPlan, prepared: list[dict[str, Any]] | None = None) -> None:
+        """Set what DockerSpawner knows of; the service takes the rest from the plan itself."""
+        super().apply_plan(plan, prepared)
+        self._plan = plan
+        self._events = ()
+
+    async def create_object(self) -> Any:
+        """Create the service."""
+        plan, swarm = self._plan, self.site.orchestrator.swarm
+        assert swarm is not None
+        labels = object_labels(plan, self.site)
+        container = ContainerSpec(
+            image=plan.image,
+            args=await self.get_command(),
+            env=self.get_env(),
+            # Images of docker-stacks start as root, take NB_UID and NB_GID, and drop to them.
+            user="0",
+            labels=labels,
+            mounts=self.mounts,
+            init=True,
+            stop_grace_period=_nano(self.site.servers.stop_timeout),
+        )
+        resources = Resources(
+            cpu_limit=_nano(plan.cpu_limit),
+            mem_limit=plan.mem_limit,
+            cpu_reservation=_nano(plan.cpu_guarantee),
+            mem_reservation=plan.mem_guarantee,
+            generic_resources=dict(plan.generic_resources) or None,
+        )
+        task = TaskTemplate(
+            container,
+            resources=resources,
+            # A notebook that was stopped must not come back by itself.
+            restart_policy=RestartPolicy(condition="none"),
+            placement=Placement(constraints=[*swarm.placement_constraints, *map(str, plan.constraints)]),
+            networks=[swarm.network_name],
+        )
+        # `docker stack rm` takes away the servers too, whose network it could not remove otherwise.
+        if stack := os.environ.get("XNATHUB_STACK"):
+            labels |= {"com.docker.stack.namespace": stack}
+        return await self.docker(
+            "create_service",
+            task,
+            name=self.object_name,
+            labels=labels,
+            # The name leads straight to the one task; a virtual address between would gain nothing.
+            endpoint_spec=EndpointSpec(mode="dnsrr"),
+        )
+
+    async def start_object(self) -> None:
+        """Wait until the service's task runs. Raises LaunchFailed where it does not get there."""
+        homeless_since = None
+        began = time.monotonic()
+        # Docker tells no events of tasks; one has to look.
+        while (now := time.monotonic()) < began + self.site.servers.start_timeout:
+            task = await self.get_task()
+            # There is none yet, or the service was removed meanwhile.
+            status = task["Status"] if task else {"State": "removed" if self._events else "new"}
+            if task:
+                self._note(status)
+            if status["State"] == "running":
+                return
+            if status["State"] == "pending" and status.get("Err"):
+                homeless_since = homeless_since or time.monotonic()
+                if time.monotonic() - homeless_since >= _PLACEMENT_SECONDS:
+                    raise engine_failure(status["Err"], self.image)
+            else:
+                homeless_since = None
+                self._check(status)
+            await asyncio.sleep(_FIRST_LOOKS_SECONDS if now < began + 5 else LOOK_AGAIN_SECONDS)
+
+    async def get_ip_and_port(self) -> tuple[str, int]:
+        """Give the task's own address: the service's name may lead to the task of an earlier start for a while."""
+        task = await self.get_task()
+        network = self._settings().network_name
+        for attached in (task or {}).get("NetworksAttachments") or ():
+            if attached["Network"]["Spec"]["Name"] == network:
+                return attached["Addresses"][0].split("/")[0], self.port
+        raise engine_failure(f"network {network} not found", self.image)
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """Give each state of the task as Swarm reports it, until it runs or has ended."""
+        said = 0
+        while True:
+            events = self._events
+            for event in events[said:]:
+                yield event
+            said = len(events)
+            if events and events[-1]["state"] not in _STATES[:-1]:
+                return
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+    async def _ending(self) -> Any:
+        task = await self.get_task()
+        if task is None:
+            return 0
+        status = task["Status"]
+        if status["State"] in _STATES:
+            return None
+        return f"{status['State']}: {status.get('Err') or status.get('Message')}"
+
+    async def get_task(self) -> Any:
+        """Give the service's newest task, or None."""
+        try:
+            tasks = await self.docker("tasks", filters={"service": self.object_name})
+        except NotFound:
+            return None
+        return max(tasks, key=lambda task: task["CreatedAt"], default=None)
+
+    async def _end(self, now: bool) -> None:
+        """Remove the service, and wait until its task has ended: its name leads to it until then."""
+        task = await self.get_task()
+        await super()._end(now)
+        end = time.monotonic() + self.site.servers.stop_timeout + 5
+        while task and time.monotonic() < end:
+            left = await self.docker("tasks", filters={"id": task["ID"]})
+            if not any(each["Status"]["State"] in _STATES for each in left):
+                return
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+    async def remove_object(self) -> None:
+        """Remove the service, if it is there."""
+        try:
+            await super().remove_object()
+        except NotFound:
+            self.log.debug("The service %s was gone.", self.object_name)
+
+    async def find_all(self) -> list[Found]:
+        """Give every service of this hub's servers."""
+        services = await self.docker("services", filters={"label": f"{LABELS}.user"})
+        return [
+            found
+            for each in services
+            for found in self._ours(each["ID"], each["Spec"]["Name"], each["Spec"]["Labels"])
+        ]
+
+    async def remove_found(self, found: Found) -> None:
+        """Remove a service, whose task ends with it."""
+        try:
+            await self.docker("remove_service", found.id)
+        except NotFound:
+            self.log.debug("%s was gone.", found.name)
+
+    async def _check_running(self) -> None:
+        task = await self.get_task()
+        self._check(task["Status"] if task else {"State": "removed"})
+
+    def _check(self, status: dict[str, Any]) -> None:
+        """Raise LaunchFailed where a task has ended."""
+        state = status["State"]
+        if state in _STATES:
+            return
+        code = (status.get("ContainerStatus") or {}).get("ExitCode")
+        error = status.get("Err") or ""
+        if state == "complete" or (state == "failed" and "non-zero exit" in error):
+            raise self._ended(code)
+        raise engine_failure(error or f"its task is {state}", self.image)
+
+    def _note(self, status: dict[str, Any]) -> None:
+        state, message = status["State"], status.get("Err") or status.get("Message") or ""
+        text = f"Swarm: {state}" + (f", {message}" if message and message != state else "")
+        if not self._events or self._events[-1]["message"] != text:
+            place = _STATES.index(state) + 1 if state in _STATES else len(_STATES)
+            self._events += ({"progress": 10 * place, "message": text, "state": state},)
+
+
+def _nano(value: float | None) -> int | None:
+    return None if value is None else round(value * 1e9)

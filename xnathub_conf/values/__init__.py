@@ -1,0 +1,1 @@
+"""Plain values, which import nothing else of ours."""

@@ -1,0 +1,236 @@
+"""The hub's handlers, where they differ from JupyterHub's own."""
+
+import json
+import secrets
+from typing import Any
+from urllib.parse import urlsplit
+
+from jupyterhub import orm
+from jupyterhub.apihandlers.users import ActivityAPIHandler, UserAPIHandler, UserServerAPIHandler
+from jupyterhub.handlers.base import BaseHandler
+from jupyterhub.handlers.login import LoginHandler, LogoutHandler
+from jupyterhub.handlers.pages import HealthCheckHandler, SpawnHandler
+from jupyterhub.handlers.static import CacheControlStaticFilesHandler
+from jupyterhub.utils import new_token
+from tornado.ioloop import IOLoop
+from tornado.web import HTTPError
+from tornado.websocket import WebSocketHandler
+
+from xnathub_conf.operating.audit import caller, caller_of
+from xnathub_conf.operating.database_errors import MESSAGE, failed_just_now
+from xnathub_conf.operating.loop_turns import Turns
+from xnathub_conf.signing_in.limits import folded
+from xnathub_conf.web.hub_proof import is_challenge, proof
+
+_STARTS = Turns()
+"""A new user takes the hub's loop some 10 ms, a start 25 ms, a good part of them before XNAT is asked."""
+
+_JUST_SIGNED_OUT = "signed-out"
+_BROWSER_COOKIE = "xnathub-browser"
+
+
+class SignInHandler(LoginHandler):
+    """The sign-in page. A browser that is signed in to XNAT on the same host goes straight through."""
+
+    @property
+    def template_namespace(self) -> dict[str, Any]:
+        """Tell the page whether someone has just signed out."""
+        return {**super().template_namespace, "signed_out": self.get_argument(_JUST_SIGNED_OUT, "")}
+
+    async def get(self) -> None:
+        """Sign in with XNAT's session where there is one, else show the form."""
+        if not self.current_user and failed_just_now():
+            # Who comes here may well be signed in, but the hub could not look it up.
+            self.set_status(503)
+            self.finish(await self._render(login_error=MESSAGE))
+            return
+        if (
+            not self.current_user
+            and not self.get_argument(_JUST_SIGNED_OUT, "")
+            and self.get_cookie("JSESSIONID")
+        ):
+            try:
+                user = await self.login_user(None)
+            except HTTPError as error:
+                self.set_status(error.status_code)
+                self.finish(await self._render(login_error=getattr(error, "jupyterhub_message", "")))
+                return
+            if user:
+                self._jupyterhub_user = user
+                self.redirect(self.get_next_url(user), permanent=False)
+                return
+        await super().get()
+
+    async def post(self) -> None:
+        """Sign in with the form's name and password."""
+        if "username" not in self.request.body_arguments:
+            raise HTTPError(400, "A user name and a password are needed.")
+        await super().post()
+
+    def set_login_cookie(self, user: Any) -> None:
+        """Sign in, and remember that this browser is one in which the user did."""
+        super().set_login_cookie(user)
+        value = f"{secrets.token_urlsafe(12)}:{user.name}"
+        self._set_cookie(_BROWSER_COOKIE, value, path=self.hub.base_url, expires_days=31)
+
+    @staticmethod
+    def known_browser(handler: Any, username: str) -> str:
+        """Give what tells the browser from others, if the user has signed in with it in the last month, else ""."""
+        value = handler.get_secure_cookie(_BROWSER_COOKIE)
+        browser, _, owner = (value or b"").decode("utf-8", "replace").partition(":")
+        return browser if folded(owner) == folded(username) else ""
+
+
+class SignOutHandler(LogoutHandler):
+    """Signing out: the form comes back, and XNAT's session, which goes on, does not sign in again by itself."""
+
+    async def get(self) -> None:
+        """Sign out; where another site may have led here, ask first."""
+        if self.current_user and not self._asked_here():
+            self.finish(await self.render_template("sign_out.html"))
+        else:
+            await super().get()
+
+    async def post(self) -> None:
+        """Sign out, as asked with the form."""
+        await super().get()
+
+    def _asked_here(self) -> bool:
+        if site := self.request.headers.get("Sec-Fetch-Site"):
+            return site in {"same-origin", "none"}
+        # Browsers say nothing of the sort over http.
+        return bool(urlsplit(self.request.headers.get("Referer", "")).netloc == self.request.host)
+
+    def _backend_logout_cleanup(self, name: str) -> None:
+        """Sign out everywhere: JupyterHub would take a copy of the cookie for as long as it lives."""
+        user = self.current_user
+        super()._backend_logout_cleanup(name)
+        user.cookie_id = new_token()
+        for token in self.db.query(orm.APIToken).filter_by(user_id=user.id):
+            if token.session_id:
+                self.db.delete(token)
+        self.db.commit()
+
+    async def render_logout_page(self) -> Any:
+        """Lead to the sign-in page, told not to use XNAT's session."""
+        self.redirect(f"{self.settings['login_url']}?{_JUST_SIGNED_OUT}=1", permanent=False)
+
+
+class HealthHandler(HealthCheckHandler):
+    """`/hub/health`: 200 while the hub itself works, with what it knows of XNAT.
+
+    An orchestrator that looks here must not kill a hub because XNAT is down: servers run on without XNAT, and need their
+    hub. With `?xnat` the status is 503 unless XNAT can be used, for those who want to be told.
+    """
+
+    def get(self) -> None:
+        """Give the state as JSON."""
+        xnat = self.authenticator.xnat.state.look()
+        if self.get_argument("xnat", None) is not None and xnat["state"] != "up":
+            self.set_status(503)
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Cache-Control", "no-store")
+        self.finish(json.dumps({"hub": "up", "xnat": xnat}))
+
+    head = get
+
+
+class _InTurn(BaseHandler):
+    """What makes a user or starts a server: first those that came earlier get in."""
+
+    methods_in_turn = frozenset({"POST"})
+
+    async def prepare(self) -> None:
+        """Look who asks, in turn."""
+        if self.request.method in self.methods_in_turn:
+            await _STARTS.take()
+        await super().prepare()
+
+
+class UserHandler(_InTurn, UserAPIHandler):
+    """A user in the REST API."""
+
+
+class StartPageHandler(_InTurn, SpawnHandler):
+    """The page that starts a server."""
+
+    methods_in_turn = frozenset({"GET", "POST"})
+
+
+class ServerHandler(_InTurn, UserServerAPIHandler):
+    """A user's server in the REST API; the audit log says who stopped it."""
+
+    async def delete(self, user_name: str, server_name: str = "") -> None:
+        """Stop the server."""
+        caller.set(caller_of(self))
+        await super().delete(user_name, server_name)
+
+
+class DefaultServerHandler(ServerHandler):
+    """A user's default server in the REST API.
+
+    XNAT's plugin stops it with the body `{"remove": true}`, which JupyterHub refuses for a default server.
+    """
+
+    def get_json_body(self) -> Any:
+        """Give the request's body, without `remove` where a default server is stopped."""
+        body = super().get_json_body()
+        if self.request.method == "DELETE" and isinstance(body, dict):
+            body.pop("remove", None)
+        return body
+
+
+class IdentityHandler(WebSocketHandler):
+    """Proves to who knows the service token which hub this is; over a websocket too, to see that those get through.
+
+    Anybody may ask. The answer tells nothing to who does not know the token, and a connection ends with it.
+    """
+
+    _SECONDS = 10
+
+    def initialize(self, token: str) -> None:
+        """Take the service token."""
+        self._token = token
+
+    @property
+    def max_message_size(self) -> int:
+        """The most bytes of a message."""
+        return 256
+
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        """Answer the challenge in the query, or become a websocket."""
+        if self.request.headers.get("Upgrade", "").lower() == "websocket":
+            await super().get(*args, **kwargs)
+            return
+        challenge = self.get_query_argument("challenge", "")
+        if not is_challenge(challenge):
+            raise HTTPError(400)
+        self.set_header("Cache-Control", "no-store")
+        self.finish({"proof": proof(self._token, challenge)})
+
+    def open(self, *_: Any, **__: Any) -> None:
+        """Wait for a challenge, but not for ever."""
+        IOLoop.current().call_later(self._SECONDS, self.close)
+
+    def on_message(self, message: str | bytes) -> None:
+        """Answer a challenge."""
+        if isinstance(message, str) and is_challenge(message):
+            self.write_message(proof(self._token, message))
+        self.close()
+
+
+class ActivityHandler(ActivityAPIHandler):
+    """What a server says of its use. That counts whatever XNAT says of its user: XNAT stops servers that look idle."""
+
+    async def refresh_auth(self, user: Any, force: bool = False) -> Any:  # noqa: ARG002 - JupyterHub's signature
+        """Give the user, without a question to XNAT."""
+        return user
+
+
+class StaticFilesHandler(CacheControlStaticFilesHandler):
+    """Style sheets, scripts and pictures, which browsers take for nothing else."""
+
+    def set_extra_headers(self, path: str) -> None:
+        """Add the header to JupyterHub's own."""
+        super().set_extra_headers(path)
+        self.set_header("X-Content-Type-Options", "nosniff")

@@ -1,0 +1,1 @@
+"""Calls to XNAT, and what is known of it."""
