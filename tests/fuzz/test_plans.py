@@ -19,7 +19,7 @@ from tests.unit.helpers import SAMPLE, loaded, site_text
 from xnathub_conf.launch.plan import ITEM_KEYS, PlanError, flat_item, read_plan
 from xnathub_conf.launch.policy import Policy, PolicyRefusal
 from xnathub_conf.spawners.containers import container_environment, object_labels
-from xnathub_conf.spawners.kubernetes import claim_volumes, node_expressions
+from xnathub_conf.spawners.kubernetes_pod import claim_volumes, node_expressions
 from xnathub_conf.values.paths import PathTranslation
 from xnathub_conf.xnat.client import Answer, XnatBadAnswer
 

@@ -21,13 +21,12 @@ from xnathub_conf.site.load import load
 from xnathub_conf.site.problems import SiteError
 from xnathub_conf.site.types import Claim, Site
 from xnathub_conf.spawners import spawner_class
-from xnathub_conf.spawners.kubernetes import (
+from xnathub_conf.spawners.kubernetes_failures import pod_problem, refusal_of
+from xnathub_conf.spawners.kubernetes_pod import (
     MOST_BYTES,
     claim_volumes,
     extended_resources,
     node_expressions,
-    pod_problem,
-    refusal_of,
     with_expressions,
 )
 

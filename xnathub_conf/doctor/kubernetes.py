@@ -23,12 +23,12 @@ from xnathub_conf.doctor.images import exact_images
 from xnathub_conf.launch.policy import PolicyRefusal
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.types import Kubernetes, Toleration
-from xnathub_conf.spawners.kubernetes import (
+from xnathub_conf.spawners.kubernetes_failures import refusal_of
+from xnathub_conf.spawners.kubernetes_pod import (
     claim_volumes,
     container_security,
     extended_resources,
     node_expressions,
-    refusal_of,
 )
 
 _CALL_SECONDS = 20

@@ -12,11 +12,18 @@ from importlib.resources import files
 from typing import Any
 
 from jupyterhub.auth import Authenticator
-from tornado.web import HTTPError
 
 from xnathub_conf.operating.audit import audit
 from xnathub_conf.operating.metrics import SIGN_INS, SignInOutcome, SignInWay
 from xnathub_conf.signing_in.limits import SignInLimits, TooManyFailures, client_address
+from xnathub_conf.signing_in.refusals import (
+    SignInRefused,
+    no_permission,
+    too_many_failures,
+    too_many_sessions,
+    wrong_password,
+    xnat_down,
+)
 from xnathub_conf.site.hub_settings import orchestrator_of, reverse_proxies, xnat_public_url
 from xnathub_conf.site.types import SignIn, Site
 from xnathub_conf.spawners.orphans import start_sweep
@@ -49,86 +56,6 @@ _CHECKED = "xnat_checked"
 """In the hub's database, `user_info`: when XNAT last said that the user may use Jupyter, in seconds since 1970."""
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
-
-
-class SignInRefused(HTTPError):
-    """A sign-in is refused.
-
-    `outcome` is the short name of why, `jupyterhub_message` what the user sees on the login page, and `username` whose
-    sign-in it is where that is known.
-    """
-
-    def __init__(
-        self,
-        outcome: SignInOutcome,
-        status: int,
-        message: str,
-        log_message: str,
-        *,
-        username: str = "",
-        headers: dict[str, str] | None = None,
-    ):
-        super().__init__(status, "%s", log_message)
-        self.username = username
-        self.outcome = outcome
-        self.jupyterhub_message = message
-        self.headers = headers
-
-
-def wrong_password() -> SignInRefused:
-    """The name or password is wrong, or the account is disabled or locked: XNAT doesn't say which."""
-    return SignInRefused(
-        "wrong-password",
-        403,
-        "XNAT does not accept this user name and password. Check both, or sign in to XNAT itself to see whether "
-        "your account is locked.",
-        "XNAT refused the password",
-    )
-
-
-def too_many_sessions(error: XnatTooManySessions) -> SignInRefused:
-    """The name and password are right, but XNAT opens no further session for them."""
-    return SignInRefused(
-        "too-many-sessions",
-        403,
-        "You have as many sessions open in XNAT as it allows. Sign out of XNAT elsewhere, then sign in again here.",
-        f"XNAT opens no session: {error}",
-    )
-
-
-def no_permission(username: str) -> SignInRefused:
-    """The account is good, but may not start Jupyter."""
-    return SignInRefused(
-        "no-permission",
-        403,
-        f"You are {username} in XNAT, but this account may not use Jupyter. Ask your XNAT administrator for the "
-        "role Jupyter.",
-        f"{username} has neither the role nor the preference",
-        username=username,
-    )
-
-
-def xnat_down(error: XnatError) -> SignInRefused:
-    """XNAT could not be asked, or did not answer as XNAT does."""
-    return SignInRefused(
-        "xnat-down",
-        503,
-        "XNAT does not answer properly, so nobody can sign in right now. Try again in a few minutes; if it lasts, "
-        "tell your XNAT administrator.",
-        f"XNAT could not check a sign-in: {error}",
-    )
-
-
-def too_many_failures(error: TooManyFailures, username: str, address: str) -> SignInRefused:
-    """So many passwords were wrong that this one is not passed on to XNAT."""
-    wait = f"{error.seconds} seconds" if error.seconds < 120 else f"{-(-error.seconds // 60)} minutes"
-    return SignInRefused(
-        "too-many-failures",
-        429,
-        f"Too many wrong passwords for {error}. Try again in {wait}, or sign in to XNAT first and come back here.",
-        f"Too many wrong passwords for {error}: {username[:255]!r} from {address} has to wait {wait}",
-        headers={"Retry-After": str(error.seconds)},
-    )
 
 
 class XnatAuthenticator(Authenticator):

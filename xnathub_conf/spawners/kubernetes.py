@@ -1,11 +1,9 @@
 """Pods of a Kubernetes cluster."""
 
 import asyncio
-import json
-import re
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import ClientError
@@ -15,23 +13,29 @@ from kubespawner import KubeSpawner
 from kubespawner.slugs import is_valid_label, safe_slug
 
 from xnathub_conf.launch.failure import LaunchFailed
-from xnathub_conf.launch.plan import Constraint, LaunchPlan, Mount
-from xnathub_conf.launch.policy import PolicyRefusal
+from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.site.hub_settings import xnat_public_url
-from xnathub_conf.site.types import Claim, Kubernetes, Site
+from xnathub_conf.site.types import Kubernetes, Site
 from xnathub_conf.spawners.containers import LABELS, object_labels
+from xnathub_conf.spawners.kubernetes_failures import api_error_text, pod_problem, refusal_of
+from xnathub_conf.spawners.kubernetes_pod import (
+    ClaimVolumes,
+    Prepared,
+    check_size,
+    claim_volumes,
+    container_security,
+    extended_resources,
+    literal,
+    no_template,
+    node_expressions,
+    with_expressions,
+)
 from xnathub_conf.spawners.object_names import object_name
 from xnathub_conf.spawners.running import Found
 from xnathub_conf.spawners.wait_for_port import KNOCK_AGAIN_SECONDS, listening
-from xnathub_conf.values.paths import nearest
-
-MOST_BYTES = 1_000_000
-"""The most that mounts and variables may take as JSON. Kubernetes keeps no object beyond about 1.5 MB, and adds to it."""
 
 _LABELLED = ("project", "user")
-_CLAIMS_KEY = "orchestrator.kubernetes.claims"
 _LOOK_AGAIN_SECONDS = 0.5
-_ROLE_LABEL = "node-role.kubernetes.io/control-plane"
 
 
 class XnatKubernetesSpawner(KubeSpawner):
@@ -57,7 +61,7 @@ class XnatKubernetesSpawner(KubeSpawner):
     def _pod_name_template_default(self) -> str:
         return object_name("jupyter", self.user.name, self.name)
 
-    def prepare(self, plan: LaunchPlan) -> "Prepared":
+    def prepare(self, plan: LaunchPlan) -> Prepared:
         """Give environment, volumes and mounts as KubeSpawner takes them.
 
         Raises PolicyRefusal for a mount under no claim, and a plan that makes an object too large for Kubernetes.
@@ -67,12 +71,12 @@ class XnatKubernetesSpawner(KubeSpawner):
         environment = dict(plan.environment)
         if settings.start_as_root:
             environment |= {"NB_UID": str(servers.uid), "NB_GID": str(servers.gid)}
-        _check_size(plan, ours.mounts, environment)
+        check_size(plan, ours.mounts, environment)
         return Prepared(
-            _no_template(environment), ClaimVolumes(_no_template(ours.volumes), _no_template(ours.mounts))
+            no_template(environment), ClaimVolumes(no_template(ours.volumes), no_template(ours.mounts))
         )
 
-    def apply_plan(self, plan: LaunchPlan, prepared: "Prepared | None" = None) -> None:
+    def apply_plan(self, plan: LaunchPlan, prepared: Prepared | None = None) -> None:
         """Set image, command, environment, volumes, resources, placement and security context.
 
         What the configuration sets of volumes, node selector, tolerations and affinity stays, below the plan's. Raises
@@ -94,7 +98,7 @@ class XnatKubernetesSpawner(KubeSpawner):
 
         self._facts = object_labels(plan, self.site)
         self.image = plan.image
-        self.cmd = [_literal(word) for word in plan.command] if plan.command else None
+        self.cmd = [literal(word) for word in plan.command] if plan.command else None
         self.environment = environment
         self.volumes = [*volumes, *ours.volumes]
         self.volume_mounts = [*volume_mounts, *ours.mounts]
@@ -128,7 +132,7 @@ class XnatKubernetesSpawner(KubeSpawner):
 
     def get_env(self) -> dict[str, Any]:
         """Give the server's environment, with values that Kubernetes takes as they are."""
-        return {k: _literal(v) if isinstance(v, str) else v for k, v in super().get_env().items()}
+        return {k: literal(v) if isinstance(v, str) else v for k, v in super().get_env().items()}
 
     async def get_pod_manifest(self) -> Any:
         """Give the pod, without variables for each Service of the namespace."""
@@ -162,7 +166,7 @@ class XnatKubernetesSpawner(KubeSpawner):
                 "know (site.yaml: servers.sweep_interval): %s",
                 self.namespace,
                 self.pod_name,
-                _reason(error),
+                api_error_text(error),
             )
 
     async def poll(self) -> Any:
@@ -175,7 +179,7 @@ class XnatKubernetesSpawner(KubeSpawner):
                 "It is not known whether the pod %s/%s still runs: %s",
                 self.namespace,
                 self.pod_name,
-                _reason(error),
+                api_error_text(error),
             )
             return None
 
@@ -226,7 +230,7 @@ class XnatKubernetesSpawner(KubeSpawner):
                 "kubernetes-api",
                 "The Kubernetes API can't be reached.",
                 "Try again later. Tell your XNAT administrator.",
-                detail=_reason(self._unreachable or error),
+                detail=api_error_text(self._unreachable or error),
                 status=503,
             ) from None
 
@@ -301,295 +305,3 @@ class XnatKubernetesSpawner(KubeSpawner):
         while time.monotonic() < end and not self.is_pod_running(self._new_pod()):
             await asyncio.sleep(KNOCK_AGAIN_SECONDS)
         return True
-
-
-def container_security(*, root: bool) -> dict[str, Any]:
-    """Give what a server's container may do, as in a container's securityContext: nothing, unless it starts as root."""
-    if root:
-        return {}
-    return {
-        "runAsNonRoot": True,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-
-
-class ClaimVolumes(NamedTuple):
-    """A pod's volumes and its container's mounts, as in a pod's spec."""
-
-    volumes: list[dict[str, Any]]
-    mounts: list[dict[str, Any]]
-
-
-class Prepared(NamedTuple):
-    """What takes time to make of a plan, with no template left in it."""
-
-    environment: dict[str, str]
-    volumes: ClaimVolumes
-
-
-def claim_volumes(mounts: Sequence[Mount], claims: Sequence[Claim]) -> ClaimVolumes:
-    """Turn a plan's mounts into subPaths of claims: the claim with the longest path that holds the source.
-
-    Raises PolicyRefusal for a source that no claim holds, and for a volume whose name no claim can have.
-    """
-    by_path = {claim.path: claim.claim_name for claim in claims}
-    names: dict[str, str] = {}
-    writable: set[str] = set()
-    placed: list[dict[str, Any]] = []
-    for mount in mounts:
-        claim, path = _place(mount, by_path)
-        volume = names.setdefault(claim, f"claim-{len(names)}")
-        if not mount.read_only:
-            writable.add(claim)
-        placed.append(
-            {
-                "name": volume,
-                "mountPath": mount.target,
-                **({"subPath": path} if path else {}),
-                **({"readOnly": True} if mount.read_only else {}),
-            }
-        )
-    volumes = [
-        {
-            "name": volume,
-            "persistentVolumeClaim": {
-                "claimName": claim,
-                # The node itself keeps a claim read-only that nothing may write to.
-                **({} if claim in writable else {"readOnly": True}),
-            },
-        }
-        for claim, volume in names.items()
-    ]
-    return ClaimVolumes(volumes, placed)
-
-
-def _place(mount: Mount, by_path: Mapping[str, str]) -> tuple[str, str]:
-    if mount.kind == "volume":
-        if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", mount.source):
-            raise PolicyRefusal("mount-source", "", f"{mount.source} can't be a volume claim's name.")
-        return mount.source, ""
-    if prefix := nearest(mount.source, by_path):
-        return by_path[prefix], mount.source[len(prefix) + 1 :]
-    raise PolicyRefusal("claim", _CLAIMS_KEY, f"No volume claim holds {mount.source}.")
-
-
-def extended_resources(resources: Mapping[str, int], table: Mapping[str, str]) -> dict[str, str]:
-    """Name a plan's generic resources as the cluster does. Raises PolicyRefusal for one without a name there."""
-    named: dict[str, str] = {}
-    for name, amount in resources.items():
-        key = name if "/" in name else table.get(name)
-        if key is None:
-            raise PolicyRefusal(
-                "resources",
-                f"orchestrator.kubernetes.generic_resources.{name}",
-                f"Nothing says what the generic resource {name} is called on the cluster.",
-            )
-        named[key] = str(amount)
-    return named
-
-
-def node_expressions(constraints: Sequence[Constraint]) -> list[dict[str, Any]]:
-    """Turn placement constraints into a node selector term's matchExpressions.
-
-    Raises PolicyRefusal for an attribute that nodes of Kubernetes don't have.
-    """
-    expressions: list[dict[str, Any]] = []
-    for constraint in constraints:
-        equal = constraint.operator == "=="
-        if constraint.key == "node.role" and constraint.value in {"manager", "worker"}:
-            manager = (constraint.value == "manager") == equal
-            expressions.append({"key": _ROLE_LABEL, "operator": "Exists" if manager else "DoesNotExist"})
-            continue
-        if constraint.key == "node.hostname":
-            label = "kubernetes.io/hostname"
-        elif constraint.key.startswith("node.labels."):
-            label = constraint.key.removeprefix("node.labels.")
-        else:
-            raise PolicyRefusal("constraints", "", f"{constraint} asks for what no node of Kubernetes has.")
-        operator = "In" if equal else "NotIn"
-        expressions.append({"key": label, "operator": operator, "values": [constraint.value]})
-    return expressions
-
-
-def with_expressions(
-    terms: Sequence[Mapping[str, Any]], expressions: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Add expressions to each of the node selector terms that are alternatives; to an empty one where there is none."""
-    if not expressions:
-        return [dict(term) for term in terms]
-    return [
-        {**term, "matchExpressions": [*term.get("matchExpressions", ()), *expressions]}
-        for term in terms or [{}]
-    ]
-
-
-def _check_size(
-    plan: LaunchPlan, mounts: Sequence[Mapping[str, Any]], environment: Mapping[str, str]
-) -> None:
-    size = len(json.dumps([mounts, environment], separators=(",", ":"), ensure_ascii=False).encode())
-    if size > MOST_BYTES:
-        raise PolicyRefusal(
-            "too-large",
-            "",
-            f"XNAT asks for {len(plan.mounts):,} mounts, whose description is {size:,} bytes long; Kubernetes "
-            f"takes about {MOST_BYTES:,}. Start on fewer projects.",
-        )
-
-
-def _no_template(value: Any) -> Any:
-    """Double the braces of all text, which KubeSpawner expands as templates."""
-    if isinstance(value, str):
-        return value.replace("{", "{{").replace("}", "}}")
-    if isinstance(value, list):
-        return [_no_template(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _no_template(item) for key, item in value.items()}
-    return value
-
-
-def _literal(text: str) -> str:
-    """Double the dollar signs, since Kubernetes expands `$(NAME)` in variables and arguments."""
-    return text.replace("$", "$$")
-
-
-class PodProblem(NamedTuple):
-    """What keeps a pod from starting. One that is not lasting may still go away by itself."""
-
-    failure: LaunchFailed
-    lasting: bool
-
-
-def pod_problem(pod: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> PodProblem | None:
-    """Say what keeps a pod from starting, from its status and its events as the API gives them; None for nothing."""
-    status = pod["status"]
-    for condition in status.get("conditions") or ():
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return _unscheduled(condition.get("message") or "", pod)
-    if status.get("phase") == "Failed":
-        message = status.get("message") or status.get("reason") or "it gives no reason"
-        return PodProblem(
-            _failed("node", f"The node would not run the server: {_sentence(message)}"), lasting=True
-        )
-    for container in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
-        if problem := _container_problem(container):
-            return problem
-    for event in reversed(events):
-        # Its volumes are mounted by then, whatever happened before.
-        if event.get("reason") in {"Pulling", "Pulled"}:
-            break
-        if event.get("reason") in {"FailedMount", "FailedAttachVolume"}:
-            return PodProblem(
-                _failed("mount", f"The node can't mount a volume: {_sentence(event['message'])}"),
-                lasting=False,
-            )
-    return None
-
-
-def _unscheduled(message: str, pod: Mapping[str, Any]) -> PodProblem:
-    if missing := re.search(r'persistentvolumeclaim "([^"]+)" (not found|is being deleted)', message):
-        what = "does not exist" if missing[2] == "not found" else "is being deleted"
-        return PodProblem(
-            _failed("claim", f"The volume claim {missing[1]} {what}.", f"site.yaml: {_CLAIMS_KEY}."),
-            lasting=True,
-        )
-    if "unbound" in message and "PersistentVolumeClaim" in message:
-        claims = [
-            volume["persistentVolumeClaim"]["claimName"]
-            for volume in pod["spec"].get("volumes") or ()
-            if "persistentVolumeClaim" in volume
-        ]
-        return PodProblem(
-            _failed(
-                "claim", f"A volume claim is not bound to storage yet. It is one of: {', '.join(claims)}."
-            ),
-            lasting=False,
-        )
-    # What follows is of what the scheduler could do about it, which is nothing.
-    shortened = re.split(r"[,.]? *(?:no new claims to deallocate|preemption:)", message)[0]
-    return PodProblem(
-        LaunchFailed(
-            "unschedulable",
-            f"No node of the cluster can take the server: {_sentence(shortened)}",
-            "Ask for less in XNAT, or try again when others have stopped theirs.",
-            status=503,
-        ),
-        lasting=False,
-    )
-
-
-def _container_problem(container: Mapping[str, Any]) -> PodProblem | None:
-    state = container["state"]
-    waiting = state.get("waiting") or {}
-    reason, message = waiting.get("reason") or "", _sentence(waiting.get("message") or "")
-    image = container.get("image")
-    if reason == "ErrImageNeverPull":
-        failure = _failed(
-            "image",
-            f"The image {image} is not on the node, and is never pulled.",
-            "site.yaml: orchestrator.kubernetes.image_pull_policy.",
-        )
-    elif reason in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ImageInspectError"}:
-        failure = _failed(
-            "image",
-            f"The image {image} can't be pulled: {message}",
-            "Is its name right, and may the node pull it?",
-        )
-    elif "subPath" in message:
-        failure = _failed(
-            "mount", f"A folder that XNAT asks for is not in its volume, or can't be mounted: {message}"
-        )
-    elif reason in {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}:
-        failure = _failed("container", f"The node can't make the server's container: {message}")
-    elif ended := state.get("terminated") or (container.get("lastState") or {}).get("terminated"):
-        detail = f": {_sentence(ended['message'])}" if ended.get("message") else "."
-        failure = _failed(
-            "ended",
-            f"The server ended as soon as it was started, with exit code {ended['exitCode']}{detail}",
-            f"Does {image} hold a Jupyter server?",
-        )
-    else:
-        return None
-    return PodProblem(failure, lasting=True)
-
-
-def refusal_of(error: ApiException, namespace: str) -> LaunchFailed:
-    """Say why Kubernetes refused to create a pod."""
-    try:
-        message = str(json.loads(error.body or "")["message"])
-    except (TypeError, ValueError, LookupError):
-        message = f"{error.status} {error.reason}"
-    message = re.sub(r'^pods?( "[^"]*")? is (forbidden|invalid): ', "", message, flags=re.IGNORECASE)
-    said = _sentence(message)
-    if "exceeded quota" in message:
-        return LaunchFailed(
-            "quota",
-            f"The quota of the namespace {namespace} leaves no room for the server: {said}",
-            "Ask for less in XNAT, or try again when others have stopped theirs.",
-            status=503,
-        )
-    if message.startswith("User ") or error.status == 401:
-        return _failed("rights", f"The hub may not create pods in the namespace {namespace}: {said}")
-    if error.status == 404:
-        return _failed("namespace", f"The namespace {namespace} can't be used: {said}")
-    if error.status == 403 or "denied" in message:
-        return _failed("admission", f"The cluster's rules do not allow the server: {said}")
-    if error.status == 413 or "too large" in message:
-        return _failed("too-large", f"The server's description is too large for Kubernetes: {said}")
-    return _failed("kubernetes", f"Kubernetes could not create the server: {said}")
-
-
-def _reason(error: Exception) -> str:
-    """Say what went wrong in a line: an answer of Kubernetes holds headers too."""
-    if isinstance(error, ApiException):
-        return f"{error.status} {error.reason}"
-    return str(error) or type(error).__name__
-
-
-def _failed(reason: str, message: str, advice: str = "") -> LaunchFailed:
-    return LaunchFailed(reason, message, f"Tell your XNAT administrator. {advice}".strip(), status=502)
-
-
-def _sentence(text: str) -> str:
-    text = text.strip()
-    return text if text.endswith(".") else f"{text}."

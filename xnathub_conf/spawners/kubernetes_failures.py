@@ -1,0 +1,153 @@
+"""Why a pod does not start, as a user reads it."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from kubernetes_asyncio.client.exceptions import ApiException
+
+from xnathub_conf.launch.failure import LaunchFailed
+from xnathub_conf.spawners.kubernetes_pod import CLAIMS_KEY
+
+
+class PodProblem(NamedTuple):
+    """What keeps a pod from starting. One that is not lasting may still go away by itself."""
+
+    failure: LaunchFailed
+    lasting: bool
+
+
+def pod_problem(pod: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> PodProblem | None:
+    """Say what keeps a pod from starting, from its status and its events as the API gives them; None for nothing."""
+    status = pod["status"]
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return _unscheduled(condition.get("message") or "", pod)
+    if status.get("phase") == "Failed":
+        message = status.get("message") or status.get("reason") or "it gives no reason"
+        return PodProblem(
+            _failed("node", f"The node would not run the server: {_sentence(message)}"), lasting=True
+        )
+    for container in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
+        if problem := _container_problem(container):
+            return problem
+    for event in reversed(events):
+        # Its volumes are mounted by then, whatever happened before.
+        if event.get("reason") in {"Pulling", "Pulled"}:
+            break
+        if event.get("reason") in {"FailedMount", "FailedAttachVolume"}:
+            return PodProblem(
+                _failed("mount", f"The node can't mount a volume: {_sentence(event['message'])}"),
+                lasting=False,
+            )
+    return None
+
+
+def _unscheduled(message: str, pod: Mapping[str, Any]) -> PodProblem:
+    if missing := re.search(r'persistentvolumeclaim "([^"]+)" (not found|is being deleted)', message):
+        what = "does not exist" if missing[2] == "not found" else "is being deleted"
+        return PodProblem(
+            _failed("claim", f"The volume claim {missing[1]} {what}.", f"site.yaml: {CLAIMS_KEY}."),
+            lasting=True,
+        )
+    if "unbound" in message and "PersistentVolumeClaim" in message:
+        claims = [
+            volume["persistentVolumeClaim"]["claimName"]
+            for volume in pod["spec"].get("volumes") or ()
+            if "persistentVolumeClaim" in volume
+        ]
+        return PodProblem(
+            _failed(
+                "claim", f"A volume claim is not bound to storage yet. It is one of: {', '.join(claims)}."
+            ),
+            lasting=False,
+        )
+    # What follows is of what the scheduler could do about it, which is nothing.
+    shortened = re.split(r"[,.]? *(?:no new claims to deallocate|preemption:)", message)[0]
+    return PodProblem(
+        LaunchFailed(
+            "unschedulable",
+            f"No node of the cluster can take the server: {_sentence(shortened)}",
+            "Ask for less in XNAT, or try again when others have stopped theirs.",
+            status=503,
+        ),
+        lasting=False,
+    )
+
+
+def _container_problem(container: Mapping[str, Any]) -> PodProblem | None:
+    state = container["state"]
+    waiting = state.get("waiting") or {}
+    reason, message = waiting.get("reason") or "", _sentence(waiting.get("message") or "")
+    image = container.get("image")
+    if reason == "ErrImageNeverPull":
+        failure = _failed(
+            "image",
+            f"The image {image} is not on the node, and is never pulled.",
+            "site.yaml: orchestrator.kubernetes.image_pull_policy.",
+        )
+    elif reason in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ImageInspectError"}:
+        failure = _failed(
+            "image",
+            f"The image {image} can't be pulled: {message}",
+            "Is its name right, and may the node pull it?",
+        )
+    elif "subPath" in message:
+        failure = _failed(
+            "mount", f"A folder that XNAT asks for is not in its volume, or can't be mounted: {message}"
+        )
+    elif reason in {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}:
+        failure = _failed("container", f"The node can't make the server's container: {message}")
+    elif ended := state.get("terminated") or (container.get("lastState") or {}).get("terminated"):
+        detail = f": {_sentence(ended['message'])}" if ended.get("message") else "."
+        failure = _failed(
+            "ended",
+            f"The server ended as soon as it was started, with exit code {ended['exitCode']}{detail}",
+            f"Does {image} hold a Jupyter server?",
+        )
+    else:
+        return None
+    return PodProblem(failure, lasting=True)
+
+
+def refusal_of(error: ApiException, namespace: str) -> LaunchFailed:
+    """Say why Kubernetes refused to create a pod."""
+    try:
+        message = str(json.loads(error.body or "")["message"])
+    except (TypeError, ValueError, LookupError):
+        message = f"{error.status} {error.reason}"
+    message = re.sub(r'^pods?( "[^"]*")? is (forbidden|invalid): ', "", message, flags=re.IGNORECASE)
+    said = _sentence(message)
+    if "exceeded quota" in message:
+        return LaunchFailed(
+            "quota",
+            f"The quota of the namespace {namespace} leaves no room for the server: {said}",
+            "Ask for less in XNAT, or try again when others have stopped theirs.",
+            status=503,
+        )
+    if message.startswith("User ") or error.status == 401:
+        return _failed("rights", f"The hub may not create pods in the namespace {namespace}: {said}")
+    if error.status == 404:
+        return _failed("namespace", f"The namespace {namespace} can't be used: {said}")
+    if error.status == 403 or "denied" in message:
+        return _failed("admission", f"The cluster's rules do not allow the server: {said}")
+    if error.status == 413 or "too large" in message:
+        return _failed("too-large", f"The server's description is too large for Kubernetes: {said}")
+    return _failed("kubernetes", f"Kubernetes could not create the server: {said}")
+
+
+def api_error_text(error: Exception) -> str:
+    """Say what went wrong in a line: an answer of Kubernetes holds headers too."""
+    if isinstance(error, ApiException):
+        return f"{error.status} {error.reason}"
+    return str(error) or type(error).__name__
+
+
+def _failed(reason: str, message: str, advice: str = "") -> LaunchFailed:
+    return LaunchFailed(reason, message, f"Tell your XNAT administrator. {advice}".strip(), status=502)
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if text.endswith(".") else f"{text}."

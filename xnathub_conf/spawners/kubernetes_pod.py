@@ -1,0 +1,166 @@
+"""What of a plan goes into a pod: its volumes, resources, placement and rights."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from xnathub_conf.launch.plan import Constraint, LaunchPlan, Mount
+from xnathub_conf.launch.policy import PolicyRefusal
+from xnathub_conf.site.types import Claim
+from xnathub_conf.values.paths import nearest
+
+MOST_BYTES = 1_000_000
+"""The most that mounts and variables may take as JSON. Kubernetes keeps no object beyond about 1.5 MB, and adds to it."""
+
+CLAIMS_KEY = "orchestrator.kubernetes.claims"
+_ROLE_LABEL = "node-role.kubernetes.io/control-plane"
+
+
+def container_security(*, root: bool) -> dict[str, Any]:
+    """Give what a server's container may do, as in a container's securityContext: nothing, unless it starts as root."""
+    if root:
+        return {}
+    return {
+        "runAsNonRoot": True,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+class ClaimVolumes(NamedTuple):
+    """A pod's volumes and its container's mounts, as in a pod's spec."""
+
+    volumes: list[dict[str, Any]]
+    mounts: list[dict[str, Any]]
+
+
+class Prepared(NamedTuple):
+    """What takes time to make of a plan, with no template left in it."""
+
+    environment: dict[str, str]
+    volumes: ClaimVolumes
+
+
+def claim_volumes(mounts: Sequence[Mount], claims: Sequence[Claim]) -> ClaimVolumes:
+    """Turn a plan's mounts into subPaths of claims: the claim with the longest path that holds the source.
+
+    Raises PolicyRefusal for a source that no claim holds, and for a volume whose name no claim can have.
+    """
+    by_path = {claim.path: claim.claim_name for claim in claims}
+    names: dict[str, str] = {}
+    writable: set[str] = set()
+    placed: list[dict[str, Any]] = []
+    for mount in mounts:
+        claim, path = _place(mount, by_path)
+        volume = names.setdefault(claim, f"claim-{len(names)}")
+        if not mount.read_only:
+            writable.add(claim)
+        placed.append(
+            {
+                "name": volume,
+                "mountPath": mount.target,
+                **({"subPath": path} if path else {}),
+                **({"readOnly": True} if mount.read_only else {}),
+            }
+        )
+    volumes = [
+        {
+            "name": volume,
+            "persistentVolumeClaim": {
+                "claimName": claim,
+                # The node itself keeps a claim read-only that nothing may write to.
+                **({} if claim in writable else {"readOnly": True}),
+            },
+        }
+        for claim, volume in names.items()
+    ]
+    return ClaimVolumes(volumes, placed)
+
+
+def _place(mount: Mount, by_path: Mapping[str, str]) -> tuple[str, str]:
+    if mount.kind == "volume":
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", mount.source):
+            raise PolicyRefusal("mount-source", "", f"{mount.source} can't be a volume claim's name.")
+        return mount.source, ""
+    if prefix := nearest(mount.source, by_path):
+        return by_path[prefix], mount.source[len(prefix) + 1 :]
+    raise PolicyRefusal("claim", CLAIMS_KEY, f"No volume claim holds {mount.source}.")
+
+
+def extended_resources(resources: Mapping[str, int], table: Mapping[str, str]) -> dict[str, str]:
+    """Name a plan's generic resources as the cluster does. Raises PolicyRefusal for one without a name there."""
+    named: dict[str, str] = {}
+    for name, amount in resources.items():
+        key = name if "/" in name else table.get(name)
+        if key is None:
+            raise PolicyRefusal(
+                "resources",
+                f"orchestrator.kubernetes.generic_resources.{name}",
+                f"Nothing says what the generic resource {name} is called on the cluster.",
+            )
+        named[key] = str(amount)
+    return named
+
+
+def node_expressions(constraints: Sequence[Constraint]) -> list[dict[str, Any]]:
+    """Turn placement constraints into a node selector term's matchExpressions.
+
+    Raises PolicyRefusal for an attribute that nodes of Kubernetes don't have.
+    """
+    expressions: list[dict[str, Any]] = []
+    for constraint in constraints:
+        equal = constraint.operator == "=="
+        if constraint.key == "node.role" and constraint.value in {"manager", "worker"}:
+            manager = (constraint.value == "manager") == equal
+            expressions.append({"key": _ROLE_LABEL, "operator": "Exists" if manager else "DoesNotExist"})
+            continue
+        if constraint.key == "node.hostname":
+            label = "kubernetes.io/hostname"
+        elif constraint.key.startswith("node.labels."):
+            label = constraint.key.removeprefix("node.labels.")
+        else:
+            raise PolicyRefusal("constraints", "", f"{constraint} asks for what no node of Kubernetes has.")
+        operator = "In" if equal else "NotIn"
+        expressions.append({"key": label, "operator": operator, "values": [constraint.value]})
+    return expressions
+
+
+def with_expressions(
+    terms: Sequence[Mapping[str, Any]], expressions: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Add expressions to each of the node selector terms that are alternatives; to an empty one where there is none."""
+    if not expressions:
+        return [dict(term) for term in terms]
+    return [
+        {**term, "matchExpressions": [*term.get("matchExpressions", ()), *expressions]}
+        for term in terms or [{}]
+    ]
+
+
+def check_size(plan: LaunchPlan, mounts: Sequence[Mapping[str, Any]], environment: Mapping[str, str]) -> None:
+    """Raise PolicyRefusal for a plan whose pod would be too large for Kubernetes."""
+    size = len(json.dumps([mounts, environment], separators=(",", ":"), ensure_ascii=False).encode())
+    if size > MOST_BYTES:
+        raise PolicyRefusal(
+            "too-large",
+            "",
+            f"XNAT asks for {len(plan.mounts):,} mounts, whose description is {size:,} bytes long; Kubernetes "
+            f"takes about {MOST_BYTES:,}. Start on fewer projects.",
+        )
+
+
+def no_template(value: Any) -> Any:
+    """Double the braces of all text, which KubeSpawner expands as templates."""
+    if isinstance(value, str):
+        return value.replace("{", "{{").replace("}", "}}")
+    if isinstance(value, list):
+        return [no_template(item) for item in value]
+    if isinstance(value, dict):
+        return {key: no_template(item) for key, item in value.items()}
+    return value
+
+
+def literal(text: str) -> str:
+    """Double the dollar signs, since Kubernetes expands `$(NAME)` in variables and arguments."""
+    return text.replace("$", "$$")
