@@ -11,10 +11,9 @@ from tests.certificates import Authority
 from xnathub_conf.site.types import ServiceAccount, Xnat, XnatCalls
 from xnathub_conf.standin import StandIn, demo_state, faults
 from xnathub_conf.values.secret import Secret
-from xnathub_conf.xnat.client import (
+from xnathub_conf.xnat.answers import (
     Credentials,
     XnatBadAnswer,
-    XnatClient,
     XnatError,
     XnatForbidden,
     XnatLoginRedirect,
@@ -24,6 +23,7 @@ from xnathub_conf.xnat.client import (
     XnatUnreachable,
     XnatUntrusted,
 )
+from xnathub_conf.xnat.client import XnatClient
 
 OPTIONS = "/xapi/jupyterhub/users"
 

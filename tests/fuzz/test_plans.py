@@ -21,7 +21,7 @@ from xnathub_conf.launch.policy import Policy, PolicyRefusal
 from xnathub_conf.spawners.containers import container_environment, object_labels
 from xnathub_conf.spawners.kubernetes_pod import claim_volumes, node_expressions
 from xnathub_conf.values.paths import PathTranslation
-from xnathub_conf.xnat.client import Answer, XnatBadAnswer
+from xnathub_conf.xnat.answers import Answer, XnatBadAnswer
 
 _CLAIMS = [
     {"path": "/data/xnat", "claim_name": "all"},

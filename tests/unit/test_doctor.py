@@ -17,7 +17,7 @@ from xnathub_conf.doctor.docker import _constraint, _holds
 from xnathub_conf.doctor.examination import Check, Examination, Finding, examine, failed, ok, warning
 from xnathub_conf.doctor.hub import NEEDED_SCOPES
 from xnathub_conf.doctor.images import exact_images
-from xnathub_conf.doctor.kubernetes import _amount, _has_labels, _tolerates, hub_rights
+from xnathub_conf.doctor.kubernetes_reading import _tolerates, amount, has_labels, hub_rights
 from xnathub_conf.site.types import Toleration
 from xnathub_conf.values.secret import SecretError
 from xnathub_conf.web.hub_proof import is_challenge, new_challenge, proof, proves
@@ -181,11 +181,11 @@ def test_constraints_of_a_swarm(constraint, holds):
 
 
 @pytest.mark.parametrize(
-    ("text", "amount"),
+    ("text", "value"),
     [("500m", "0.5"), ("2Gi", 2**31), ("1k", 1000), ("3", 3), ("0", 0), ("1.5", "1.5"), ("1M", 10**6)],
 )
-def test_amounts_of_kubernetes(text, amount):
-    assert _amount(text) == Decimal(amount)
+def test_amounts_of_kubernetes(text, value):
+    assert amount(text) == Decimal(value)
 
 
 def test_labels_of_a_node():
@@ -196,13 +196,13 @@ def test_labels_of_a_node():
         {"key": "gpu", "operator": "Exists"},
         {"key": "node-role.kubernetes.io/control-plane", "operator": "DoesNotExist"},
     ]
-    assert _has_labels(labels, {"zone": "a"}, expressions)
-    assert not _has_labels(labels, {"zone": "b"}, [])
+    assert has_labels(labels, {"zone": "a"}, expressions)
+    assert not has_labels(labels, {"zone": "b"}, [])
     for each in expressions:
         other = {"In": "NotIn", "NotIn": "In", "Exists": "DoesNotExist", "DoesNotExist": "Exists"}[
             each["operator"]
         ]
-        assert not _has_labels(labels, {}, [{**each, "operator": other}])
+        assert not has_labels(labels, {}, [{**each, "operator": other}])
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,8 @@ class _Unknown(Exception):
 
 async def _ask(loaded: LoadedSite) -> dict[str, Any]:
     # Here, since it is the only part that needs more than a site file's packages.
-    from xnathub_conf.xnat.client import XnatClient, XnatError
+    from xnathub_conf.xnat.answers import XnatError
+    from xnathub_conf.xnat.client import XnatClient
 
     xnat = loaded.site.xnat
     try:

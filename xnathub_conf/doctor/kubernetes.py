@@ -4,32 +4,30 @@ The hub's own account may do what it needs and read nothing else. What it may no
 kubeconfig tells the rest.
 """
 
-import asyncio
-import json
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
-from decimal import Decimal
+from collections.abc import Awaitable, Callable
 from functools import partial
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import yaml
 from kubernetes_asyncio import client, config
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
 from xnathub_conf.doctor.images import exact_images
+from xnathub_conf.doctor.kubernetes_reading import (
+    api_reason,
+    has_labels,
+    hub_rights,
+    pod_to_try,
+    takes_work,
+    too_small,
+)
 from xnathub_conf.launch.policy import PolicyRefusal
 from xnathub_conf.site.problems import KeyPath
-from xnathub_conf.site.types import Kubernetes, Toleration
+from xnathub_conf.site.types import Kubernetes
 from xnathub_conf.spawners.kubernetes_failures import refusal_of
-from xnathub_conf.spawners.kubernetes_pod import (
-    claim_volumes,
-    container_security,
-    extended_resources,
-    node_expressions,
-)
+from xnathub_conf.spawners.kubernetes_pod import claim_volumes, extended_resources, node_expressions
 
 _CALL_SECONDS = 20
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -41,10 +39,6 @@ _REFUSALS = {
     "admission": "Change the rule of the namespace, or what site.yaml sets: start_as_root, limits and guarantees.",
 }
 """What to do where a pod is refused, by the reason that the adapter would give a user."""
-_SUFFIXES = {
-    "m": Decimal("0.001"), "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12),
-    "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40),
-}  # fmt: skip
 
 
 class _Told(Exception):
@@ -113,7 +107,7 @@ class KubernetesChecks:
             version = await client.VersionApi(self._api).get_code(_request_timeout=_CALL_SECONDS)
         except (ApiException, aiohttp.ClientError, OSError, TimeoutError) as error:
             return failed(
-                f"The API server {found.host} does not answer: {_reason(error)}.",
+                f"The API server {found.host} does not answer: {api_reason(error)}.",
                 "See that it runs, and that a network policy lets the hub's pod reach it.",
                 _HERE,
             )
@@ -189,31 +183,7 @@ class KubernetesChecks:
 
     async def pod(self) -> Finding:
         """The cluster would take a server's pod: its quotas and rules are asked, and nothing is made."""
-        servers, root = self._site.servers, self._settings.start_as_root
-        of = self._examination.plan or servers
-        limits = {"cpu": of.cpu_limit, "memory": of.mem_limit}
-        requests = {"cpu": of.cpu_guarantee or 0, "memory": of.mem_guarantee or 0}
-        uid, gid = (0, 0) if root else (servers.uid, servers.gid)
-        container = {
-            "name": "notebook",
-            "image": self._examination.plan.image if self._examination.plan else "xnathub-doctor",
-            "resources": {
-                "limits": {name: str(value) for name, value in limits.items() if value},
-                "requests": {
-                    name: str(requests[name]) for name, value in limits.items() if value or requests[name]
-                },
-            },
-            "securityContext": {
-                "runAsUser": uid,
-                "runAsGroup": gid,
-                "allowPrivilegeEscalation": root,
-                **container_security(root=root),
-            },
-        }
-        body = {
-            "metadata": {"generateName": "xnathub-doctor-"},
-            "spec": {"containers": [container], "automountServiceAccountToken": False},
-        }
+        body = pod_to_try(self._site.servers, self._examination.plan, root=self._settings.start_as_root)
         try:
             await client.CoreV1Api(self._api).create_namespaced_pod(
                 self._namespace, body, dry_run="All", _request_timeout=_CALL_SECONDS
@@ -234,33 +204,8 @@ class KubernetesChecks:
             lambda: core.list_namespaced_resource_quota(self._namespace, _request_timeout=_CALL_SECONDS),
             what="quotas",
         )
-        servers, plan = self._site.servers, self._examination.plan
-        of = plan or servers
-        needs: dict[str, Decimal] = {"pods": Decimal(1)}
-        for name, value in {
-            "limits.cpu": of.cpu_limit,
-            "limits.memory": of.mem_limit,
-            "requests.cpu": of.cpu_guarantee,
-            "requests.memory": of.mem_guarantee,
-        }.items():
-            if value:
-                needs[name] = Decimal(str(value))
-        short: list[str] = []
-        for quota in quotas.items:
-            used = quota.status.used or {}
-            for name, hard in (quota.status.hard or {}).items():
-                each = {"cpu": "requests.cpu", "memory": "requests.memory", "count/pods": "pods"}.get(
-                    name, name
-                )
-                if each.startswith(("limits.", "requests.")) and each not in needs and each.count(".") == 1:
-                    if each in {"limits.cpu", "limits.memory"}:
-                        short.append(
-                            f"{quota.metadata.name} wants {each} of every pod, and the site has no default"
-                        )
-                elif each in needs and _amount(used.get(name, "0")) + needs[each] > _amount(hard):
-                    short.append(
-                        f"{quota.metadata.name} leaves too little {each}: {used.get(name, 0)} of {hard} are used"
-                    )
+        of = self._examination.plan or self._site.servers
+        short = too_small(quotas.items, of)
         if short:
             return failed(
                 f"The quotas of {self._namespace} take no further server: {'; '.join(short)}.",
@@ -279,7 +224,7 @@ class KubernetesChecks:
         selector = self._settings.node_selector
         plan = self._examination.plan
         expressions = node_expressions(plan.constraints) if plan else []
-        labelled = [node for node in nodes if _has_labels(node.metadata.labels or {}, selector, expressions)]
+        labelled = [node for node in nodes if has_labels(node.metadata.labels or {}, selector, expressions)]
         asked = " and ".join(
             [*(f"{k}={v}" for k, v in selector.items()), *map(str, plan.constraints if plan else ())]
         )
@@ -289,7 +234,7 @@ class KubernetesChecks:
                 "Label a node, kubectl label node NODE NAME=VALUE, or correct the selector.",
                 (*_HERE, "node_selector"),
             )
-        fitting = [node for node in labelled if _takes_work(node, self._settings.tolerations)]
+        fitting = [node for node in labelled if takes_work(node, self._settings.tolerations)]
         if not fitting:
             taints = sorted(
                 {f"{t.key}={t.value or ''}:{t.effect}" for node in labelled for t in node.spec.taints or ()}
@@ -388,17 +333,6 @@ class KubernetesChecks:
             raise _Told(_broken(error)) from None
 
 
-def hub_rights() -> Iterator[tuple[str, str, str]]:
-    """List what the Role of the hub grants, as API group, resource and verb: what its spawner needs."""
-    manifests = (resources.files("xnathub_conf.render") / "manifests.yaml").read_text("utf-8")
-    for one in yaml.safe_load_all(manifests):
-        if one["kind"] == "Role" and one["metadata"]["name"] == "hub":
-            for rule in one["rules"]:
-                for group in rule["apiGroups"]:
-                    for resource in rule["resources"]:
-                        yield from ((group, resource, verb) for verb in rule["verbs"])
-
-
 def _told(check: Callable[[], Awaitable[Finding]]) -> Callable[[], Awaitable[Finding]]:
     async def run() -> Finding:
         try:
@@ -410,57 +344,4 @@ def _told(check: Callable[[], Awaitable[Finding]]) -> Callable[[], Awaitable[Fin
 
 
 def _broken(error: Exception) -> Finding:
-    return failed(f"The API server does not say: {_reason(error)}.", "See the API server's log.", _HERE)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ApiException):
-        try:
-            return str(json.loads(error.body or "")["message"]).rstrip(".")
-        except (TypeError, ValueError, LookupError):
-            return f"{error.status} {error.reason}"
-    if isinstance(error, asyncio.TimeoutError):
-        return "no answer in time"
-    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-
-
-def _has_labels(
-    labels: Mapping[str, str], selector: Mapping[str, str], expressions: list[dict[str, Any]]
-) -> bool:
-    """Say whether a node's labels fit a selector and the expressions of `node_expressions`."""
-    return all(labels.get(key) == value for key, value in selector.items()) and all(
-        _fits(labels, each["key"], each["operator"], each.get("values", ())) for each in expressions
-    )
-
-
-def _fits(labels: Mapping[str, str], key: str, operator: str, values: Collection[str]) -> bool:
-    if operator in {"Exists", "DoesNotExist"}:
-        return (key in labels) == (operator == "Exists")
-    return (labels.get(key) in values) == (operator == "In")
-
-
-def _takes_work(node: Any, tolerations: tuple[Toleration, ...]) -> bool:
-    ready = any(each.type == "Ready" and each.status == "True" for each in node.status.conditions or ())
-    if node.spec.unschedulable or not ready:
-        return False
-    return all(
-        taint.effect == "PreferNoSchedule" or any(_tolerates(each, taint) for each in tolerations)
-        for taint in node.spec.taints or ()
-    )
-
-
-def _tolerates(toleration: Toleration, taint: Any) -> bool:
-    """Say whether a toleration fits a taint, as in a pod's spec."""
-    return (
-        toleration.effect in {None, taint.effect}
-        and toleration.key in {None, taint.key}
-        and (toleration.operator == "Exists" or (toleration.value or "") == (taint.value or ""))
-    )
-
-
-def _amount(text: str) -> Decimal:
-    """Read an amount of Kubernetes, such as 500m or 2Gi."""
-    for suffix in sorted(_SUFFIXES, key=len, reverse=True):
-        if text.endswith(suffix):
-            return Decimal(text.removesuffix(suffix)) * _SUFFIXES[suffix]
-    return Decimal(text)
+    return failed(f"The API server does not say: {api_reason(error)}.", "See the API server's log.", _HERE)

@@ -10,10 +10,9 @@ from xnathub_conf.launch.plan import PlanError
 from xnathub_conf.launch.policy import PolicyRefusal
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.values.secret import SecretError
-from xnathub_conf.xnat.client import (
+from xnathub_conf.xnat.answers import (
     Credentials,
     XnatBadAnswer,
-    XnatClient,
     XnatError,
     XnatForbidden,
     XnatLoginRedirect,
@@ -21,6 +20,7 @@ from xnathub_conf.xnat.client import (
     XnatUnauthorized,
     XnatUntrusted,
 )
+from xnathub_conf.xnat.client import XnatClient
 from xnathub_conf.xnat.plugin_settings import contradictions
 
 ROLE = "JupyterHub"

@@ -11,7 +11,8 @@ from xnathub_conf.signing_in.authenticator import alias_token
 from xnathub_conf.site.hub_settings import xnat_public_url
 from xnathub_conf.site.types import Site
 from xnathub_conf.values.paths import PathTranslation
-from xnathub_conf.xnat.client import XnatBadAnswer, XnatClient, XnatError, XnatNotFound
+from xnathub_conf.xnat.answers import XnatBadAnswer, XnatError, XnatNotFound
+from xnathub_conf.xnat.client import XnatClient
 
 
 def keep_flat_options(spawner: Any, options: Any) -> None:

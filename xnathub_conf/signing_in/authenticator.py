@@ -41,9 +41,8 @@ from xnathub_conf.web.handlers import (
     StaticFilesHandler,
     UserHandler,
 )
-from xnathub_conf.xnat.client import (
+from xnathub_conf.xnat.answers import (
     Credentials,
-    XnatClient,
     XnatError,
     XnatForbidden,
     XnatLoginRedirect,
@@ -51,6 +50,7 @@ from xnathub_conf.xnat.client import (
     XnatTooManySessions,
     XnatUnauthorized,
 )
+from xnathub_conf.xnat.client import XnatClient
 
 _CHECKED = "xnat_checked"
 """In the hub's database, `user_info`: when XNAT last said that the user may use Jupyter, in seconds since 1970."""

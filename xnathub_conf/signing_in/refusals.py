@@ -4,7 +4,7 @@ from tornado.web import HTTPError
 
 from xnathub_conf.operating.metrics import SignInOutcome
 from xnathub_conf.signing_in.limits import TooManyFailures
-from xnathub_conf.xnat.client import XnatError, XnatTooManySessions
+from xnathub_conf.xnat.answers import XnatError, XnatTooManySessions
 
 
 class SignInRefused(HTTPError):

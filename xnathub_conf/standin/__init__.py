@@ -2,9 +2,10 @@
 
 from .demo import demo_state
 from .plugin import HubError, HubLink, HubPlugin
+from .records import Environment
 from .sample import make_sample_archive
 from .server import StandIn
-from .state import Environment, State
+from .state import State
 
 __all__ = [
     "Environment",

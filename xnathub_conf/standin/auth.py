@@ -7,7 +7,8 @@ import binascii
 from dataclasses import dataclass
 from typing import Literal
 
-from .state import LoginRefusedError, Session, State, User
+from .records import LoginRefusedError, Session, User
+from .state import State
 
 COOKIE = "JSESSIONID"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .state import SERVICE_ROLE, USER_ROLE, State
+from .records import SERVICE_ROLE, USER_ROLE
+from .state import State
 
 SERVICE_ACCOUNT = "jupyterhub"
 PROJECTS = {"P1": "Synthetic heads", "P2": "Synthetic phantoms", "P3": "Restricted pilot"}

@@ -16,7 +16,8 @@ from tornado.web import RequestHandler
 from .answer import LOGIN_PATH, Answer, json_answer, redirect
 from .auth import COOKIE, Caller
 from .launches import Launches
-from .state import LoginRefusedError, Session, State, User
+from .records import LoginRefusedError, Session, User
+from .state import State
 
 _HERE = Path(__file__).parent
 _LOGIN_COOKIE = "STANDIN_LOGIN"

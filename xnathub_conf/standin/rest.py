@@ -8,7 +8,8 @@ from urllib.parse import unquote
 
 from .answer import JSON, LOGIN_PATH, Answer, error, json_answer, redirect, text_answer
 from .auth import Caller
-from .state import ADMIN_ROLE, SERVICE_ROLE, State, User
+from .records import ADMIN_ROLE, SERVICE_ROLE, User
+from .state import State
 
 
 def rest_answer(state: State, method: str, path: str, caller: Caller) -> Answer:

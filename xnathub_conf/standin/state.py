@@ -8,76 +8,20 @@ import secrets
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
-SERVICE_ROLE = "JupyterHub"
-USER_ROLE = "Jupyter"
-ADMIN_ROLE = "Administrator"
-
-WithoutSession = Literal["guest", "401", "redirect"]
-
-
-class LoginRefusedError(Exception):
-    """A login that XNAT refuses; its text says why."""
-
-
-@dataclass
-class User:
-    """An account: login name, password, roles, and the ids of the projects it may read."""
-
-    name: str
-    user_id: int
-    password: str = field(repr=False)
-    roles: set[str]
-    projects: set[str]
-    enabled: bool = True
-    failures: int = 0
-
-
-@dataclass(frozen=True)
-class Project:
-    """A project: id, what people call it, and its folder's name under the archive root."""
-
-    id: str
-    label: str
-    folder: str
-
-
-@dataclass(frozen=True)
-class Session:
-    """A live XNAT session: the JSESSIONID, whose it is, and the token that its forms must carry."""
-
-    id: str
-    user: str
-    csrf: str = field(repr=False)
-    opened: float
-
-
-@dataclass(frozen=True)
-class AliasToken:
-    """An alias and a secret that stand for their owner's name and password."""
-
-    alias: str
-    secret: str = field(repr=False)
-    owner: str
-
-
-@dataclass(frozen=True)
-class Environment:
-    """What an XNAT admin sets for Jupyter servers: image, command, labels, variables, limits, placement."""
-
-    image: str = "xnat/datascience-notebook:1.3.0"
-    command: str | None = None
-    labels: Mapping[str, str] | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
-    cpu_limit: float | None = None
-    cpu_reservation: float | None = None
-    mem_limit: str | None = None
-    mem_reservation: str | None = None
-    generic_resources: Mapping[str, str] | None = None
-    constraints: tuple[str, ...] | None = None
+from .records import (
+    USER_ROLE,
+    AliasToken,
+    Environment,
+    LoginRefusedError,
+    Project,
+    Session,
+    User,
+    WithoutSession,
+)
+from .server_options import project_options
 
 
 @dataclass(frozen=True)
@@ -305,7 +249,16 @@ class State:
         with self._lock:
             self.check_launch(user, project)
             account, item = self._users[user], self._projects[project]
-            options = self._project_options(account, item, servername, environment or self.environment)
+            options = project_options(
+                account,
+                item,
+                servername,
+                environment or self.environment,
+                self.create_alias(account.name),
+                site_url=self.site_url,
+                archive_root=self.archive_root,
+                workspace_root=self.workspace_root,
+            )
             self._options[user, servername] = _Stored(_dump(options), project)
             return options
 
@@ -332,65 +285,6 @@ class State:
             if stored.project is not None and stored.project not in self._users[user].projects:
                 return None
             return stored.body
-
-    def _project_options(
-        self, user: User, item: Project, servername: str, env: Environment
-    ) -> dict[str, Any]:
-        token = self.create_alias(user.name)
-        now = datetime.now(UTC)
-        workspace = f"/workspace/{user.name}"
-        return {
-            "id": user.user_id,
-            "created": int(now.timestamp() * 1000),
-            "userId": user.user_id,
-            "servername": servername,
-            "xsiType": "xnat:projectData",
-            "itemId": item.id,
-            "itemLabel": None,
-            "projectId": item.id,
-            "eventTrackingId": now.strftime("%Y%m%dT%H%M%S%fZ"),
-            "dashboardConfigId": None,
-            "task_template": {
-                "container_spec": {
-                    "image": env.image,
-                    "command": env.command,
-                    "labels": dict(env.labels) if env.labels is not None else None,
-                    "env": {
-                        "XNAT_HOST": self.site_url,
-                        "XNAT_USER": token.alias,
-                        "XNAT_PASS": token.secret,
-                        "XNAT_DATA": "/data",
-                        "XNAT_XSI_TYPE": "xnat:projectData",
-                        "XNAT_ITEM_ID": item.id,
-                        "JUPYTERHUB_ROOT_DIR": workspace,
-                        "XDG_CONFIG_HOME": workspace,
-                        **env.env,
-                    },
-                    "mounts": [
-                        _mount(f"{self.workspace_root}/users/{user.name}", workspace, read_only=False),
-                        _mount(
-                            f"{self.archive_root}/{item.folder}/arc001",
-                            f"/data/projects/{item.id}/experiments",
-                            read_only=True,
-                        ),
-                    ],
-                },
-                "resources": {
-                    "cpu_limit": env.cpu_limit,
-                    "cpu_reservation": env.cpu_reservation,
-                    "mem_limit": env.mem_limit,
-                    "mem_reservation": env.mem_reservation,
-                    "generic_resources": dict(env.generic_resources)
-                    if env.generic_resources is not None
-                    else None,
-                },
-                "placement": {"constraints": list(env.constraints) if env.constraints is not None else None},
-            },
-        }
-
-
-def _mount(source: str, target: str, *, read_only: bool) -> dict[str, Any]:
-    return {"source": source, "target": target, "type": "bind", "read_only": read_only, "propagation": None}
 
 
 def _dump(options: dict[str, Any]) -> bytes:
