@@ -1,5 +1,5 @@
 // Makes each line that configurable-http-proxy logs one JSON object, as the hub's own are: `node --require` loads it first.
-const form = /^[0-9:.]+ \[(\w+)\] (?:\x1b\[\d+m)?(\w+)(?:\x1b\[\d+m)?: ([^]*)$/;
+const form = /^[0-9TZ:.+-]+ \[(\w+)\] (?:\x1b\[\d+m)?(\w+)(?:\x1b\[\d+m)?: ([^]*)$/;
 for (const stream of [process.stdout, process.stderr]) {
   const write = stream.write.bind(stream);
   stream.write = (chunk, ...rest) => {

@@ -1,0 +1,292 @@
+"""Who may pass the gate: its answers to a browser's and a program's requests."""
+
+import json
+import socket
+import time
+
+import pytest
+
+from tests.gate.servers import Proxy, b64
+from tests.support import ROOT, wait_until
+
+NAVIGATE = ("Sec-Fetch-Mode: navigate", "Accept: text/html")
+SERVER = "/jupyterhub/user/alice/lab"
+WEBSOCKET = (
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==",
+)
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+def header(answer: bytes, name: str) -> list[str]:
+    lines = answer.split(b"\r\n\r\n", 1)[0].decode("latin-1").split("\r\n")[1:]
+    return [line.split(":", 1)[1].strip() for line in lines if line.lower().startswith(f"{name.lower()}:")]
+
+
+def test_the_owner_passes(proxy):
+    cookie = f"Cookie: xnathub-gate={proxy.pass_for('alice')}"
+    assert proxy.get(SERVER, cookie).endswith(b"answer of alice to /jupyterhub/user/alice/lab")
+    assert b"hello from alice" in proxy.send(upgrade(SERVER, cookie))
+
+
+def upgrade(path: str, *headers: str) -> bytes:
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: localhost", *WEBSOCKET, *headers, "", ""]).encode()
+
+
+def test_a_page_goes_to_the_hub_first_and_leaves_its_token_behind(proxy):
+    answer = proxy.get(f"{SERVER}?a=1&token=secret&b=%2F", *NAVIGATE)
+    assert status(answer) == 302
+    assert header(answer, "Location") == [
+        "/jupyterhub/hub/gate?next=%2Fjupyterhub%2Fuser%2Falice%2Flab%3Fa%3D1%26b%3D%252F"
+    ]
+    assert header(answer, "Cache-Control") == ["no-store"]
+    assert b"secret" not in answer
+    assert not proxy.servers["alice"].raw
+
+
+def test_the_token_of_an_address_goes_to_a_hub_on_its_own_host(tmp_path):
+    with Proxy(tmp_path, options={"settings": {"own_host": True, "secure": True}}) as proxy:
+        answer = proxy.get(f"{SERVER}?token=secret", *NAVIGATE)
+        assert header(answer, "Set-Cookie") == [
+            "xnathub-token=secret; Path=/jupyterhub/hub/gate; HttpOnly; Max-Age=60; SameSite=Lax; Secure"
+        ]
+        assert b"secret" not in header(answer, "Location")[0].encode()
+
+
+def test_the_owner_s_own_token_goes_out_of_the_address(proxy):
+    cookie = f"Cookie: xnathub-gate={proxy.pass_for('alice')}"
+    answer = proxy.get(f"{SERVER}?x=1&%74oken=secret", cookie, *NAVIGATE)
+    assert (status(answer), header(answer, "Location")) == (302, [f"{SERVER}?x=1"])
+    assert not proxy.servers["alice"].raw
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"e": "0" * 16},
+        {"e": None},
+        {"u": "bob"},
+        {"x": 1},
+        {"f": {"alice": 1}},
+        {"f": {"carol": 9e12}, "u": "bob"},
+    ],
+    ids=str,
+)
+def test_a_pass_that_does_not_open_this_server(proxy, changes):
+    cookie = f"Cookie: xnathub-gate={proxy.pass_for('alice', **changes) if changes != {'f': {'alice': 1}} else proxy.pass_for('bob', f={'alice': 1})}"
+    assert status(proxy.get(SERVER, cookie)) == 403
+    assert status(proxy.get(SERVER, cookie, *NAVIGATE)) == 302
+    assert not proxy.servers["alice"].raw
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda c: c[:-1] + ("A" if c[-1] != "A" else "B") + "",
+        lambda c: c.split(".")[0],
+        lambda c: f"{c}.x",
+        lambda c: "x" + c,
+        lambda c: "",
+    ],
+)
+def test_a_pass_that_the_hub_did_not_sign(proxy, spoil):
+    value = spoil(proxy.pass_for("alice"))
+    if value.endswith(("A", "B")) and value[:-1] == proxy.pass_for("alice")[:-1]:
+        value = value[:-3] + "AAA"
+    assert status(proxy.get(SERVER, f"Cookie: xnathub-gate={value}")) == 403
+
+
+def test_a_grant_opens_another_s_server_and_is_looked_at_every_ten_seconds(proxy):
+    fresh = proxy.pass_for("bob", f={"alice": int(time.time()) + 60})
+    assert status(proxy.get(SERVER, f"Cookie: xnathub-gate={fresh}")) == 200
+    assert not proxy.hub.renewals
+    old = proxy.pass_for("bob", f={"alice": int(time.time()) + 60}, t=int(time.time()) - 12)
+    proxy.hub.say = (403, "")
+    assert status(proxy.get(SERVER, f"Cookie: xnathub-gate={old}")) == 403
+    assert [each["cookie"] for each in proxy.hub.renewals] == [old]
+
+
+@pytest.mark.parametrize("scheme", ["token", "Bearer", "bearer"])
+def test_programs_pass_with_a_token_and_get_no_cookies(proxy, scheme):
+    proxy.servers["alice"].answers[SERVER.encode()] = ["Set-Cookie: _xsrf=1; Path=/"]
+    answer = proxy.get(SERVER, f"Authorization: {scheme} abc")
+    assert status(answer) == 200
+    assert not header(answer, "Set-Cookie")
+    assert f"authorization: {scheme} abc".encode().lower() in proxy.servers["alice"].raw.lower()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ("Authorization: Basic YWxpY2U6YWxpY2U=",),
+        ("Authorization: token abc", "Cookie: x=y"),
+        ("Authorization: token abc", "Cookie:"),
+        ("Authorization: token abc", "Sec-Fetch-Mode: navigate"),
+        ("Authorization: token abc", "Sec-Fetch-Site: same-origin"),
+        ("Authorization: Negotiate abc",),
+        ("Authorization: token",),
+    ],
+)
+def test_what_only_looks_like_a_program(proxy, headers):
+    assert status(proxy.get(SERVER, *headers)) in {302, 403}
+    assert not proxy.servers["alice"].raw
+
+
+def test_a_password_that_a_browser_sends_by_itself_reaches_no_server(proxy):
+    cookie = f"Cookie: xnathub-gate={proxy.pass_for('alice')}"
+    assert status(proxy.get(SERVER, cookie, "Authorization: Basic YWxpY2U6YWxpY2U=")) == 200
+    assert b"YWxpY2U" not in proxy.servers["alice"].raw
+
+
+def test_until_the_hub_has_set_it_up_nothing_passes_but_to_the_hub(tmp_path):
+    with Proxy(tmp_path, options={"configured": False}) as proxy:
+        assert proxy.api("GET", "/gate").json() == {"version": 1, "configured": False}
+        cookie = f"Cookie: xnathub-gate={proxy.pass_for('alice')}"
+        assert status(proxy.get(SERVER, cookie)) == 503
+        assert status(proxy.get(SERVER, "Authorization: token abc")) == 503
+        assert status(proxy.get("/jupyterhub/hub/home")) == 200
+        assert not proxy.servers["alice"].raw
+        for wrong in ({}, {"key": "AAAA"}, {"base_url": "x"}, {"recheck": 0}):
+            assert proxy.api("POST", "/gate", wrong).status_code == 400
+        proxy.configure()
+        assert proxy.api("GET", "/gate").json() == {"version": 1, "configured": True}
+        assert status(proxy.get(SERVER, cookie)) == 200
+
+
+def test_the_api_wants_the_proxy_s_own_token(proxy):
+    proxy_token, proxy.token = proxy.token, "wrong"
+    try:
+        assert proxy.api("GET", "/gate").status_code == proxy.api("POST", "/gate", {}).status_code == 403
+    finally:
+        proxy.token = proxy_token
+
+
+def test_headers_that_only_the_proxy_may_send_do_not_come_through(proxy):
+    proxy.get("/jupyterhub/hub/gate/x", "X-Xnathub-Gate: forged", "x-XNATHUB-other: forged")
+    assert b"forged" not in proxy.hub.raw
+
+
+class TestRenewal:
+    def test_a_new_session_of_xnat_is_asked_about_once(self, proxy):
+        old, new = proxy.pass_for("alice", session="one"), proxy.pass_for("alice", session="two")
+        proxy.hub.say = (200, new)
+        proxy.hub.delay = 0.5
+        try:
+            request = f"GET {SERVER} HTTP/1.1\r\nHost: x\r\nCookie: xnathub-gate={old}; JSESSIONID=two\r\n\r\n".encode()
+            sockets = [socket.create_connection(("127.0.0.1", proxy.port)) for _ in range(20)]
+            for each in sockets:
+                each.sendall(request)
+            answers = [each.recv(65536) for each in sockets]
+        finally:
+            proxy.hub.delay = 0
+        assert {status(answer) for answer in answers} == {200}
+        assert proxy.hub.renewals == [{"cookie": old, "session": "two"}]
+        cookie = header(answers[0], "Set-Cookie")[0]
+        assert cookie.startswith(f"xnathub-gate={new}; Path=/jupyterhub/user/; Max-Age=")
+        assert cookie.endswith("; HttpOnly; SameSite=Lax")
+
+    def test_a_websocket_brings_the_new_cookie_too(self, proxy):
+        new = proxy.pass_for("alice", session="b")
+        proxy.hub.say = (200, new)
+        answer = proxy.send(
+            upgrade(SERVER, f"Cookie: xnathub-gate={proxy.pass_for('alice', session='a')}; JSESSIONID=b")
+        )
+        assert status(answer) == 101
+        assert new in header(answer, "Set-Cookie")[0]
+
+    def test_somebody_else_s_session(self, proxy):
+        proxy.hub.say = (403, "")
+        cookie = f"Cookie: JSESSIONID=bobs; xnathub-gate={proxy.pass_for('alice', session='alices')}"
+        assert status(proxy.get(SERVER, cookie, *NAVIGATE)) == 302
+        assert not proxy.servers["alice"].raw
+
+    def test_a_pass_of_somebody_else_from_the_hub_opens_nothing(self, proxy):
+        proxy.hub.say = (200, proxy.pass_for("bob", session="bobs"))
+        cookie = f"Cookie: JSESSIONID=bobs; xnathub-gate={proxy.pass_for('alice', session='alice2')}"
+        assert status(proxy.get(SERVER, cookie)) == 403
+        assert not proxy.servers["alice"].raw
+
+    def test_while_the_hub_is_away(self, proxy):
+        proxy.hub.say = (500, "")
+        old = proxy.pass_for("alice", session="same", t=int(time.time()) - 100)
+        assert status(proxy.get(SERVER, f"Cookie: xnathub-gate={old}; JSESSIONID=same")) == 200
+        assert status(proxy.get(SERVER, f"Cookie: xnathub-gate={old}; JSESSIONID=other")) == 503
+        assert len(proxy.servers["alice"].requests) == 1
+
+    def test_the_proxy_proves_to_the_hub_who_asks(self, proxy):
+        proxy.hub.say = (403, "")
+        proxy.get(SERVER, f"Cookie: JSESSIONID=p; xnathub-gate={proxy.pass_for('alice', session='q')}")
+        [request] = [each for each in proxy.hub.requests if b"/gate/renew" in each]
+        head, body = request.split(b"\r\n\r\n", 1)
+        assert f"X-Xnathub-Gate: {b64(proxy.sign(f'renew:{body.decode()}'))}".encode() in head
+        assert json.loads(body)["session"] == "p"
+
+
+class TestEnding:
+    def test_a_new_epoch_ends_what_is_open(self, tmp_path):
+        with Proxy(tmp_path) as proxy:
+            cookie = f"Cookie: xnathub-gate={proxy.pass_for('alice')}"
+            streams = [
+                open_stream(proxy, upgrade(SERVER, cookie)),
+                open_stream(
+                    proxy, f"GET /jupyterhub/user/alice/slow HTTP/1.1\r\nHost: x\r\n{cookie}\r\n\r\n".encode()
+                ),
+            ]
+            program = open_stream(proxy, upgrade(SERVER, "Authorization: token t"))
+            proxy.route("alice")
+            assert not any(ends(stream, 1) for stream in streams)
+            proxy.epochs["alice"] = "f" * 16
+            start = time.monotonic()
+            proxy.route("alice")
+            assert all(ends(stream, 1) for stream in streams)
+            assert time.monotonic() - start < 1
+            assert not ends(program, 0.5)
+            assert status(proxy.get(SERVER, cookie)) == 403
+
+    def test_the_end_of_xnat_s_session_ends_a_websocket(self, tmp_path):
+        with Proxy(tmp_path, options={"settings": {"recheck": 2}}) as proxy:
+            proxy.hub.say = (200, proxy.pass_for("alice", session="s"))
+            stream = open_stream(
+                proxy,
+                upgrade(SERVER, f"Cookie: JSESSIONID=s; xnathub-gate={proxy.pass_for('alice', session='s')}"),
+            )
+            wait_until(lambda: proxy.hub.renewals, 10, "a look at the open websocket")
+            assert not ends(stream, 0.5)
+            proxy.hub.say = (403, "")
+            assert ends(stream, 16)
+
+
+def open_stream(proxy, request: bytes) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", proxy.port), timeout=10)
+    connection.sendall(request)
+    assert connection.recv(65536)
+    return connection
+
+
+def ends(connection: socket.socket, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        connection.settimeout(left)
+        try:
+            if not connection.recv(65536):
+                return True
+        except TimeoutError:
+            return False
+        except ConnectionResetError:
+            return True
+    return False
+
+
+def test_lines_of_the_log_are_json_beside_the_gate(tmp_path):
+    script = str(ROOT / "xnathub_conf/hub/json_lines.cjs")
+    with Proxy(tmp_path, options={"node": ["--require", script]}) as proxy:
+        assert status(proxy.get(f"{SERVER}?token=secret")) == 403
+        wait_until(lambda: "403 GET" in proxy.log.read_text(), 5, "the line")
+        lines = [json.loads(line) for line in proxy.log.read_text().splitlines()]
+        assert any(line["message"].startswith(f"403 GET {SERVER} ") for line in lines)
+        assert "secret" not in proxy.log.read_text()

@@ -1,0 +1,68 @@
+// Who may pass: a decision for each request to a user's server, made on the route that the proxy itself found.
+import { pairs } from "./cookies.mjs";
+import { GATE_COOKIE, opens, readPass, sessionMark } from "./signing.mjs";
+
+const TOKEN = /^(token|bearer)\s+\S/i;
+
+// Returns whether a person looks at the answer as a page: then the hub may ask who it is.
+export function isNavigation(req, isUpgrade) {
+  if (isUpgrade || !["GET", "HEAD"].includes(req.method)) return false;
+  const { headers } = req;
+  if (/prefetch|prerender/i.test(`${headers["sec-purpose"]} ${headers.purpose} ${headers["x-moz"]}`)) return false;
+  const mode = headers["sec-fetch-mode"];
+  return mode === undefined ? /\btext\/html\b/i.test(headers.accept ?? "") : mode === "navigate";
+}
+
+// Returns whether a program sends this with a token, which the server checks itself; browsers always send more.
+export function isProgram(req) {
+  const { headers } = req;
+  if (!TOKEN.test(headers.authorization ?? "") || headers.cookie !== undefined) return false;
+  return !Object.keys(headers).some((name) => name.startsWith("sec-fetch-"));
+}
+
+// Takes out of a request what is meant for others than a user's server.
+export function dropCredentials(headers) {
+  if (headers.authorization !== undefined && !TOKEN.test(headers.authorization)) delete headers.authorization;
+  delete headers["proxy-authorization"];
+}
+
+// Returns the session of XNAT in a Cookie header, or null. The last one has the shortest path, which is XNAT's own.
+export function xnatSession(header) {
+  return pairs(header).findLast(([name, value]) => name === "JSESSIONID" && value)?.[1] ?? null;
+}
+
+// Returns {pass, cookie, session, cookieNow} for a browser that may pass now, {unsure: true} where only the hub could say
+// and is away, or null.
+export async function admit(settings, renewals, cookieHeader, route) {
+  const session = settings.bindSession ? xnatSession(cookieHeader) : null;
+  const tried = new Set(
+    pairs(cookieHeader)
+      .filter(([name]) => name === GATE_COOKIE)
+      .map(([, value]) => value)
+  );
+  let unsure = null;
+  for (const cookie of [...tried].slice(0, 4)) {
+    const found = await check(settings, renewals, { cookie, session }, route);
+    if (found?.pass) return found;
+    unsure ??= found;
+  }
+  return unsure;
+}
+
+// Returns as admit does, for one cookie and session.
+export async function check(settings, renewals, { cookie, session }, route) {
+  const now = Date.now() / 1000;
+  const pass = readPass(settings.key, cookie, now);
+  if (!pass) return null;
+  const access = opens(pass, route, now);
+  if (!access.yes) return null;
+  const same = pass.s === sessionMark(settings.key, session);
+  const age = now - pass.t;
+  if (same && age < (access.foreign ? Math.min(10, settings.recheck) : settings.recheck)) return { pass, cookie, session };
+  const answer = await renewals.renew(cookie, session);
+  if (answer.refused) return null;
+  if (answer.away) return same ? { pass, cookie, session } : { unsure: true };
+  const fresh = readPass(settings.key, answer.cookie, now);
+  if (!fresh || !opens(fresh, route, now).yes) return null;
+  return { pass: fresh, cookie: answer.cookie, session, newCookie: answer.cookie };
+}

@@ -1,0 +1,72 @@
+// A server gets its own cookies only: they are stored in the browser under names that begin with the mark of its route.
+import { createHash } from "node:crypto";
+
+// Names that no server may set for the scripts of its pages, since XNAT, the hub or this proxy reads them.
+const RESERVED = /^(jsessionid|jupyterhub-|xnathub-|xh-|__host-|__secure-)/i;
+const KEPT = /^(expires|max-age|samesite|secure|httponly|partitioned)$/i;
+
+const marks = new Map();
+
+// Returns what the names of a route's cookies begin with.
+export function markOf(prefix) {
+  let mark = marks.get(prefix);
+  if (!mark) {
+    mark = `xh-${createHash("sha256").update(prefix).digest("hex").slice(0, 8)}-`;
+    if (marks.size > 50_000) marks.clear();
+    marks.set(prefix, mark);
+  }
+  return mark;
+}
+
+// Returns the name and value of every cookie of a Cookie header.
+export function pairs(header) {
+  const found = [];
+  for (const piece of (header ?? "").split(";")) {
+    const at = piece.indexOf("=");
+    if (at > 0) found.push([piece.slice(0, at).trim(), piece.slice(at + 1).trim()]);
+  }
+  return found;
+}
+
+// Leaves a route's own cookies in the headers of a request, under the names that its server knows.
+export function confineRequest(headers, prefix) {
+  const mark = markOf(prefix);
+  const own = pairs(headers.cookie)
+    .filter(([name]) => name.startsWith(mark) && name.length > mark.length)
+    .map(([name, value]) => `${name.slice(mark.length)}=${value}`);
+  delete headers.cookie2;
+  if (own.length) headers.cookie = own.join("; ");
+  else delete headers.cookie;
+}
+
+// Returns the Set-Cookie headers for a browser, in place of those of a route's server.
+export function confineResponse(setCookies, prefix, path, secure) {
+  return setCookies.flatMap((header) => confined(header, markOf(prefix), path, secure));
+}
+
+function confined(header, mark, path, secure) {
+  const [pair, ...rest] = header.split(";");
+  const at = pair.indexOf("=");
+  const name = pair.slice(0, at).trim();
+  if (at < 1 || !name) return [];
+  const value = pair.slice(at + 1).trim();
+  const kept = rest.map((each) => each.trim()).filter((each) => KEPT.test(each.split("=")[0].trim()));
+  const has = (attribute) => kept.some((each) => each.toLowerCase() === attribute);
+  if (secure && !has("secure")) kept.push("Secure");
+  const tail = ["", `Path=${path}`, ...kept].join("; ");
+  const own = `${mark}${name}=${value}${tail}`;
+  // Scripts of the server's pages look for the name that they know, such as _xsrf. It never goes back to a server.
+  return has("httponly") || RESERVED.test(name) ? [own] : [own, `${name}=${value}${tail}`];
+}
+
+// Returns the Path for the cookies of a route, spelled as the browser spells it, since browsers compare letter for letter.
+export function cookiePath(prefix, rawPath) {
+  const depth = prefix.split("/").length;
+  const raw = rawPath.split("/").slice(0, depth).join("/");
+  try {
+    if (decodeURIComponent(raw) === prefix && !/[;,\s]/.test(raw)) return `${raw}/`;
+  } catch {
+    // The spelling is at fault; the usual one is taken.
+  }
+  return `${prefix.split("/").map(encodeURIComponent).join("/").replaceAll("%40", "@").replaceAll("'", "%27")}/`;
+}

@@ -1,0 +1,44 @@
+// Where one request ends and the next begins: what could be read in two ways is refused before it reaches a server.
+
+// Returns why a request may not go on, or null.
+export function unsafeFraming(req, isUpgrade) {
+  const lengths = values(req, "content-length");
+  const codings = values(req, "transfer-encoding");
+  if (lengths.length > 1 || codings.length > 1) return "its length is given twice";
+  if (lengths.length && codings.length) return "it has both Content-Length and Transfer-Encoding";
+  if (lengths.length && !/^\d+$/.test(lengths[0])) return "its Content-Length is no number";
+  if (codings.length && codings[0].toLowerCase() !== "chunked") return "its Transfer-Encoding is not chunked";
+  if (codings.length && req.httpVersion !== "1.1") return "HTTP/1.0 knows no Transfer-Encoding";
+  if (isUpgrade && (codings.length || Number(lengths[0] ?? 0) > 0)) return "a websocket begins with no body";
+  return null;
+}
+
+// Makes the headers of a request say of its connection and its body what this proxy itself does.
+export function settleHeaders(req, isUpgrade) {
+  const headers = req.headers;
+  if (headers["transfer-encoding"]) headers["transfer-encoding"] = "chunked";
+  // Node.js has answered an Expect: 100-continue already.
+  for (const name of ["expect", "te", "trailer", "keep-alive", "proxy-connection", "http2-settings"]) delete headers[name];
+  if (isUpgrade) {
+    headers.connection = "Upgrade";
+    return;
+  }
+  delete headers.upgrade;
+  const wish = headers.connection ?? "";
+  const close = req.httpVersion === "1.1" ? /\bclose\b/i.test(wish) : !/\bkeep-alive\b/i.test(wish);
+  headers.connection = close ? "close" : "keep-alive";
+}
+
+// http-proxy takes the length off a DELETE or OPTIONS with a chunked body, and sends the body on all the same:
+// a server takes it for the next request.
+export function keepLengths(proxy) {
+  proxy.webPasses = proxy.webPasses.filter((pass) => pass.name !== "deleteLength");
+}
+
+function values(req, name) {
+  const found = [];
+  for (let i = 0; i < req.rawHeaders.length; i += 2) {
+    if (req.rawHeaders[i].toLowerCase() === name) found.push(req.rawHeaders[i + 1].trim());
+  }
+  return found;
+}

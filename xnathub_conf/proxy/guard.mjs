@@ -1,0 +1,197 @@
+// Puts the gate into configurable-http-proxy's class.
+import { admit, check, dropCredentials, isNavigation, isProgram } from "./access.mjs";
+import { api } from "./api.mjs";
+import { confineRequest, confineResponse, cookiePath } from "./cookies.mjs";
+import { keepLengths, settleHeaders, unsafeFraming } from "./framing.mjs";
+import { redirect, refuse, withoutToken } from "./answers.mjs";
+import { GATE_COOKIE } from "./signing.mjs";
+import { Streams } from "./streams.mjs";
+
+const GUARDED = Symbol.for("xnathub gate");
+const ROUTE = Symbol("route");
+const CONFINED = Symbol("confined");
+const RECHECK_STREAMS = 2_000; // ms
+// What these say would hold for XNAT's and the hub's pages too.
+const WHOLE_ORIGIN = [
+  "service-worker-allowed", "clear-site-data", "strict-transport-security", "alt-svc", "nel", "report-to",
+  "reporting-endpoints", "set-cookie2", "public-key-pins", "origin-agent-cluster",
+]; // prettier-ignore
+
+// Makes every proxy of a class a gate, once.
+export function guard(ConfigurableProxy) {
+  const proto = ConfigurableProxy.prototype;
+  if (proto[GUARDED]) return;
+  for (const name of ["handleProxy", "targetForReq", "handleApiRequest", "handleProxyError", "addRoute"]) {
+    if (typeof proto[name] !== "function") throw new Error(`The gate does not know this configurable-http-proxy: no ${name}`);
+  }
+  const original = { ...Object.fromEntries(Object.getOwnPropertyNames(proto).map((name) => [name, proto[name]])) };
+  proto[GUARDED] = true;
+
+  proto.targetForReq = async function (req) {
+    return req[ROUTE] ?? findRoute(this, original, req);
+  };
+
+  proto.handleApiRequest = function (req, res) {
+    return api(gateOf(this), this, req, res) ?? original.handleApiRequest.call(this, req, res);
+  };
+
+  proto.addRoute = async function (path, data) {
+    const prefix = this._routes.cleanPath(path);
+    await original.addRoute.call(this, path, data);
+    gateOf(this).streams.endOld(prefix, data.gate);
+  };
+
+  proto.handleProxyError = function (code, kind, req, res, error) {
+    // The page for an error is asked for with the address, which goes into logs.
+    req.url = withoutToken(req.url).url;
+    return original.handleProxyError.call(this, code, kind, req, res, error);
+  };
+
+  proto.handleProxy = async function (kind, req, res, head) {
+    const isUpgrade = kind === "ws";
+    // Without a listener, a connection that breaks while the gate thinks would end the whole proxy.
+    if (isUpgrade) res.on("error", () => res.destroy());
+    const unsafe = unsafeFraming(req, isUpgrade);
+    if (unsafe) return refuse(this, req, res, 400, `This request was refused: ${unsafe}.`);
+    settleHeaders(req, isUpgrade);
+    for (const name in req.headers) if (name.startsWith("x-xnathub-")) delete req.headers[name];
+    try {
+      req[ROUTE] = await findRoute(this, original, req);
+    } catch {
+      return refuse(this, req, res, 400, "This address can't be read.");
+    }
+    const route = req[ROUTE];
+    if (route && !isHub(route) && !(await pass(this, req, res, route, isUpgrade))) return;
+    if (res.destroyed) return;
+    return original.handleProxy.call(this, kind, req, res, ...(isUpgrade ? [head] : []));
+  };
+}
+
+// Decides on a request to anything but the hub; returns whether it goes on, and answers it where not.
+async function pass(proxy, req, res, route, isUpgrade) {
+  const gate = gateOf(proxy);
+  const { settings } = gate;
+  const { data, prefix } = route;
+  if (!req.url.startsWith("/") || /^\/[/\\]/.test(req.url)) {
+    // An address with a host in it: its path counts, as HTTP has it. One that begins with two slashes means nothing here.
+    const url = /^https?:\/\//i.test(req.url) ? new URL(req.url) : null;
+    if (!url || /^\/[/\\]/.test(url.pathname)) return refuse(proxy, req, res, 400, "This address can't be read.");
+    req.url = url.pathname + url.search;
+  }
+  const path = new URL(req.url, "http://example.com").pathname;
+  let admitted = null;
+  let program = false;
+  if (data.user !== undefined) {
+    if (!settings) return refuse(proxy, req, res, 503, "The hub has not yet told its proxy whose browser may pass. Try again in a moment.");
+    program = isProgram(req);
+    if (!program) {
+      admitted = await admit(settings, gate.renewals, req.headers.cookie, data);
+      if (admitted?.unsure) {
+        return refuse(proxy, req, res, 503, "Your session of XNAT has changed, and the hub can't be asked now whose it is. Try again in a moment.");
+      }
+      const navigation = isNavigation(req, isUpgrade);
+      const { url, token } = withoutToken(req.url);
+      if (!admitted) {
+        if (!navigation) return refuse(proxy, req, res, 403, "This browser is not signed in as the owner of this server.");
+        return toHub(proxy, req, res, settings, url, token);
+      }
+      if (navigation && token !== null) return redirect(proxy, req, res, url, newCookie(settings, admitted));
+    }
+  }
+  confineRequest(req.headers, prefix);
+  if (data.user !== undefined) dropCredentials(req.headers);
+  req[CONFINED] = {
+    prefix,
+    user: data.user !== undefined,
+    path: cookiePath(prefix, path),
+    secure: settings?.secure ?? false,
+    mute: program,
+    cookies: admitted ? newCookie(settings, admitted) : [],
+  };
+  if (admitted && !res.destroyed) {
+    gate.streams.add(prefix, res, { epoch: data.gate, admitted, data, close: () => (isUpgrade ? res : req.socket).destroy() });
+  }
+  return true;
+}
+
+function toHub(proxy, req, res, settings, url, token) {
+  const target = `${settings.hubPrefix}gate`;
+  const secure = settings.secure ? "; Secure" : "";
+  const carried = settings.ownHost && /^[\w.~-]{1,512}$/.test(token ?? "");
+  const cookies = carried ? [`xnathub-token=${token}; Path=${target}; HttpOnly; Max-Age=60; SameSite=Lax${secure}`] : [];
+  return redirect(proxy, req, res, `${target}?next=${encodeURIComponent(url)}`, cookies);
+}
+
+function newCookie(settings, { newCookie, pass }) {
+  if (!newCookie) return [];
+  const age = Math.max(1, Math.floor(pass.x - Date.now() / 1000));
+  const secure = settings.secure ? "; Secure" : "";
+  return [`${GATE_COOKIE}=${newCookie}; Path=${settings.baseUrl}user/; Max-Age=${age}; HttpOnly; SameSite=Lax${secure}`];
+}
+
+function isHub({ data, prefix }) {
+  return prefix === "/" || data.hub === true;
+}
+
+async function findRoute(proxy, original, req) {
+  let data;
+  const routes = proxy._routes;
+  // The proxy's own way to a route, with what the route says beside its target.
+  const noting = Object.create(proxy, {
+    _routes: {
+      value: {
+        getTarget: async (path) => {
+          const route = await routes.getTarget(path);
+          data = route?.data;
+          return route;
+        },
+      },
+    },
+  });
+  const match = await original.targetForReq.call(noting, req);
+  return match && { ...match, data };
+}
+
+const gates = new WeakMap();
+
+// Returns the gate of a proxy: what the hub told it, and what is open.
+function gateOf(proxy) {
+  let gate = gates.get(proxy);
+  if (!gate) {
+    gates.set(proxy, (gate = { settings: null, renewals: null, streams: new Streams() }));
+    if (proxy.proxy) listen(proxy, gate);
+  }
+  return gate;
+}
+
+function listen(proxy, gate) {
+  if (!Array.isArray(proxy.proxy.webPasses)) throw new Error("The gate does not know this configurable-http-proxy: no webPasses");
+  keepLengths(proxy.proxy);
+  proxy.proxy.on("proxyRes", (answer, req) => confineAnswer(answer, req));
+  proxy.proxy.on("proxyReqWs", (out, req) => {
+    out.on("upgrade", (answer) => confineAnswer(answer, req));
+    out.on("response", (answer) => confineAnswer(answer, req));
+  });
+  const holds = async (prefix, { admitted, data }) => {
+    const { settings, renewals } = gate;
+    const route = await proxy._routes.get(prefix);
+    if (!settings || !route) return true;
+    const found = await check(settings, renewals, admitted, route);
+    // A pass that was renewed on the way is as good as the first.
+    if (found?.pass) Object.assign(admitted, found);
+    return found !== null || route.user !== data.user;
+  };
+  const look = () => gate.streams.recheck(holds).catch((error) => proxy.log.error("The gate's look at open connections: %s", error));
+  setInterval(look, RECHECK_STREAMS).unref();
+}
+
+function confineAnswer(answer, req) {
+  const confined = req[CONFINED];
+  if (!confined) return;
+  const { headers } = answer;
+  if (confined.user) for (const name of WHOLE_ORIGIN) delete headers[name];
+  const own = confined.mute ? [] : confineResponse(headers["set-cookie"] ?? [], confined.prefix, confined.path, confined.secure);
+  const all = [...confined.cookies, ...own];
+  if (all.length) headers["set-cookie"] = all;
+  else delete headers["set-cookie"];
+}

@@ -1,0 +1,76 @@
+// Asks the hub whether a browser's pass still holds: once for all requests that wait for the same answer.
+import http from "node:http";
+import https from "node:https";
+import { sign } from "./signing.mjs";
+
+const TIMEOUT = 5_000; // ms
+const ANSWER_KEPT = 10_000; // ms: a page's other requests still have the old cookie
+const REFUSAL_KEPT = 2_000; // ms
+const AWAY_KEPT = 30_000; // ms
+
+export class Renewals {
+  // `where` gives the address and options of the hub's answer.
+  constructor(key, where, log) {
+    Object.assign(this, { key, where, log, known: new Map() });
+  }
+
+  // Returns {cookie}, {refused: true}, or {away: true}.
+  renew(cookie, session) {
+    const name = `${cookie}\n${session ?? ""}`;
+    const now = Date.now();
+    const known = this.known.get(name);
+    if (known && known.until > now) return known.answer;
+    const entry = { until: Infinity };
+    entry.answer = this.#ask(cookie, session).then(
+      (answer) => {
+        entry.until = Date.now() + (answer.refused ? REFUSAL_KEPT : ANSWER_KEPT);
+        return answer;
+      },
+      (error) => {
+        this.log.warn("The hub did not say whether a browser may still pass: %s", error.message);
+        entry.until = Date.now() + AWAY_KEPT;
+        return { away: true };
+      }
+    );
+    if (this.known.size > 10_000) this.#forget(now);
+    this.known.set(name, entry);
+    return entry.answer;
+  }
+
+  #forget(now) {
+    for (const [name, entry] of this.known) if (entry.until <= now) this.known.delete(name);
+  }
+
+  async #ask(cookie, session) {
+    const body = JSON.stringify({ cookie, session });
+    const { url, options } = await this.where();
+    const headers = {
+      "Content-Type": "application/json",
+      "Content-Length": Buffer.byteLength(body),
+      "X-Xnathub-Gate": sign(this.key, `renew:${body}`).toString("base64url"),
+    };
+    const request = (url.protocol === "https:" ? https : http).request(url, { ...options, method: "POST", headers });
+    const text = await new Promise((resolve, reject) => {
+      const timer = setTimeout(() => request.destroy(new Error(`no answer within ${TIMEOUT / 1000} s`)), TIMEOUT);
+      const done = (act, value) => {
+        clearTimeout(timer);
+        act(value);
+      };
+      request.on("error", (error) => done(reject, error));
+      request.on("response", (response) => {
+        let text = "";
+        response.setEncoding("utf8");
+        response.on("data", (chunk) => (text += chunk));
+        response.on("error", (error) => done(reject, error));
+        response.on("close", () => done(reject, new Error("half an answer")));
+        response.on("end", () => done(resolve, { status: response.statusCode, text }));
+      });
+      request.end(body);
+    });
+    if (text.status === 403) return { refused: true };
+    if (text.status !== 200) throw new Error(`it answered ${text.status}`);
+    const answer = JSON.parse(text.text);
+    if (typeof answer.cookie !== "string" || !/^[\w.-]+$/.test(answer.cookie)) throw new Error("it sent no cookie");
+    return { cookie: answer.cookie };
+  }
+}

@@ -1,0 +1,38 @@
+// What is open between browsers and users' servers, so that it can be ended when its pass is.
+
+export class Streams {
+  constructor() {
+    this.byRoute = new Map();
+  }
+
+  // Remembers an open response or websocket until it closes; `close` ends it.
+  add(prefix, stream, entry) {
+    let open = this.byRoute.get(prefix);
+    if (!open) this.byRoute.set(prefix, (open = new Set()));
+    open.add(entry);
+    stream.once("close", () => {
+      open.delete(entry);
+      if (!open.size && this.byRoute.get(prefix) === open) this.byRoute.delete(prefix);
+    });
+  }
+
+  // Ends what came to a route by an epoch that is no longer its own.
+  endOld(prefix, epoch) {
+    for (const entry of this.byRoute.get(prefix) ?? []) {
+      if (entry.epoch !== epoch) entry.close();
+    }
+  }
+
+  // Ends what came to a route by a pass that `holds` says no to. One look at a time.
+  async recheck(holds) {
+    if (this.looking) return;
+    this.looking = true;
+    try {
+      for (const [prefix, open] of this.byRoute) {
+        for (const entry of open) if (!(await holds(prefix, entry))) entry.close();
+      }
+    } finally {
+      this.looking = false;
+    }
+  }
+}
