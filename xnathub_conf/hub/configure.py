@@ -20,6 +20,7 @@ from xnathub_conf.spawners import spawner_class
 from xnathub_conf.spawners.launch import Launch
 from xnathub_conf.values.secret import Secret
 from xnathub_conf.web.handlers import StaticFilesHandler
+from xnathub_conf.web.server_names import take_xnat_server_names
 from xnathub_conf.xnat.client import XnatClient
 
 
@@ -32,6 +33,7 @@ def configure(c: Any, path: str | Path) -> None:
     say_once()
     survive_database_errors()
     spare_the_loop()
+    take_xnat_server_names()
     for setting in hub_settings(site):
         class_name, name = setting.trait.split(".")
         value = _revealed(setting.value)
