@@ -1,0 +1,46 @@
+"""What a schema can't say of a site: rules across keys, and rules that the hub's host alone can check.
+
+One module for each subject, one function for each rule; each adds to the document's problems.
+"""
+
+from collections.abc import Callable, Mapping
+
+from xnathub_conf.site.rules.addresses import check_addresses
+from xnathub_conf.site.rules.folders import check_mounts, check_path_rules
+from xnathub_conf.site.rules.host_files import check_files
+from xnathub_conf.site.rules.orchestrators import check_docker, check_kubernetes
+from xnathub_conf.site.rules.raw_settings import check_extra, check_extra_pairs
+from xnathub_conf.site.rules.secret_values import check_literal_secrets, check_secrets
+from xnathub_conf.site.rules.servers import check_images, check_resources, check_time_limits
+from xnathub_conf.site.rules.sign_in import check_api_scopes, check_sign_in, check_user_names
+from xnathub_conf.site.types import Site
+from xnathub_conf.site.yaml_source import Document
+
+_SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
+    check_literal_secrets,
+    check_addresses,
+    check_path_rules,
+    check_mounts,
+    check_images,
+    check_resources,
+    check_time_limits,
+    check_sign_in,
+    check_user_names,
+    check_api_scopes,
+    check_docker,
+    check_kubernetes,
+    check_extra,
+    check_extra_pairs,
+)
+
+
+def check_site(document: Document, site: Site) -> None:
+    """Add to the document's problems everything that breaks a rule across keys."""
+    for check in _SITE_RULES:
+        check(document, site)
+
+
+def check_host(document: Document, site: Site, environment: Mapping[str, str]) -> None:
+    """Add what only the hub's host can tell: secrets and files that can't be read, or are no good."""
+    check_secrets(document, site, environment)
+    check_files(document, site, environment)

@@ -1,0 +1,81 @@
+"""Rules of addresses: XNAT's and the hub's."""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from xnathub_conf.site.hub_settings import hub_bind_url
+from xnathub_conf.site.problems import KeyPath
+from xnathub_conf.site.rules.reporting import report
+from xnathub_conf.site.types import Site
+from xnathub_conf.site.yaml_source import Document
+
+
+def check_addresses(document: Document, site: Site) -> None:
+    """Addresses hold a host and fit together, and passwords go to XNAT encrypted."""
+    urls: dict[KeyPath, str | None] = {
+        ("xnat", "url"): site.xnat.url,
+        ("xnat", "public_url"): site.xnat.public_url,
+        ("hub", "public_url"): site.hub.public_url,
+        ("hub", "bind_url"): site.hub.bind_url,
+        ("hub", "hub_bind_url"): hub_bind_url(site),
+        ("hub", "hub_connect_url"): site.hub.hub_connect_url,
+    }
+    for path, url in urls.items():
+        if url is None:
+            continue
+        try:
+            parts = urlsplit(url)
+            good = parts.hostname is not None or path[1] in {"bind_url", "hub_bind_url"}
+            good = good and (parts.port is None or parts.port > 0)
+        except ValueError:
+            good = False
+        if not good:
+            report(document, path, "address", f"{url} holds no host, or a port that can't be.")
+    if any(problem.rule == "address" for problem in document.problems):
+        return
+    if urlsplit(site.hub.bind_url).port == urlsplit(hub_bind_url(site)).port:
+        report(
+            document,
+            ("hub", "bind_url"),
+            "address",
+            "The proxy and the hub can't listen on the same port.",
+            "Change the port in `bind_url` or in `hub_bind_url`.",
+        )
+    public = site.hub.public_url
+    if public and (urlsplit(public).path.rstrip("/") + "/") != site.hub.base_url:
+        report(
+            document,
+            ("hub", "public_url"),
+            "address",
+            f"Its path is not the hub's `base_url`, {site.hub.base_url}.",
+            f"Write {urlsplit(public).scheme}://{urlsplit(public).netloc}{site.hub.base_url}.",
+        )
+    if urlsplit(site.xnat.url).scheme == "http" and not _is_loopback(urlsplit(site.xnat.url).hostname or ""):
+        report(
+            document,
+            ("xnat", "url"),
+            "unencrypted",
+            "Passwords go to XNAT unencrypted.",
+            "Write an https:// address where the network is not private.",
+            warn=True,
+        )
+    if not site.xnat.verify_tls:
+        report(
+            document,
+            ("xnat", "verify_tls"),
+            "unverified",
+            "Whoever is between the hub and XNAT can read passwords.",
+            "Name the CA's certificate in `ca_file` instead.",
+            warn=True,
+        )
+    if site.xnat.ca_file and not site.xnat.verify_tls:
+        report(
+            document, ("xnat", "ca_file"), "contradiction", "It has no effect while `verify_tls` is false."
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,128 @@
+"""Rules of folders: what `paths` translates, and what servers may mount."""
+
+from collections.abc import Sequence
+
+from xnathub_conf.launch.policy import RESERVED_TARGETS, reserved_variable
+from xnathub_conf.site.problems import KeyPath, dotted
+from xnathub_conf.site.rules.reporting import is_normal, report
+from xnathub_conf.site.types import Site
+from xnathub_conf.site.yaml_source import Document
+from xnathub_conf.values.paths import (
+    PathTranslation,
+    fixed_part,
+    nearest,
+    prefixes,
+)
+
+
+def check_path_rules(document: Document, site: Site) -> None:
+    """Rules of `paths` are unambiguous, and lead where something may be mounted."""
+    seen: dict[str, KeyPath] = {}
+    rules: list[tuple[KeyPath, str, str]] = []
+    for kind in ("archive", "workspaces"):
+        for index, rule in enumerate(getattr(site.paths, kind)):
+            path: KeyPath = ("paths", kind, index)
+            if not (
+                is_normal(document, (*path, "from"), rule.from_)
+                and is_normal(document, (*path, "to"), rule.to)
+            ):
+                continue
+            if rule.from_ in seen:
+                other = dotted(seen[rule.from_])
+                report(
+                    document,
+                    (*path, "from"),
+                    "path-rule",
+                    f"{other} has the same prefix; only one can hold.",
+                    "Delete one of them.",
+                )
+            seen[rule.from_] = path
+            rules.append((path, rule.from_, rule.to))
+    mounts = [fixed_part(mount.path) for mount in site.servers.allowed_mounts]
+    near_mount, near_rule = _Near(mounts), _Near([to for _, _, to in rules])
+    archive = [rule for rule in rules if rule[0][1] == "archive"]
+    workspaces = [rule for rule in rules if rule[0][1] == "workspaces"]
+    near_workspace = _Near([to for _, _, to in workspaces])
+    for _, _, to in archive:
+        # Of hundreds of rules, only those that something is wrong with are compared with every other.
+        for other_path, _, other_to in workspaces if near_workspace(to) else ():
+            if _below(to, other_to) or _below(other_to, to):
+                report(
+                    document,
+                    (*other_path, "to"),
+                    "path-rule",
+                    f"{other_to} and the archive's {to} lie inside each other, so a path could mean either.",
+                    "Give archive and workspaces folders of their own.",
+                )
+    for path, _, to in rules:
+        if not near_mount(to):
+            report(
+                document,
+                (*path, "to"),
+                "path-rule",
+                f"Nothing below {to} may be mounted.",
+                f"Add `- path: {to}` to servers.allowed_mounts.",
+            )
+    translate = PathTranslation({from_: to for _, from_, to in rules})
+    for index, mount in enumerate(site.servers.allowed_mounts):
+        fixed = fixed_part(mount.path)
+        translated = translate(fixed)
+        if translated != fixed and not near_rule(fixed):
+            report(
+                document,
+                ("servers", "allowed_mounts", index, "path"),
+                "never-matches",
+                f"No mount can match: `paths` translates {fixed} to {translated} before this is looked at.",
+                f"Write {translated}{mount.path[len(fixed) :]}.",
+            )
+
+
+class _Near:
+    """Says whether a folder is, lies in, or holds one of many others."""
+
+    def __init__(self, folders: Sequence[str]):
+        self._folders = frozenset(folders)
+        self._above = frozenset(above for folder in folders for above in prefixes(folder))
+
+    def __call__(self, folder: str) -> bool:
+        return folder in self._above or bool(nearest(folder, self._folders))
+
+
+def _below(path: str, folder: str) -> bool:
+    return folder in prefixes(path)
+
+
+def check_mounts(document: Document, site: Site) -> None:
+    """Allowed mounts and targets can match, and no shared folder is writable."""
+    seen: set[str] = set()
+    for index, mount in enumerate(site.servers.allowed_mounts):
+        path: KeyPath = ("servers", "allowed_mounts", index, "path")
+        if mount.path in seen:
+            report(document, path, "duplicate", "Another entry has the same path.", "Delete one of them.")
+        seen.add(mount.path)
+        rest = mount.path.replace("{username}", "")
+        if "{" in rest or "}" in rest:
+            report(document, path, "never-matches", "Only {username} may stand in braces.")
+        elif mount.path.startswith("/"):
+            if not is_normal(document, path, mount.path):
+                continue
+            if any("{username}" in part and part != "{username}" for part in mount.path.split("/")):
+                report(document, path, "username", "{username} must be a path component of its own.")
+        if mount.writable and "{username}" not in mount.path:
+            report(
+                document,
+                path,
+                "shared-writable",
+                "Everybody could write into everybody's files.",
+                "Put {username} into the path, or leave out `writable`.",
+            )
+    for index, target in enumerate(site.servers.allowed_mount_targets):
+        path = ("servers", "allowed_mount_targets", index)
+        if is_normal(document, path, target) and any(
+            _below(target, reserved) for reserved in RESERVED_TARGETS
+        ):
+            report(document, path, "reserved-target", f"{target} belongs to the image itself.")
+    for name in site.servers.environment:
+        if reserved_variable(name):
+            here = ("servers", "environment", name)
+            document.report(document.key_mark(here), here, "reserved-variable", f"{name} belongs to the hub.")

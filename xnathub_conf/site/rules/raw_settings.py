@@ -1,0 +1,111 @@
+"""Rules of `extra`: which of JupyterHub's traits it may set."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import replace
+
+from xnathub_conf.site.hub_settings import SPAWNERS, hub_settings, orchestrator_of
+from xnathub_conf.site.problems import KeyPath, dotted
+from xnathub_conf.site.rules.reporting import report
+from xnathub_conf.site.rules.sign_in import check_scopes
+from xnathub_conf.site.schema import check_trait, jupyterhub_names, node_at
+from xnathub_conf.site.types import Site
+from xnathub_conf.site.yaml_source import Document
+from xnathub_conf.values.secret import Secret
+
+
+def check_extra(document: Document, site: Site) -> None:
+    """`extra` sets traits that exist, in values that they take, and none that is decided elsewhere."""
+    traits = jupyterhub_names()["traits"]
+    spawner = SPAWNERS[orchestrator_of(site)]
+    usable = [name for name in traits if name not in SPAWNERS.values() or name == spawner]
+    ours = {
+        setting.trait: setting.key
+        for setting in hub_settings(_with_every_key(site))
+        if setting.key[0] != "extra"
+    }
+    for trait in site.extra:
+        path: KeyPath = ("extra", trait)
+        mark = document.key_mark(path)
+        class_name, name = trait.split(".")
+        if class_name not in usable:
+            near = difflib.get_close_matches(class_name, usable, 1)
+            fix = f"Did you mean `{near[0]}.{name}`?" if near else f"Known here: {', '.join(usable)}."
+            document.report(mark, path, "extra", f"{class_name} has no part in this hub.", fix)
+        elif name not in traits[class_name]:
+            near = difflib.get_close_matches(name, traits[class_name], 1)
+            fix = (
+                f"Did you mean `{class_name}.{near[0]}`?"
+                if near
+                else "Look for its name in the class's documentation."
+            )
+            document.report(mark, path, "extra", f"{class_name} has no trait {name}.", fix)
+        else:
+            # A trait of a base class is the same trait on its subclass.
+            parents = {"Spawner", "Application"} if class_name in {spawner, "JupyterHub"} else set()
+            key = next((ours[f"{c}.{name}"] for c in (class_name, *parents) if f"{c}.{name}" in ours), None)
+            if key or name in _SET_BY_CODE.get(
+                class_name, _SET_BY_CODE["Spawner"] if class_name == spawner else ()
+            ):
+                fix = f"Use `{dotted(key)}`." if key and node_at(key) else "Delete it."
+                document.report(mark, path, "extra", f"{trait} is decided elsewhere.", fix)
+            else:
+                check_trait(document, path, traits[class_name][name], document.data["extra"][trait])
+    if not any(problem.rule in {"type", "required"} for problem in document.problems):
+        _extra_scopes(document, site)
+
+
+_NOT_TOGETHER = (
+    ("JupyterHub.load_groups", "Authenticator.manage_groups"),
+    ("ConfigurableHTTPProxy.extra_routes", "JupyterHub.subdomain_host"),
+)
+"""Traits of which JupyterHub takes one alone; routes with a subdomain would have a form of their own."""
+
+
+def check_extra_pairs(document: Document, site: Site) -> None:
+    """`extra` sets no two traits that JupyterHub refuses together."""
+    for one, other in _NOT_TOGETHER:
+        if site.extra.get(one) and site.extra.get(other):
+            message = f"{one} and {other} can't both be set."
+            report(document, ("extra", one), "contradiction", message, "Delete one of them.")
+
+
+def _extra_scopes(document: Document, site: Site) -> None:
+    custom = site.extra.get("JupyterHub.custom_scopes", {})
+    known = [*jupyterhub_names()["scopes"], *custom]
+    trait = "JupyterHub.extra_user_scopes"
+    check_scopes(document, ("extra", trait), site.extra.get(trait, ()), known)
+    for name, scope in custom.items():
+        path: KeyPath = ("extra", "JupyterHub.custom_scopes", name, "subscopes")
+        check_scopes(document, path, scope.get("subscopes", ()), list(custom))
+
+
+def _with_every_key(site: Site) -> Site:
+    """Fill in what may be left out, so that `hub_settings` names every trait that has a key of its own.
+
+    An address that is wrong, and reported already, goes: it could not be read.
+    """
+    secret, kubernetes = Secret("env", "NAME"), site.orchestrator.kubernetes
+    hub = replace(site.hub, hub_bind_url=None, public_url="https://x/", db_url=secret, cookie_secret=secret)
+    if kubernetes:
+        kubernetes = replace(kubernetes, namespace="x")
+    pages = replace(site.pages, logo="/x")
+    return replace(site, hub=hub, pages=pages, orchestrator=replace(site.orchestrator, kubernetes=kubernetes))
+
+
+_SET_BY_CODE: Mapping[str, tuple[str, ...]] = {
+    "JupyterHub": (
+        "authenticator_class", "spawner_class", "template_paths", "load_roles", "base_url", "ip", "port", "hub_ip", "hub_port",
+        "hub_connect_ip", "hub_connect_port", "config_file", "generate_config", "generate_certs", "show_config",
+        "show_config_json", "api_tokens", "tornado_settings",
+    ),
+    "Spawner": (
+        "pre_spawn_hook", "post_stop_hook", "apply_user_options", "image", "allowed_images", "profile_list", "cmd", "environment", "mounts", "volumes",
+        "volume_mounts", "read_only_volumes", "escape", "cpu_limit", "cpu_guarantee", "mem_limit", "mem_guarantee", "name_template", "pod_name_template",
+        "format_volume_name", "options_form", "options_from_form", "extra_resource_limits", "extra_resource_guarantees",
+        "node_selector", "tolerations", "node_affinity_required", "extra_container_spec", "extra_placement_spec",
+        "extra_resources_spec", "extra_task_spec", "extra_create_kwargs", "extra_host_config", "uid", "gid", "fs_gid",
+        "supplemental_gids", "allow_privilege_escalation", "pod_security_context", "container_security_context",
+    ),
+}  # fmt: skip
+"""Traits that the code sets, whatever the configuration says, and those that would end JupyterHub or go round site.yaml."""

@@ -1,0 +1,86 @@
+"""Rules of servers: images, resources and time limits."""
+
+from xnathub_conf.site.problems import visible
+from xnathub_conf.site.rules.reporting import report
+from xnathub_conf.site.types import Site
+from xnathub_conf.site.yaml_source import Document
+from xnathub_conf.values.images import ImageError, parse_pattern
+
+
+def check_images(document: Document, site: Site) -> None:
+    """Patterns of images can match."""
+    for index, pattern in enumerate(site.servers.allowed_images):
+        try:
+            parse_pattern(pattern)
+        except ImageError as error:
+            report(
+                document,
+                ("servers", "allowed_images", index),
+                "never-matches",
+                f"{visible(pattern)}: {error}.",
+            )
+
+
+def check_resources(document: Document, site: Site) -> None:
+    """Guarantees, limits and caps are in order."""
+    servers, caps = site.servers, site.servers.caps
+    for what, limit, guarantee, cap in (
+        ("cpu", servers.cpu_limit, servers.cpu_guarantee, caps.cpu),
+        ("mem", servers.mem_limit, servers.mem_guarantee, caps.mem),
+    ):
+        highest = min((amount for amount in (limit, cap) if amount is not None), default=None)
+        if guarantee is not None and highest is not None and guarantee > highest:
+            report(
+                document,
+                ("servers", f"{what}_guarantee"),
+                "contradiction",
+                f"More is kept for a server than its limit or cap, {highest:,}, lets it use.",
+                f"Lower it, or raise `{what}_limit` and `caps.{what}`.",
+            )
+        if limit is not None and cap is not None and limit > cap:
+            report(
+                document,
+                ("servers", f"{what}_limit"),
+                "contradiction",
+                f"The default limit is above the cap, {cap:,}.",
+                f"Lower it, or raise `caps.{what}`.",
+            )
+
+
+def check_time_limits(document: Document, site: Site) -> None:
+    """The hub gives up before XNAT does, and one attempt before the whole call."""
+    servers, xnat, calls = site.servers, site.xnat, site.xnat.calls
+    if servers.start_timeout > xnat.start_timeout:
+        report(
+            document,
+            ("servers", "start_timeout"),
+            "contradiction",
+            f"XNAT gives up after xnat.start_timeout, {xnat.start_timeout} s, while the hub still waits.",
+            f"Lower it below {xnat.start_timeout}, or raise both XNAT's setting and xnat.start_timeout.",
+        )
+    elif (total := servers.start_timeout + servers.http_timeout) > xnat.start_timeout:
+        report(
+            document,
+            ("servers", "http_timeout"),
+            "contradiction",
+            f"start_timeout and http_timeout make {total} s; XNAT gives up after {xnat.start_timeout} s.",
+            "Lower one, or raise both XNAT's setting and xnat.start_timeout.",
+            warn=True,
+        )
+    if servers.stop_timeout > xnat.stop_timeout:
+        report(
+            document,
+            ("servers", "stop_timeout"),
+            "contradiction",
+            f"XNAT gives up after xnat.stop_timeout, {xnat.stop_timeout} s.",
+            f"Lower it below {xnat.stop_timeout}.",
+        )
+    for name in ("connect_timeout", "read_timeout"):
+        if getattr(calls, name) > calls.deadline:
+            report(
+                document,
+                ("xnat", "calls", name),
+                "contradiction",
+                f"It is longer than the deadline of the whole call, {calls.deadline:g} s.",
+                "Lower it, or raise `deadline`.",
+            )

@@ -1,0 +1,74 @@
+"""Rules of signing in: time limits, failures, names and scopes."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from xnathub_conf.site.problems import KeyPath
+from xnathub_conf.site.rules.reporting import report
+from xnathub_conf.site.schema import jupyterhub_names
+from xnathub_conf.site.types import Site
+from xnathub_conf.site.yaml_source import Document
+from xnathub_conf.values.user_names import can_be_user_name
+
+XNAT_LOCKS_AFTER = 20
+"""XNAT's default of maxFailedLogins, in its security settings."""
+
+
+def check_sign_in(document: Document, site: Site) -> None:
+    """Permission is asked within a sign-in's age, and XNAT's own lock is not reached."""
+    rules = site.sign_in
+    if rules.auth_refresh_age > rules.max_age:
+        report(
+            document,
+            ("sign_in", "auth_refresh_age"),
+            "contradiction",
+            f"People would have to sign in again before that, after `max_age`, {rules.max_age} s.",
+            "Lower it, or raise `max_age`.",
+        )
+    if rules.failures_per_user >= XNAT_LOCKS_AFTER:
+        report(
+            document,
+            ("sign_in", "failures_per_user"),
+            "lock-out",
+            f"XNAT locks an account after {XNAT_LOCKS_AFTER} wrong passwords, unless changed there.",
+            f"Lower it below {XNAT_LOCKS_AFTER}, or look at XNAT's security settings.",
+            warn=True,
+        )
+
+
+def check_user_names(document: Document, site: Site) -> None:
+    """Names of users can be XNAT's."""
+    lists: dict[KeyPath, Sequence[str]] = {("hub", "admin_users"): site.hub.admin_users}
+    for trait in ("Authenticator.allowed_users", "Authenticator.blocked_users"):
+        lists["extra", trait] = site.extra.get(trait, ())
+    groups = site.extra.get("JupyterHub.load_groups", {})
+    for group, members in groups.items() if isinstance(groups, Mapping) else ():
+        path: KeyPath = ("extra", "JupyterHub.load_groups", group)
+        users = isinstance(members, Mapping)
+        lists[(*path, "users") if users else path] = members.get("users", ()) if users else members
+    for path, names in lists.items():
+        for index, name in enumerate(names if isinstance(names, tuple) else ()):
+            # What is no text is reported already.
+            if isinstance(name, str) and not can_be_user_name(name):
+                report(document, (*path, index), "username", f"{name!r} can't be an XNAT user's name.")
+
+
+def check_api_scopes(document: Document, site: Site) -> None:
+    """`hub.api_scopes` names scopes of JupyterHub."""
+    check_scopes(document, ("hub", "api_scopes"), site.hub.api_scopes, jupyterhub_names()["scopes"])
+
+
+def check_scopes(document: Document, path: KeyPath, scopes: Iterable[str], known: Sequence[str]) -> None:
+    """Add a problem for each scope that is not `known`, and for a filter that JupyterHub does not have."""
+    for index, scope in enumerate(scopes):
+        name, _, rest = scope.partition("!")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            fix = f"Did you mean `{near[0]}`?" if near else "See JupyterHub's list of scopes."
+            report(document, (*path, index), "scope", f"JupyterHub has no scope {name}.", fix)
+        elif "!" in scope and not re.fullmatch(
+            r"user|service|server|(user|service|server|group)=.*", rest, re.DOTALL
+        ):
+            fix = "Write !user=NAME, !group=NAME, !server=NAME/SERVER or !service=NAME."
+            report(document, (*path, index), "scope", f"JupyterHub has no filter !{rest}.", fix)
