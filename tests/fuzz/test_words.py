@@ -16,12 +16,12 @@ from tests.fuzz.bounds import bounded, fuzz, judge_text
 from tests.fuzz.docker_reference import docker_reads
 from tests.fuzz.strategies import ODD_TEXT
 from tests.unit.helpers import site_of
-from xnathub_conf.launch.policy import reserved_variable
 from xnathub_conf.signing_in.authenticator import XnatAuthenticator
 from xnathub_conf.spawners.object_names import object_name
 from xnathub_conf.values.images import AllowedImages, ImageError, parse_image, parse_pattern
 from xnathub_conf.values.memory import site_bytes, xnat_bytes
 from xnathub_conf.values.paths import PathError, PathTranslation, normal_path
+from xnathub_conf.values.reserved_names import reserved_variable
 
 # ---- image references
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from tests.unit.helpers import SAMPLE, put, site_of
 from xnathub_conf.launch.plan import PlanError, read_plan
-from xnathub_conf.launch.policy import RESERVED_TARGETS, Policy, PolicyRefusal, reserved_variable
+from xnathub_conf.launch.policy import Policy, PolicyRefusal
 from xnathub_conf.values.paths import PathTranslation
+from xnathub_conf.values.reserved_names import RESERVED_TARGETS, reserved_variable
 
 SPEC, RESOURCES = "task_template/container_spec", "task_template/resources"
 G = 1024**3

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.helpers import problems_of, site_of, site_text
-from xnathub_conf.signing_in.limits import SignInLimits, TooManyFailures, client_address, folded
+from xnathub_conf.signing_in.limits import SignInLimits, TooManyFailures, client_address
 from xnathub_conf.site.hub_settings import reverse_proxies
+from xnathub_conf.values.user_names import folded
 
 
 class Clock:

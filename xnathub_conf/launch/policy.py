@@ -10,26 +10,7 @@ from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.site.types import Site
 from xnathub_conf.values.images import AllowedImages, ImageError, parse_image
 from xnathub_conf.values.paths import nearest, prefixes
-
-RESERVED_TARGETS = (
-    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/proc", "/root", "/run", "/sbin",
-    "/srv", "/sys", "/usr", "/var",
-)  # fmt: skip
-"""Folders of an image that no mount may hide or stand in."""
-
-XNAT_VARIABLES = frozenset({"JUPYTERHUB_ROOT_DIR", "JUPYTERHUB_DEFAULT_URL"})
-"""The names of JupyterHub's own that XNAT may set."""
-
-_RESERVED_PREFIXES = (
-    "JUPYTERHUB_", "JUPYTER_", "JPY_", "NB_", "LD_", "PYTHON", "BASH_", "GIT_SSH", "CHOWN_", "SUDO_", "PERL5", "MALLOC_", "DOCKER_STACKS_",
-)  # fmt: skip
-_RESERVED_NAMES = frozenset(
-    {
-        "PATH", "HOME", "USER", "LOGNAME", "SHELL", "IFS", "ENV", "GRANT_SUDO", "RESTARTABLE", "NODE_OPTIONS", "GCONV_PATH", "SHELLOPTS",
-        "BASHOPTS", "PS4", "PROMPT_COMMAND", "CDPATH", "GLOBIGNORE", "GLIBC_TUNABLES", "LOCPATH", "HOSTALIASES", "RUBYOPT", "TMPDIR",
-    }
-)  # fmt: skip
-
+from xnathub_conf.values.reserved_names import reserved_variable
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """Control characters but for tab and line feed, and those that turn text around where it is shown."""
@@ -53,13 +34,6 @@ class PolicyRefusal(Exception):
         self.rule = rule
         self.key = key
         super().__init__(text)
-
-
-def reserved_variable(name: str) -> bool:
-    """Say whether a variable would take over what the hub or the image sets itself."""
-    if name in XNAT_VARIABLES:
-        return False
-    return name in _RESERVED_NAMES or name.startswith(_RESERVED_PREFIXES)
 
 
 class Policy:

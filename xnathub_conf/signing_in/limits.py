@@ -6,13 +6,13 @@ sliding windows, in the memory of the one process that the hub is.
 
 import re
 import time
-import unicodedata
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from xnathub_conf.site.types import SignIn
+from xnathub_conf.values.user_names import folded
 
 _KEPT = 10_000
 _WITH_PORT = re.compile(r"\[([0-9a-fA-F:.]+)\](?::\d+)?|([0-9.]+):\d+")
@@ -105,11 +105,6 @@ class _Windows:
 
     def forget(self, key: object) -> None:
         self._times.pop(key, None)
-
-
-def folded(username: str) -> str:
-    """Give what names that look the same have in common: guesses at `Alice`, `ALICE` and `alice` count together."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold()).strip()
 
 
 def client_address(peer: str, forwarded_for: str, proxies: int) -> str:

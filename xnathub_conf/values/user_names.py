@@ -1,4 +1,6 @@
-"""What can be a user's name."""
+"""What can be a user's name, and which names look the same."""
+
+import unicodedata
 
 
 def can_be_user_name(name: str) -> bool:
@@ -11,3 +13,8 @@ def can_be_user_name(name: str) -> bool:
         and "\\" not in name
         and len(name) <= 255
     )
+
+
+def folded(username: str) -> str:
+    """Give what names that look the same have in common: guesses at `Alice`, `ALICE` and `alice` count together."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold()).strip()

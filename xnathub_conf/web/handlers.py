@@ -19,7 +19,7 @@ from tornado.websocket import WebSocketHandler
 from xnathub_conf.operating.audit import caller, caller_of
 from xnathub_conf.operating.database_errors import MESSAGE, failed_just_now
 from xnathub_conf.operating.loop_turns import Turns
-from xnathub_conf.signing_in.limits import folded
+from xnathub_conf.values.user_names import folded
 from xnathub_conf.web.hub_proof import is_challenge, proof
 
 _STARTS = Turns()

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from xnathub_conf.launch.policy import RESERVED_TARGETS, reserved_variable
 from xnathub_conf.site.problems import KeyPath, dotted
 from xnathub_conf.site.rules.reporting import is_normal, report
 from xnathub_conf.site.types import Site
@@ -13,6 +12,7 @@ from xnathub_conf.values.paths import (
     nearest,
     prefixes,
 )
+from xnathub_conf.values.reserved_names import RESERVED_TARGETS, reserved_variable
 
 
 def check_path_rules(document: Document, site: Site) -> None:
