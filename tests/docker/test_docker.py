@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.docker.conftest import SOCKET
-from tests.docker.testbed import GID, UID, Site, command, wait_for
+from tests.docker.processes import WEB_SERVER
+from tests.docker.testbed import GID, SICK, UID, Site, build_sick, command, wait_for
 from tests.support import LOOKS_AROUND, what_it_sees
 from xnathub_conf.site.load import load
 from xnathub_conf.spawners import spawner_class
@@ -158,6 +159,14 @@ def test_a_folder_that_is_not_there_is_told(hub: Engine):
     sentence, _ = hub.failure("demo", mount)
     assert f"The folder {hub.folder}/archive/P1/gone, which XNAT asks for, is not on the node." in sentence
     assert not hub.servers()
+
+
+def test_a_health_check_of_an_image_is_not_done(hub: Engine):
+    build_sick(hub.client)
+    hub.start("demo", image=SICK, command=WEB_SERVER.command)
+    (container,) = hub.servers()
+    assert container.attrs["Config"]["Healthcheck"]["Test"] == ["NONE"]
+    assert "Health" not in container.attrs["State"]
 
 
 def test_a_container_that_was_left_over_gives_way(hub: Engine):

@@ -14,7 +14,8 @@ from ipaddress import ip_address, ip_network
 import pytest
 import requests
 
-from tests.docker.testbed import GID, SINGLEUSER, UID, Stack, command, wait_for
+from tests.docker.processes import WEB_SERVER
+from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Stack, build_sick, command, wait_for
 from tests.secret_search import Search
 from tests.support import LOOKS_AROUND, what_it_sees
 from xnathub_conf.standin import StandIn, demo_state
@@ -105,6 +106,18 @@ def test_the_service_is_what_xnat_and_the_site_ask_for(stack: Stack):
     assert labels["org.xnat.jupyter.type"] == "xnat:projectData"
     assert labels["com.docker.stack.namespace"] == stack.name
     assert stack.execute("a.b@c.org", "import os; print(os.environ['ODD'])") == "{username} $HOME $$\n"
+
+
+def test_a_health_check_of_an_image_ends_no_server(stack: Stack):
+    build_sick(stack.client)
+    stack.start("demo", image=SICK, command=WEB_SERVER.command)
+    # The image's own check fails each second, and Swarm ends a task whose check has failed.
+    time.sleep(5)
+    (task,) = stack.server("demo").tasks()
+    assert (task["Status"]["State"], task["DesiredState"]) == ("running", "running")
+    container = stack.client.containers.get(task["Status"]["ContainerStatus"]["ContainerID"])
+    assert "Health" not in container.attrs["State"]
+    assert stack.plugin.server("demo")["ready"]
 
 
 def test_servers_get_addresses_of_the_site_s_subnet(stack: Stack):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import secrets
 import subprocess
@@ -23,6 +24,9 @@ UID, GID = 5001, 6001
 """What Tomcat would be: the owner of archive and workspaces. The hub itself runs as another."""
 
 SINGLEUSER = "xnathub-singleuser:test"
+
+SICK = "xnathub-sick:test"
+"""Its health check always fails, as one that asks at an address without the hub's path does."""
 
 STACK = "com.docker.stack.namespace"
 TEST = "org.xnat.xnathub.test"
@@ -245,6 +249,12 @@ class Stack(Site):
         containers = self.client.containers.list(all=True, filters=label, ignore_removed=True)
         said = [command("docker", "logs", container.id) for container in reversed(containers)]
         return "".join([command("docker", "service", "ps", "--no-trunc", hub), *said])
+
+
+def build_sick(client: docker.DockerClient) -> None:
+    """Make the image SICK."""
+    lines = ("FROM xnathub-busybox:test", "HEALTHCHECK --interval=1s --retries=1 CMD false")
+    client.images.build(fileobj=io.BytesIO("\n".join(lines).encode()), tag=SICK, rm=True)
 
 
 def remove_what_a_killed_run_left(client: docker.DockerClient) -> None:

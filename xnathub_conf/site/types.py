@@ -115,6 +115,7 @@ class Servers:
     http_timeout: int
     stop_timeout: int
     sweep_interval: float
+    image_health_checks: bool
     default_url: str
 
 

@@ -7,6 +7,7 @@ from threading import Lock
 from typing import Any
 
 from docker.errors import APIError, DockerException, NotFound
+from docker.types import Healthcheck
 from dockerspawner import DockerSpawner
 from requests import RequestException
 
@@ -24,6 +25,11 @@ LABELS = "org.xnat.jupyter"
 _ENGINE_CALLS = ThreadPoolExecutor(8, thread_name_prefix="docker")
 _MAKING_CLIENT = Lock()
 _ADMIN = "Tell your XNAT administrator."
+
+
+def health_check(servers: Servers) -> Healthcheck | None:
+    """Return the check that stands in place of an image's own, which does nothing; None for the image's own."""
+    return None if servers.image_health_checks else Healthcheck(test=["NONE"])
 
 
 def container_environment(plan: LaunchPlan, servers: Servers) -> dict[str, str]:

@@ -9,7 +9,7 @@ from dockerspawner import DockerSpawner
 
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.policy import PolicyRefusal
-from xnathub_conf.spawners.containers import LABELS, PlannedObject, object_labels
+from xnathub_conf.spawners.containers import LABELS, PlannedObject, health_check, object_labels
 from xnathub_conf.spawners.running import Found
 
 
@@ -40,6 +40,7 @@ class XnatDockerSpawner(PlannedObject):
             "user": "0",
             "labels": object_labels(plan, self.site),
             "stop_timeout": self.site.servers.stop_timeout,
+            "healthcheck": health_check(self.site.servers),
         }
 
     async def _ending(self) -> Any:

@@ -17,11 +17,13 @@ from docker.types import (
 )
 from dockerspawner import SwarmSpawner
 
+from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.spawners.containers import (
     LABELS,
     PlannedObject,
     engine_failure,
+    health_check,
     object_labels,
 )
 from xnathub_conf.spawners.running import Found
@@ -74,6 +76,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             mounts=self.mounts,
             init=True,
             stop_grace_period=_nano(self.site.servers.stop_timeout),
+            healthcheck=health_check(self.site.servers),
         )
         resources = Resources(
             cpu_limit=_nano(plan.cpu_limit),
@@ -113,6 +116,8 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             status = task["Status"] if task else {"State": "removed" if self._events else "new"}
             if task:
                 self._note(status)
+            if task and _is_lost(task):
+                raise self._lost()
             if status["State"] == "running":
                 return
             if status["State"] == "pending" and status.get("Err"):
@@ -150,6 +155,9 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         if task is None:
             return 0
         status = task["Status"]
+        if _is_lost(task):
+            self.log.warning("%s: its node is gone, or gives up what runs on it.", self.object_name)
+            return "its node is gone"
         if status["State"] in _STATES:
             return None
         return f"{status['State']}: {status.get('Err') or status.get('Message')}"
@@ -167,7 +175,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         task = await self.get_task()
         await super()._end(now)
         end = time.monotonic() + self.site.servers.stop_timeout + 5
-        while task and time.monotonic() < end:
+        while task and not _is_lost(task) and time.monotonic() < end:
             left = await self.docker("tasks", filters={"id": task["ID"]})
             if not any(each["Status"]["State"] in _STATES for each in left):
                 return
@@ -198,7 +206,17 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
 
     async def _check_running(self) -> None:
         task = await self.get_task()
+        if task and _is_lost(task):
+            raise self._lost()
         self._check(task["Status"] if task else {"State": "removed"})
+
+    def _lost(self) -> LaunchFailed:
+        return LaunchFailed(
+            "node",
+            "The node that the server was started on is gone, or gives up what runs on it.",
+            "Start it again.",
+            status=503,
+        )
 
     def _check(self, status: dict[str, Any]) -> None:
         """Raise LaunchFailed where a task has ended."""
@@ -217,6 +235,11 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         if not self._events or self._events[-1]["message"] != text:
             place = _STATES.index(state) + 1 if state in _STATES else len(_STATES)
             self._events += ({"progress": 10 * place, "message": text, "state": state},)
+
+
+def _is_lost(task: dict[str, Any]) -> bool:
+    """Return whether Swarm means a task to end though it calls it alive: nobody tells it of a node that is gone."""
+    return task["DesiredState"] == "shutdown" and task["Status"]["State"] in _STATES
 
 
 def _nano(value: float | None) -> int | None:

@@ -1,0 +1,85 @@
+"""A swarm of three real engines, one of which is killed while a server runs on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.docker.nodes import HOST, Nodes
+from tests.docker.processes import WEB_SERVER
+from tests.docker.testbed import Stack, wait_for
+from xnathub_conf.standin import HubLink, HubPlugin, StandIn, demo_state
+
+NAME = "xhtest-nodes"
+IMAGE = "xnathub-busybox:test"
+
+
+@pytest.fixture(scope="module")
+def nodes(engine) -> Iterator[Nodes]:
+    with Nodes(Path("/var/lib/xhtest-nodes"), workers=2) as nodes:
+        nodes.manager.load("xnathub:test")
+        for worker in nodes.workers:
+            worker.load(IMAGE)
+        yield nodes
+
+
+@pytest.fixture(scope="module")
+def stack(nodes: Nodes, tmp_path_factory) -> Iterator[Stack]:
+    socket = f"unix://{nodes.manager.folder}/docker.sock"
+    swarm = {"network_name": f"{NAME}-net", "prefix": NAME, "docker_host": socket}
+    with StandIn(demo_state(), host=HOST) as xnat, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DOCKER_HOST", socket)
+        stack = Stack(nodes.manager.client, NAME, tmp_path_factory.mktemp("nodes"), xnat, {"swarm": swarm})
+        stack.url = f"http://{nodes.manager.address}:{stack.port}/jupyterhub"
+        stack.plugin = HubPlugin(HubLink(f"{stack.url}/hub/api", stack.url, stack.token), start_timeout=90)
+        stack.create()
+        yield stack
+        print(stack.logs())
+
+
+def start_on(stack: Stack, node: int) -> str:
+    """Start a server on the node of a number, and give the ID of the container that answers there."""
+    environment = {
+        "image": IMAGE,
+        "command": WEB_SERVER.command,
+        "constraints": (f"node.labels.number=={node}",),
+    }
+    stack.start("demo", **environment)
+    return requests.get(f"{stack.url}/user/demo/who", timeout=20).text.strip()
+
+
+def test_a_server_whose_node_is_gone_has_ended_and_starts_again_elsewhere(nodes: Nodes, stack: Stack):
+    first, second = nodes.workers
+    container = start_on(stack, 1)
+    assert container in [each.id[:12] for each in first.client.containers.list()]
+    began = time.monotonic()
+    first.kill()
+    service = stack.server("demo")
+    wait_for(lambda: [each["DesiredState"] for each in service.tasks()] == ["shutdown"], 60)
+    print(f"the swarm noticed after {time.monotonic() - began:.0f} s")
+    assert [each["Status"]["State"] for each in service.tasks()] == ["running"]
+    wait_for(lambda: stack.plugin.server("demo") is None, 60, stack.logs)
+    wait_for(lambda: not stack.servers(), 5)
+    print(f"the server was put away after {time.monotonic() - began:.0f} s")
+    assert "its node is gone" in stack.logs()
+    began = time.monotonic()
+    container = start_on(stack, 2)
+    print(f"it started again within {time.monotonic() - began:.0f} s")
+    assert container in [each.id[:12] for each in second.client.containers.list()]
+    stack.plugin.stop("demo")
+
+
+def test_a_server_on_a_node_that_is_gone_can_be_stopped(nodes: Nodes, stack: Stack):
+    """Swarm keeps the task of a node that is gone alive for a day; nobody waits for its end."""
+    start_on(stack, 2)
+    nodes.workers[1].kill()
+    service = stack.server("demo")
+    wait_for(lambda: [each["DesiredState"] for each in service.tasks()] == ["shutdown"], 60)
+    began = time.monotonic()
+    stack.plugin.stop("demo")
+    assert time.monotonic() - began < 5
+    assert not stack.servers()
