@@ -13,6 +13,7 @@ from xnathub_conf.hub.pre_spawn import keep_flat_options, pre_spawn_hook
 from xnathub_conf.launch.failure import say_once
 from xnathub_conf.operating.database_costs import spare_the_loop
 from xnathub_conf.operating.database_errors import survive_database_errors
+from xnathub_conf.operating.database_upgrade import upgrade_at_start
 from xnathub_conf.signing_in.authenticator import XnatAuthenticator
 from xnathub_conf.site.hub_settings import browsers_use_tls, hub_settings
 from xnathub_conf.site.load import load_site
@@ -34,6 +35,7 @@ def configure(c: Any, path: str | Path) -> None:
     survive_database_errors()
     spare_the_loop()
     take_xnat_server_names()
+    upgrade_at_start()
     for setting in hub_settings(site):
         class_name, name = setting.trait.split(".")
         value = _revealed(setting.value)

@@ -79,6 +79,7 @@ def _hub(site: Site) -> Iterator[Setting]:
         yield Setting("JupyterHub.public_url", hub.public_url.rstrip("/") + "/", ("hub", "public_url"))
     if hub.db_url:
         yield Setting("JupyterHub.db_url", hub.db_url, ("hub", "db_url"))
+    yield Setting("JupyterHub.upgrade_db", hub.upgrade_db, ("hub", "upgrade_db"))
     if hub.cookie_secret:
         yield Setting("JupyterHub.cookie_secret", hub.cookie_secret, ("hub", "cookie_secret"))
     yield Setting("JupyterHub.shutdown_on_logout", hub.shutdown_on_logout, ("hub", "shutdown_on_logout"))

@@ -57,6 +57,7 @@ class Hub:
     uid: int
     gid: int
     db_url: Secret | None
+    upgrade_db: bool
     cookie_secret: Secret | None
     admin_users: tuple[str, ...]
     shutdown_on_logout: bool
