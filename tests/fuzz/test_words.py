@@ -21,7 +21,7 @@ from xnathub_conf.spawners.object_names import object_name
 from xnathub_conf.values.images import AllowedImages, ImageError, parse_image, parse_pattern
 from xnathub_conf.values.memory import site_bytes, xnat_bytes
 from xnathub_conf.values.paths import PathError, PathTranslation, normal_path
-from xnathub_conf.values.reserved_names import reserved_variable
+from xnathub_conf.values.variables import refused
 
 # ---- image references
 
@@ -297,7 +297,8 @@ _VARIABLES = st.builds(
 @fuzz(300)
 @given(_VARIABLES)
 def test_variables_that_would_take_over_the_hubs_are_the_hubs(name):
-    if name.startswith(("NB_", "LD_", "PYTHON")):
-        assert reserved_variable(name)
-    if name.startswith("JUPYTERHUB_"):
-        assert reserved_variable(name) == (name not in {"JUPYTERHUB_ROOT_DIR", "JUPYTERHUB_DEFAULT_URL"})
+    if name.startswith(("NB_U", "LD_")) and name != "NB_UMASK":
+        assert refused(name, "xnat")
+    if refused(name, "site"):
+        assert refused(name, "xnat")
+        assert name.startswith(("JUPYTERHUB_", "JPY_", "NB_"))

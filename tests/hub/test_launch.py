@@ -86,7 +86,11 @@ REFUSALS = {
         "The image evil/image:1 is not allowed",
         "servers.allowed_images",
     ),
-    "environment": (Environment(env={"LD_PRELOAD": "/x"}), "The variable LD_PRELOAD belongs to the hub", ""),
+    "environment": (
+        Environment(env={"LD_PRELOAD": "/x"}),
+        "XNAT may not set the variable LD_PRELOAD: it decides which libraries and programs are loaded.",
+        "servers.environment",
+    ),
     "resources": (
         Environment(generic_resources={"gpu": "1"}),
         "at most 0 are allowed",

@@ -204,7 +204,7 @@ def test_eight_mistakes_are_eight_problems_each_in_its_place():
     [
         ("cpu_guarantee: 8\n  cpu_limit: 4\n  mem_guarantee: 8G\n  mem_limit: 4G\n  start_timeout: 500\n  stop_timeout: 500",
          [("contradiction", 9), ("contradiction", 11), ("contradiction", 13), ("contradiction", 14)]),
-        ("allowed_mount_targets: [/etc, /data, /usr/x]\n  allowed_mounts: [{path: /a, writable: true}, {path: /b/../c}]\n  environment: {LD_A: x}",
+        ("allowed_mount_targets: [/etc, /data, /usr/x]\n  allowed_mounts: [{path: /a, writable: true}, {path: /b/../c}]\n  environment: {NB_UID: x}",
          [("reserved-target", 9), ("reserved-target", 9), ("shared-writable", 10), ("path", 10), ("reserved-variable", 11)]),
     ],
 )  # fmt: skip
@@ -299,7 +299,7 @@ BREAKS = [
     ({"servers__allowed_mount_targets": ["/data", "/etc"]}, "reserved-target", "servers.allowed_mount_targets[1]", {"servers__allowed_mount_targets": ["/data", "/etcetera"]}),
     ({"servers__allowed_mount_targets": ["/var/run"]}, "reserved-target", "servers.allowed_mount_targets[0]", {"servers__allowed_mount_targets": ["/home"]}),
     ({"servers__allowed_mount_targets": ["/data/../etc"]}, "path", "servers.allowed_mount_targets[0]", {"servers__allowed_mount_targets": ["/data/etc"]}),
-    ({"servers__environment": {"LD_PRELOAD": "x"}}, "reserved-variable", "servers.environment.LD_PRELOAD", {"servers__environment": {"LDAP": "x"}}),
+    ({"servers__environment": {"NB_UID": "x"}}, "reserved-variable", "servers.environment.NB_UID", {"servers__environment": {"NB_UMASK": "x"}}),
     ({"servers__environment": {"JUPYTERHUB_API_TOKEN": "x"}}, "reserved-variable", "servers.environment.JUPYTERHUB_API_TOKEN", {"servers__environment": {"HUB": "x"}}),
     # images
     ({"servers__allowed_images": ["a", "xnat/A*"]}, "never-matches", "servers.allowed_images[1]", {"servers__allowed_images": ["a", "xnat/*"]}),

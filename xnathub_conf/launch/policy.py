@@ -10,7 +10,7 @@ from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.site.types import Site
 from xnathub_conf.values.images import AllowedImages, ImageError, parse_image
 from xnathub_conf.values.paths import nearest, prefixes
-from xnathub_conf.values.reserved_names import reserved_variable
+from xnathub_conf.values.variables import refused
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """Control characters but for tab and line feed, and those that turn text around where it is shown."""
@@ -86,10 +86,9 @@ class Policy:
     @staticmethod
     def _check_environment(environment: Mapping[str, str]) -> None:
         for name, value in environment.items():
-            if reserved_variable(name):
-                raise PolicyRefusal(
-                    "environment", "", f"The variable {name} belongs to the hub; XNAT can't set it."
-                )
+            if why := refused(name, "xnat"):
+                key = "" if refused(name, "site") else "servers.environment"
+                raise PolicyRefusal("environment", key, f"XNAT may not set the variable {name}: {why}.")
             if "\0" in value:
                 raise PolicyRefusal("environment", "", f"The variable {name} holds a NUL character.")
 

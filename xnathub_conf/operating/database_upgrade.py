@@ -169,9 +169,7 @@ def _file_lock(lock: Path, log: logging.Logger) -> Iterator[None]:
 
 def _wait(log: logging.Logger, end: float, *, waits: bool) -> bool:
     if time.monotonic() > end:
-        raise DatabaseRefused(
-            f"Another hub has been upgrading the hub's database for {_LOCK_SECONDS} s. Look what became of it."
-        )
+        raise DatabaseRefused(f"Another hub has been upgrading the hub's database for {_LOCK_SECONDS} s.")
     if not waits:
         log.info("Another hub upgrades the database; waiting for it.")
     time.sleep(0.2)

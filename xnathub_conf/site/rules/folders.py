@@ -12,7 +12,8 @@ from xnathub_conf.values.paths import (
     nearest,
     prefixes,
 )
-from xnathub_conf.values.reserved_names import RESERVED_TARGETS, reserved_variable
+from xnathub_conf.values.reserved_names import RESERVED_TARGETS
+from xnathub_conf.values.variables import refused
 
 
 def check_path_rules(document: Document, site: Site) -> None:
@@ -123,6 +124,7 @@ def check_mounts(document: Document, site: Site) -> None:
         ):
             report(document, path, "reserved-target", f"{target} belongs to the image itself.")
     for name in site.servers.environment:
-        if reserved_variable(name):
+        if why := refused(name, "site"):
             here = ("servers", "environment", name)
-            document.report(document.key_mark(here), here, "reserved-variable", f"{name} belongs to the hub.")
+            found = f"The site can't set {name}: {why}."
+            document.report(document.key_mark(here), here, "reserved-variable", found, "Delete it.")
