@@ -158,9 +158,16 @@ def test_secrets_are_asked_for_by_a_flag_only(folder, monkeypatch, capsys):
 
 
 NASTY = Problem(
-    "a,b:c%0A\n.yaml", 3, 7, ("x", "y,z:%"), "rule", "100% wrong:\r\n::error::no, really", "Mend it.", "error"
+    "a,b:c%0A\n.yaml",
+    3,
+    7,
+    ("x", "y,z:%"),
+    "syntax",
+    "100% wrong:\r\n::error::no, really",
+    "Mend it.",
+    "error",
 )
-WARNING = Problem("f.yaml", 1, 2, (), "other", "Look.", "", "warning")
+WARNING = Problem("f.yaml", 1, 2, (), "lock-out", "Look.", "", "warning")
 
 
 def test_github_annotations_are_escaped():
@@ -169,7 +176,7 @@ def test_github_annotations_are_escaped():
     assert lines[0] == (
         '::error file=a%2Cb%3Ac%250A%0A.yaml,line=3,col=7,title=x["y%2Cz%3A%25"]::100%25 wrong:%0D%0A::error::no, really Mend it.'
     )
-    assert lines[1] == "::warning file=f.yaml,line=1,col=2,title=other::Look."
+    assert lines[1] == "::warning file=f.yaml,line=1,col=2,title=lock-out::Look."
     assert REPORTS["github"]([Checked("f", True, ())]) == ""
 
 
@@ -178,7 +185,7 @@ def test_sarif_has_what_its_version_asks_for():
         REPORTS["sarif"](
             [
                 Checked("f", False, (NASTY, WARNING)),
-                Checked("g h/é.yaml", False, (Problem("g h/é.yaml", 1, 1, (), "rule", "m"),)),
+                Checked("g h/é.yaml", False, (Problem("g h/é.yaml", 1, 1, (), "syntax", "m"),)),
             ]
         )
     )

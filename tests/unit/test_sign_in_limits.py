@@ -179,8 +179,8 @@ def test_how_many_proxies_stand_in_front(changes, proxies):
 @pytest.mark.parametrize(
     ("key", "value", "rule", "severity"),
     [
-        ("auth_refresh_age", 43201, "contradiction", "error"),
-        ("max_age", 299, "contradiction", "error"),
+        ("auth_refresh_age", 43201, "refresh-after-sign-out", "error"),
+        ("max_age", 299, "refresh-after-sign-out", "error"),
         ("failures_per_user", 20, "lock-out", "warning"),
     ],
 )

@@ -62,6 +62,14 @@ def command_line() -> argparse.ArgumentParser:
         default="text",
         help="how to report (default: text)",
     )
+    validate.add_argument(
+        "--ignore",
+        action="append",
+        type=_warning_rule,
+        default=[],
+        metavar="RULE",
+        help="leave out warnings of this rule; may be given more than once",
+    )
     validate.set_defaults(run=_validate)
 
     show = commands.add_parser("show", help="list what a site decides of JupyterHub, with lines")
@@ -201,11 +209,25 @@ def _file_argument(parser: argparse.ArgumentParser, name: str = "file", **option
     argument.complete = _FILES
 
 
+def _warning_rule(name: str) -> str:
+    from xnathub_conf.site.rule_names import RULES
+
+    warnings = [rule for rule in RULES if RULES[rule].severity == "warning"]
+    if name not in warnings:
+        what = "is an error, which can't be ignored" if name in RULES else "is no rule"
+        raise argparse.ArgumentTypeError(f"{name} {what}; expected one of {', '.join(warnings)}")
+    return name
+
+
 def _validate(options: argparse.Namespace) -> int:
     from xnathub_conf.cli.validate import validate
 
     return validate(
-        options.files, strict=options.strict, secrets=options.secrets, report_format=options.format
+        options.files,
+        strict=options.strict,
+        secrets=options.secrets,
+        report_format=options.format,
+        ignore=options.ignore,
     )
 
 

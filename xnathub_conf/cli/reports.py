@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from xnathub_conf import __version__
 from xnathub_conf.site.problems import Problem, dotted
+from xnathub_conf.site.rule_names import RULES
 
 
 def write_out(text: str) -> None:
@@ -115,7 +116,10 @@ def sarif_report(checked: Sequence[Checked]) -> str:
     driver = {
         "name": "xnathub",
         "version": __version__,
-        "rules": [{"id": rule} for rule in sorted({problem.rule for problem in problems})],
+        "rules": [
+            {"id": rule, "shortDescription": {"text": RULES[rule].text}}
+            for rule in sorted({problem.rule for problem in problems})
+        ],
     }
     sarif = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",

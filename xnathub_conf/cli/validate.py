@@ -3,7 +3,7 @@
 import glob
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from xnathub_conf.cli.reports import REPORTS, Checked, write_out
 from xnathub_conf.site.load import load
@@ -11,8 +11,10 @@ from xnathub_conf.site.problems import SiteError
 from xnathub_conf.site.yaml_source import MAX_BYTES
 
 
-def validate(patterns: Sequence[str], *, strict: bool, secrets: bool, report_format: str) -> int:
-    """Check the site files that names and patterns stand for, and print a report.
+def validate(
+    patterns: Sequence[str], *, strict: bool, secrets: bool, report_format: str, ignore: Collection[str] = ()
+) -> int:
+    """Check the site files that names and patterns stand for, and print a report, without the warnings to `ignore`.
 
     Gives 0 where all are valid, 1 where one is not, 2 where a name stands for nothing that can be read.
     """
@@ -23,7 +25,8 @@ def validate(patterns: Sequence[str], *, strict: bool, secrets: bool, report_for
         if name == "-":
             name, content = "<stdin>", sys.stdin.buffer.read(MAX_BYTES + 1)
         try:
-            loaded = load(name, content=content, environment=os.environ if secrets else None, strict=strict)
+            environment = os.environ if secrets else None
+            loaded = load(name, content=content, environment=environment, strict=strict, ignore=ignore)
             checked.append(Checked(name, True, loaded.warnings))
         except SiteError as error:
             missing = missing or any(problem.rule == "unreadable" for problem in error.problems)

@@ -1,6 +1,6 @@
 """Loading a site file: from a path, or bytes, to a validated and immutable Site."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,9 +40,11 @@ def load(
     content: bytes | None = None,
     environment: Mapping[str, str] | None = None,
     strict: bool = False,
+    ignore: Collection[str] = (),
 ) -> LoadedSite:
     """Load a site file, or check `content` as if it were the file `path`; `strict` makes warnings errors.
 
+    Warnings of the rules in `ignore` are left out.
     Raises SiteError with every problem found; nothing is changed either way.
     """
     file = str(path)
@@ -55,6 +57,11 @@ def load(
         check_site(document, site)
         if environment is not None:
             check_host(document, site, environment)
+        document.problems = [
+            problem
+            for problem in document.problems
+            if problem.severity == "error" or problem.rule not in ignore
+        ]
         if not _errors(document) and not (strict and document.problems):
             return LoadedSite(site, in_order(document.problems), document)
     raise SiteError(document.problems)

@@ -54,7 +54,7 @@ def visible(text: str) -> str:
 class Problem:
     """One thing that is wrong with a site file.
 
-    `rule` is a stable short name of what was broken; `message` says what was found and what was expected; `fix` says
+    `rule` names what was broken, as in rule_names.py; `message` says what was found and what was expected; `fix` says
     what to write. Neither ever holds a secret's value.
     """
 

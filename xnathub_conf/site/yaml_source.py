@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from xnathub_conf.site.problems import KeyPath, Mark, Problem, SiteError, holds_secret, without_secret
+from xnathub_conf.site.rule_names import RULES
 
 MAX_BYTES = 1_000_000
 """The largest site file: a Kubernetes ConfigMap holds no more."""
@@ -63,13 +64,10 @@ class Document:
         """Find where the value at `path` begins, or the nearest thing above it that stands in the file."""
         return self.values.get(path) or self.key_mark(path)
 
-    def report(
-        self, mark: Mark, path: KeyPath, rule: str, message: str, fix: str = "", *, warn: bool = False
-    ) -> None:
-        """Add a problem found at `mark`."""
-        severity: Any = "warning" if warn else "error"
+    def report(self, mark: Mark, path: KeyPath, rule: str, message: str, fix: str = "") -> None:
+        """Add a problem found at `mark`; `rule` is one of RULES."""
         path = without_secret(path)
-        self.problems.append(Problem(self.file, *mark, path, rule, message, fix, severity))
+        self.problems.append(Problem(self.file, *mark, path, rule, message, fix, RULES[rule].severity))
 
 
 def parse_yaml(content: bytes, file: str) -> Document:

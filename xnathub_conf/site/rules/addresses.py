@@ -57,7 +57,6 @@ def check_addresses(document: Document, site: Site) -> None:
             "unencrypted",
             "Passwords go to XNAT unencrypted.",
             "Write an https:// address where the network is not private.",
-            warn=True,
         )
     if not site.xnat.verify_tls:
         report(
@@ -66,11 +65,10 @@ def check_addresses(document: Document, site: Site) -> None:
             "unverified",
             "Whoever is between the hub and XNAT can read passwords.",
             "Name the CA's certificate in `ca_file` instead.",
-            warn=True,
         )
     if site.xnat.ca_file and not site.xnat.verify_tls:
         report(
-            document, ("xnat", "ca_file"), "contradiction", "It has no effect while `verify_tls` is false."
+            document, ("xnat", "ca_file"), "unused-ca-file", "It has no effect while `verify_tls` is false."
         )
 
 

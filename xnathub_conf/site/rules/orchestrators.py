@@ -27,7 +27,7 @@ def check_docker(document: Document, site: Site) -> None:
         report(
             document,
             (*here, "tls"),
-            "contradiction",
+            "tls-on-socket",
             "A socket has no TLS.",
             "Set `docker_host` to tcp://host:2376, or delete `tls`.",
         )
@@ -35,10 +35,9 @@ def check_docker(document: Document, site: Site) -> None:
         report(
             document,
             (*here, "docker_host"),
-            "unencrypted",
+            "unencrypted-engine",
             "Who reaches this address is root on the node.",
             "Add `tls`.",
-            warn=True,
         )
     if site.orchestrator.swarm and (subnet := site.orchestrator.swarm.subnet):
         _subnet(document, subnet)
@@ -87,19 +86,19 @@ def check_kubernetes(document: Document, site: Site) -> None:
         report(
             document,
             (*here, "schedule_timeout"),
-            "contradiction",
+            "schedule-outlasts-start",
             f"The start ends before, after servers.start_timeout, {site.servers.start_timeout} s.",
             "Lower it, or raise servers.start_timeout.",
         )
     for index, toleration in enumerate(kubernetes.tolerations):
         path = (*here, "tolerations", index)
         if toleration.operator == "Exists" and toleration.value is not None:
-            report(document, (*path, "value"), "contradiction", "`Exists` takes no value.", "Delete it.")
+            report(document, (*path, "value"), "toleration", "`Exists` takes no value.", "Delete it.")
         if toleration.operator == "Equal" and toleration.key is None:
             report(
                 document,
                 path,
-                "contradiction",
+                "toleration",
                 "`Equal` needs a key.",
                 "Add `key`, or write operator: Exists.",
             )

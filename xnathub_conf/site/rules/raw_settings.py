@@ -67,7 +67,7 @@ def check_extra_pairs(document: Document, site: Site) -> None:
     for one, other in _NOT_TOGETHER:
         if site.extra.get(one) and site.extra.get(other):
             message = f"{one} and {other} can't both be set."
-            report(document, ("extra", one), "contradiction", message, "Delete one of them.")
+            report(document, ("extra", one), "extra-pair", message, "Delete one of them.")
 
 
 def _extra_scopes(document: Document, site: Site) -> None:

@@ -8,11 +8,9 @@ from xnathub_conf.values.paths import (
 )
 
 
-def report(
-    document: Document, path: KeyPath, rule: str, message: str, fix: str = "", *, warn: bool = False
-) -> None:
-    """Add a problem at a value, or at the key that lacks it; `warn` makes it a warning."""
-    document.report(document.value_mark(path), path, rule, message, fix, warn=warn)
+def report(document: Document, path: KeyPath, rule: str, message: str, fix: str = "") -> None:
+    """Add a problem at a value, or at the key that lacks it."""
+    document.report(document.value_mark(path), path, rule, message, fix)
 
 
 def is_normal(document: Document, path: KeyPath, value: str) -> bool:

@@ -74,7 +74,6 @@ def check_literal_secrets(document: Document, site: Site) -> None:
                 "literal-secret",
                 "A secret stands in the file itself.",
                 "Write {file: /path/of/the/secret} or {env: NAME}.",
-                warn=True,
             )
         _check_secret_value(document, path, secret.where)
 

@@ -33,7 +33,7 @@ def check_resources(document: Document, site: Site) -> None:
             report(
                 document,
                 ("servers", f"{what}_guarantee"),
-                "contradiction",
+                "guarantee-above-limit",
                 f"More is kept for a server than its limit or cap, {highest:,}, lets it use.",
                 f"Lower it, or raise `{what}_limit` and `caps.{what}`.",
             )
@@ -41,7 +41,7 @@ def check_resources(document: Document, site: Site) -> None:
             report(
                 document,
                 ("servers", f"{what}_limit"),
-                "contradiction",
+                "limit-above-cap",
                 f"The default limit is above the cap, {cap:,}.",
                 f"Lower it, or raise `caps.{what}`.",
             )
@@ -54,7 +54,7 @@ def check_time_limits(document: Document, site: Site) -> None:
         report(
             document,
             ("servers", "start_timeout"),
-            "contradiction",
+            "start-outlasts-xnat",
             f"XNAT gives up after xnat.start_timeout, {xnat.start_timeout} s, while the hub still waits.",
             f"Lower it below {xnat.start_timeout}, or raise both XNAT's setting and xnat.start_timeout.",
         )
@@ -62,16 +62,15 @@ def check_time_limits(document: Document, site: Site) -> None:
         report(
             document,
             ("servers", "http_timeout"),
-            "contradiction",
+            "http-outlasts-xnat",
             f"start_timeout and http_timeout make {total} s; XNAT gives up after {xnat.start_timeout} s.",
             "Lower one, or raise both XNAT's setting and xnat.start_timeout.",
-            warn=True,
         )
     if servers.stop_timeout > xnat.stop_timeout:
         report(
             document,
             ("servers", "stop_timeout"),
-            "contradiction",
+            "stop-outlasts-xnat",
             f"XNAT gives up after xnat.stop_timeout, {xnat.stop_timeout} s.",
             f"Lower it below {xnat.stop_timeout}.",
         )
@@ -80,7 +79,7 @@ def check_time_limits(document: Document, site: Site) -> None:
             report(
                 document,
                 ("xnat", "calls", name),
-                "contradiction",
+                "attempt-outlasts-call",
                 f"It is longer than the deadline of the whole call, {calls.deadline:g} s.",
                 "Lower it, or raise `deadline`.",
             )

@@ -22,7 +22,7 @@ def check_sign_in(document: Document, site: Site) -> None:
         report(
             document,
             ("sign_in", "auth_refresh_age"),
-            "contradiction",
+            "refresh-after-sign-out",
             f"People would have to sign in again before that, after `max_age`, {rules.max_age} s.",
             "Lower it, or raise `max_age`.",
         )
@@ -33,7 +33,6 @@ def check_sign_in(document: Document, site: Site) -> None:
             "lock-out",
             f"XNAT locks an account after {XNAT_LOCKS_AFTER} wrong passwords, unless changed there.",
             f"Lower it below {XNAT_LOCKS_AFTER}, or look at XNAT's security settings.",
-            warn=True,
         )
 
 

@@ -1,0 +1,93 @@
+"""Every rule that a site file can break, under the name that reports and `validate --ignore` use.
+
+Names are stable: a rule keeps its name, and a name is not used again for another rule.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+
+class Rule(NamedTuple):
+    """What a rule asks for, and whether to break it is an error or a warning."""
+
+    text: str
+    severity: Literal["error", "warning"] = "error"
+
+
+RULES: Mapping[str, Rule] = {
+    # The text
+    "unreadable": Rule("The file can be read."),
+    "empty": Rule("The file holds a site."),
+    "too-large": Rule("The file is of a size that a site file can have."),
+    "encoding": Rule("The text is UTF-8, without control characters."),
+    "syntax": Rule("The text is YAML."),
+    "tab": Rule("Lines are indented with spaces."),
+    "several-documents": Rule("There is one YAML document."),
+    "too-deep": Rule("Keys and lists lie inside each other at a sensible depth."),
+    "alias": Rule("An alias (`*...`) has an anchor above it."),
+    "tag": Rule("There are no YAML tags (`!...`)."),
+    "key": Rule("Keys are plain text."),
+    "merge-key": Rule("There are no merge keys (`<<`)."),
+    "duplicate-key": Rule("A key stands once."),
+    "ambiguous": Rule("All YAML readers read a value alike."),
+    # The schema
+    "unknown-key": Rule("There is such a key."),
+    "name": Rule("A name that the site gives has the form that is wanted."),
+    "required": Rule("Required keys are there."),
+    "type": Rule("A value is of its key's type."),
+    "x-type": Rule("An amount of memory is one."),
+    "enum": Rule("A value is one of those that its key takes."),
+    "const": Rule("`version` is one that this release knows."),
+    "pattern": Rule("A text has the form that its key asks for."),
+    "format": Rule("A text has the form that its key asks for."),
+    "not": Rule("A text has the form that its key asks for."),
+    "minimum": Rule("A number is not below its key's bound."),
+    "exclusiveMinimum": Rule("A number is above its key's bound."),
+    "maximum": Rule("A number is not above its key's bound."),
+    "minLength": Rule("A text is not too short."),
+    "maxLength": Rule("A text is not too long."),
+    "minItems": Rule("A list has enough entries."),
+    "maxItems": Rule("A list has not too many entries."),
+    "uniqueItems": Rule("A list holds each entry once."),
+    "minProperties": Rule("Exactly one of the keys stands there."),
+    "maxProperties": Rule("Exactly one of the keys stands there."),
+    # Addresses
+    "address": Rule("Addresses hold a host and a port that can be, and fit together."),
+    "unencrypted": Rule("Passwords go to XNAT over https.", "warning"),
+    "unverified": Rule("XNAT's certificate is checked.", "warning"),
+    "unused-ca-file": Rule("`xnat.ca_file` has an effect."),
+    # Folders
+    "path": Rule("A path is absolute and in its plain form."),
+    "path-rule": Rule("Rules under `paths` are unambiguous, and lead where something may be mounted."),
+    "never-matches": Rule("A pattern can match something."),
+    "duplicate": Rule("An allowed mount stands once."),
+    "username": Rule("A user's name is one that XNAT can have; `{username}` is a whole part of a path."),
+    "shared-writable": Rule("Only a folder of one user is writable."),
+    "reserved-target": Rule("No mount hides a folder of the image."),
+    "reserved-variable": Rule("No variable takes over what the hub or the image sets."),
+    # Servers
+    "guarantee-above-limit": Rule("What is kept for a server is within its limit and cap."),
+    "limit-above-cap": Rule("A default limit is within the cap."),
+    "start-outlasts-xnat": Rule("The hub gives a start up before XNAT does."),
+    "http-outlasts-xnat": Rule("The start and the first answer together end before XNAT gives up.", "warning"),
+    "stop-outlasts-xnat": Rule("The hub gives a stop up before XNAT does."),
+    "attempt-outlasts-call": Rule("One attempt to reach XNAT ends within the deadline of the call."),
+    # Signing in
+    "refresh-after-sign-out": Rule("XNAT is asked about a user before their sign-in ends."),
+    "lock-out": Rule("The hub refuses a guesser before XNAT locks the account.", "warning"),
+    "scope": Rule("JupyterHub has such a scope."),
+    # Orchestrators
+    "tls-on-socket": Rule("Only an engine that is reached over the network has TLS."),
+    "unencrypted-engine": Rule("The engine is reached over TLS.", "warning"),
+    "claim": Rule("Each allowed mount lies in one volume claim."),
+    "schedule-outlasts-start": Rule("A pod that can't be placed is given up before the start is."),
+    "toleration": Rule("A toleration is one that Kubernetes takes."),
+    # Raw settings
+    "extra": Rule("`extra` sets a trait that the hub has, and that nothing else decides."),
+    "extra-pair": Rule("`extra` sets no two traits that JupyterHub refuses together."),
+    # Secrets, and what the hub's host has
+    "literal-secret": Rule("Secrets stand in files or variables of their own.", "warning"),
+    "secret": Rule("A secret can be read, and is long and random enough."),
+    "file": Rule("A file that the site names can be used."),
+    "variable": Rule("A variable that a trait needs is set."),
+}  # fmt: skip
