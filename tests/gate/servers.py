@@ -20,7 +20,7 @@ import requests
 
 from tests.support import ROOT, free_port, wait_until
 
-GATE = ROOT / "xnathub_conf" / "proxy" / "gate.mjs"
+MODULES = ROOT / "xnathub_conf" / "proxy"
 USERS = ("alice", "bob")
 
 
@@ -186,7 +186,8 @@ class Proxy:
         self.port, self.api_port = free_port(), free_port()
         self.token = secrets.token_hex(16)
         node, script = find_command()
-        flags = ["--import", str(GATE)] if self.gate else []
+        module = self.options.get("module", "gate.mjs")
+        flags = ["--import", str(MODULES / module)] if self.gate else []
         self.log = self.folder / f"proxy-{self.port}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -210,7 +211,7 @@ class Proxy:
         for name in USERS:
             self.route(name)
         self.api("POST", "/routes/jupyterhub/services/s", {"target": self._url(self.service), "service": "s"})
-        if self.gate and self.options.get("configured", True):
+        if self.gate and "module" not in self.options and self.options.get("configured", True):
             self.configure()
         return self
 

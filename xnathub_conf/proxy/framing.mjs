@@ -1,7 +1,29 @@
 // Where one request ends and the next begins: what could be read in two ways is refused before it reaches a server.
 
+import { refuse } from "./answers.mjs";
+
+const GUARDED = Symbol.for("xnathub framing");
+
+// Makes every proxy of a class refuse what can be read in two ways, and send bodies on as bodies. Does so once.
+export function guardFraming(ConfigurableProxy) {
+  const proto = ConfigurableProxy.prototype;
+  if (proto[GUARDED]) return;
+  proto[GUARDED] = true;
+  const { handleProxy } = proto;
+  proto.handleProxy = async function (kind, req, res, head) {
+    const isUpgrade = kind === "ws";
+    // Without a listener, a connection that breaks early would end the whole proxy.
+    if (isUpgrade) res.on("error", () => res.destroy());
+    const unsafe = unsafeFraming(req, isUpgrade);
+    if (unsafe) return refuse(this, req, res, 400, `This request was refused: ${unsafe}.`);
+    settleHeaders(req, isUpgrade);
+    keepLengths(this.proxy);
+    return handleProxy.call(this, kind, req, res, ...(isUpgrade ? [head] : []));
+  };
+}
+
 // Returns why a request may not go on, or null.
-export function unsafeFraming(req, isUpgrade) {
+function unsafeFraming(req, isUpgrade) {
   const lengths = values(req, "content-length");
   const codings = values(req, "transfer-encoding");
   if (lengths.length > 1 || codings.length > 1) return "its length is given twice";
@@ -14,7 +36,7 @@ export function unsafeFraming(req, isUpgrade) {
 }
 
 // Makes the headers of a request say of its connection and its body what this proxy itself does.
-export function settleHeaders(req, isUpgrade) {
+function settleHeaders(req, isUpgrade) {
   const headers = req.headers;
   if (headers["transfer-encoding"]) headers["transfer-encoding"] = "chunked";
   // Node.js has answered an Expect: 100-continue already.
@@ -31,7 +53,8 @@ export function settleHeaders(req, isUpgrade) {
 
 // http-proxy takes the length off a DELETE or OPTIONS with a chunked body, and sends the body on all the same:
 // a server takes it for the next request.
-export function keepLengths(proxy) {
+function keepLengths(proxy) {
+  if (!proxy.webPasses.some((pass) => pass.name === "deleteLength")) return;
   proxy.webPasses = proxy.webPasses.filter((pass) => pass.name !== "deleteLength");
 }
 

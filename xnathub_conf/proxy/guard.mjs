@@ -2,8 +2,8 @@
 import { admit, check, dropCredentials, isNavigation, isProgram } from "./access.mjs";
 import { api } from "./api.mjs";
 import { confineRequest, confineResponse, cookiePath } from "./cookies.mjs";
-import { keepLengths, settleHeaders, unsafeFraming } from "./framing.mjs";
 import { redirect, refuse, withoutToken } from "./answers.mjs";
+import { guardFraming } from "./framing.mjs";
 import { GATE_COOKIE } from "./signing.mjs";
 import { Streams } from "./streams.mjs";
 
@@ -24,7 +24,7 @@ export function guard(ConfigurableProxy) {
   for (const name of ["handleProxy", "targetForReq", "handleApiRequest", "handleProxyError", "addRoute"]) {
     if (typeof proto[name] !== "function") throw new Error(`The gate does not know this configurable-http-proxy: no ${name}`);
   }
-  const original = { ...Object.fromEntries(Object.getOwnPropertyNames(proto).map((name) => [name, proto[name]])) };
+  const original = Object.fromEntries(Object.getOwnPropertyNames(proto).map((name) => [name, proto[name]]));
   proto[GUARDED] = true;
 
   proto.targetForReq = async function (req) {
@@ -49,11 +49,6 @@ export function guard(ConfigurableProxy) {
 
   proto.handleProxy = async function (kind, req, res, head) {
     const isUpgrade = kind === "ws";
-    // Without a listener, a connection that breaks while the gate thinks would end the whole proxy.
-    if (isUpgrade) res.on("error", () => res.destroy());
-    const unsafe = unsafeFraming(req, isUpgrade);
-    if (unsafe) return refuse(this, req, res, 400, `This request was refused: ${unsafe}.`);
-    settleHeaders(req, isUpgrade);
     for (const name in req.headers) if (name.startsWith("x-xnathub-")) delete req.headers[name];
     try {
       req[ROUTE] = await findRoute(this, original, req);
@@ -65,6 +60,7 @@ export function guard(ConfigurableProxy) {
     if (res.destroyed) return;
     return original.handleProxy.call(this, kind, req, res, ...(isUpgrade ? [head] : []));
   };
+  guardFraming(ConfigurableProxy);
 }
 
 // Decides on a request to anything but the hub; returns whether it goes on, and answers it where not.
@@ -165,8 +161,6 @@ function gateOf(proxy) {
 }
 
 function listen(proxy, gate) {
-  if (!Array.isArray(proxy.proxy.webPasses)) throw new Error("The gate does not know this configurable-http-proxy: no webPasses");
-  keepLengths(proxy.proxy);
   proxy.proxy.on("proxyRes", (answer, req) => confineAnswer(answer, req));
   proxy.proxy.on("proxyReqWs", (out, req) => {
     out.on("upgrade", (answer) => confineAnswer(answer, req));
