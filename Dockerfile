@@ -26,7 +26,10 @@ COPY pyproject.toml README.md LICENSE jupyterhub_config.py ./
 COPY schema schema/
 COPY xnathub_conf xnathub_conf/
 RUN tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
- && tools/bin/pip --python /opt/xnathub/bin/python install --no-deps --no-index --root app dist/*.whl
+ && tools/bin/pip --python /opt/xnathub/bin/python install --no-deps --no-index --root app dist/*.whl \
+ && cd app/opt/xnathub/bin \
+ && chmod 755 ../lib/python3*/site-packages/xnathub_conf/proxy/image_command.mjs \
+ && ln -s ../lib/python3*/site-packages/xnathub_conf/proxy/image_command.mjs configurable-http-proxy
 
 
 FROM ${BASE}

@@ -76,6 +76,26 @@ def test_any_user_runs_the_hub_image_and_writes_its_data(run, images, volume, us
         assert result.output.split()[:2] == user.split(":")
 
 
+def test_the_image_s_proxy_keeps_requests_apart(run, images):
+    script = """
+        set -e
+        configurable-http-proxy --port=8000 --default-target=http://127.0.0.1:9 >/tmp/log 2>&1 &
+        exec python3 -c '
+        import socket, time
+        for _ in range(100):
+            try:
+                s = socket.create_connection(("127.0.0.1", 8000))
+                break
+            except OSError:
+                time.sleep(0.1)
+        s.sendall(b"DELETE / HTTP/1.1\\r\\nHost: x\\r\\nTransfer-Encoding: identity\\r\\nContent-Length: 1\\r\\n\\r\\nx")
+        print(s.makefile().read())'
+    """
+    result = run(images.hub, ["sh", "-c", dedent(script)], tmpfs={"/tmp": ""}, **HARDENED)
+    assert "400 Bad Request" in result.output
+    assert "This request was refused: it has both Content-Length and Transfer-Encoding." in result.output
+
+
 def test_hub_image_is_not_root_by_itself(run, images):
     assert run(images.hub, ["id", "-u"]).output == "1000\n"
 

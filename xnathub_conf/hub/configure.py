@@ -17,6 +17,7 @@ from xnathub_conf.operating.database_upgrade import upgrade_at_start
 from xnathub_conf.signing_in.authenticator import XnatAuthenticator
 from xnathub_conf.site.hub_settings import browsers_use_tls, hub_settings
 from xnathub_conf.site.load import load_site
+from xnathub_conf.site.types import Site
 from xnathub_conf.spawners import spawner_class
 from xnathub_conf.spawners.launch import Launch
 from xnathub_conf.values.secret import Secret
@@ -61,12 +62,23 @@ def configure(c: Any, path: str | Path) -> None:
             "static_handler_class": StaticFilesHandler,
         }
     )
-    proxy = shutil.which("configurable-http-proxy")
-    if site.logging.format == "json" and proxy and "ConfigurableHTTPProxy.command" not in site.extra:
-        script = str(resources.files("xnathub_conf.hub") / "json_lines.cjs")
-        c.ConfigurableHTTPProxy.command = ["node", "--require", script, str(Path(proxy).resolve())]
+    if "ConfigurableHTTPProxy.command" not in site.extra and (command := _proxy_command(site)):
+        c.ConfigurableHTTPProxy.command = command
     # All that was imported stays for good; searching it for garbage now and then holds up the hub for 0.2 s.
     gc.freeze()
+
+
+def _proxy_command(site: Site) -> list[str] | None:
+    """Return what starts the proxy with what belongs into it, or None where there is no proxy to start."""
+    proxy = shutil.which("configurable-http-proxy")
+    if proxy is None:
+        return None
+    modules = resources.files("xnathub_conf")
+    json_lines = (
+        ["--require", str(modules / "hub" / "json_lines.cjs")] if site.logging.format == "json" else []
+    )
+    framing = str(modules / "proxy" / "framing_only.mjs")
+    return ["node", *json_lines, "--import", framing, str(Path(proxy).resolve())]
 
 
 def _with_driver(db_url: str) -> str:

@@ -1,7 +1,9 @@
 import fs from "node:fs";
-import { createRequire } from "node:module";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
+
+// Where the hub's image has the proxy itself.
+export const IMAGE_COMMAND = "/opt/proxy/node_modules/configurable-http-proxy/bin/configurable-http-proxy";
 
 // Returns the class of the configurable-http-proxy that this process runs: that very class is changed.
 export async function findProxyClass() {
@@ -10,8 +12,9 @@ export async function findProxyClass() {
 }
 
 function moduleOf(command) {
-  const beside = path.join(path.dirname(fs.realpathSync(command)), "../lib/configproxy.js");
-  if (fs.existsSync(beside)) return beside;
-  const description = createRequire(path.resolve(command)).resolve("configurable-http-proxy/package.json");
-  return path.join(path.dirname(description), "lib/configproxy.js");
+  for (const each of [fs.realpathSync(command), IMAGE_COMMAND]) {
+    const beside = path.join(path.dirname(each), "../lib/configproxy.js");
+    if (fs.existsSync(beside)) return beside;
+  }
+  throw new Error(`${command} is no configurable-http-proxy of version 5`);
 }
