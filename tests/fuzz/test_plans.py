@@ -256,7 +256,8 @@ def judge(rules, username, plan):
     assert 0 < plan.mem_limit <= 16 * 1024**3
     assert (plan.cpu_guarantee or 0) <= plan.cpu_limit
     assert (plan.mem_guarantee or 0) <= plan.mem_limit
-    assert all(0 < amount <= {"gpu": 2}[name] for name, amount in plan.generic_resources.items())
+    for name, amount in plan.generic_resources.items():
+        assert 0 < (1 if isinstance(amount, str) else amount) <= {"gpu": 2}[name]
     for constraint in plan.constraints:
         assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*(==|!=)\S([^\x00-\x1f]*\S)?", str(constraint))
     _judge_item(plan.item)

@@ -95,3 +95,34 @@ def test_the_home_page_lists_and_stops_it(hub, xnat, started, visitor):
     # Stopped on the hub's page, it may be started there again: XNAT still holds what it was started on.
     assert visitor.get_page(f"/hub/spawn/alice/{NAME}").status_code == 200
     assert hub.plugin.wait_ready("alice", NAME)["ready"]
+
+
+@pytest.mark.parametrize(("label", "dashboard"), [("Synthetic heads", None), ("SUBJ01 & co", 7)])
+def test_what_only_the_request_says_is_told_to_xnat_s_pages(hub, xnat, label, dashboard):
+    options = xnat.state.launch("alice", "P1", NAME)
+    assert options["itemLabel"] is options["dashboardConfigId"] is None
+    hub.plugin.ensure_user("alice")
+    hub.plugin.start(
+        "alice", {**options, "itemLabel": label, "dashboardConfigId": dashboard, "xsiType": "evil"}
+    )
+    facts = hub.plugin.wait_ready("alice", NAME)["user_options"]
+    assert (facts["itemLabel"], facts["dashboardConfigId"]) == (label, dashboard)
+    assert facts["xsiType"] == options["xsiType"], "XNAT's stored options come first"
+
+
+def test_what_xnat_stores_stands_whatever_the_request_says(hub, xnat):
+    stored = {**xnat.state.launch("alice", "P1", NAME), "itemLabel": "stored", "dashboardConfigId": 1}
+    xnat.state.set_user_options("alice", stored, NAME)
+    hub.plugin.ensure_user("alice")
+    hub.plugin.start("alice", {**stored, "itemLabel": ["nested"], "dashboardConfigId": 2})
+    facts = hub.plugin.wait_ready("alice", NAME)["user_options"]
+    assert (facts["itemLabel"], facts["dashboardConfigId"]) == ("stored", 1)
+
+
+def test_what_the_user_s_own_request_says_does_not_count(hub, xnat, visitor):
+    xnat.state.launch("alice", "P1", NAME)
+    hub.plugin.ensure_user("alice")
+    visitor.sign_in("alice", xnat.state.user("alice").password)
+    visitor.get_page(f"/hub/spawn/alice/{NAME}?itemLabel=mine&dashboardConfigId=3")
+    facts = hub.plugin.wait_ready("alice", NAME)["user_options"]
+    assert (facts["itemLabel"], facts["dashboardConfigId"]) == (None, None)

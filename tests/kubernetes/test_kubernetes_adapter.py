@@ -273,6 +273,8 @@ def test_generic_resources_are_named_by_the_table():
     }
     with pytest.raises(PolicyRefusal) as refusal:
         extended_resources({"fpga": 1}, table)
+    with pytest.raises(PolicyRefusal, match="called GPU-8a2b; Kubernetes"):
+        extended_resources({"gpu": "GPU-8a2b"}, table)
     assert refusal.value.key == "orchestrator.kubernetes.generic_resources.fpga"
 
 

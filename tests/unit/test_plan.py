@@ -123,7 +123,8 @@ def assert_sound(plan):
         assert type(text) is str
         text.encode()
     assert all(type(mount.read_only) is bool and mount.target.startswith("/") for mount in plan.mounts)
-    assert all(type(amount) is int and amount > 0 for amount in plan.generic_resources.values())
+    for amount in plan.generic_resources.values():
+        assert (type(amount) is int and amount > 0) or (type(amount) is str and amount.isascii() and amount)
     for value in plan.item.values():
         assert value is None or isinstance(value, str | bool) or math.isfinite(value)
 
@@ -183,7 +184,7 @@ def test_the_least_answer():
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (f"{SPEC}/image", ""), (f"{SPEC}/image", 5), (f"{SPEC}/command", ["a"]), (f"{SPEC}/command", "'open"), (f"{SPEC}/command", "a\\"),
+        (f"{SPEC}/image", ""), (f"{SPEC}/image", 5), (f"{SPEC}/command", ["a"]), (f"{RESOURCES}/generic_resources/gpu", "GPU 1"),
         (f"{SPEC}/env", []), (f"{SPEC}/env", {"A B": "x"}), (f"{SPEC}/env", {"": "x"}), (f"{SPEC}/env", {"A=B": "x"}),
         (f"{SPEC}/env", {"1A": "x"}), (f"{SPEC}/env", {"A\n": "x"}), (f"{SPEC}/env", {"A": True}), (f"{SPEC}/env", {"A": {}}),
         (f"{SPEC}/env", {"A": "\ud800"}), (f"{SPEC}/mounts", {}), (f"{SPEC}/mounts/0/type", "tmpfs"), (f"{SPEC}/mounts/0/type", "npipe"),
@@ -194,7 +195,7 @@ def test_the_least_answer():
         (f"{RESOURCES}/cpu_limit", True), (f"{RESOURCES}/mem_limit", "lots"), (f"{RESOURCES}/mem_limit", "-8G"), (f"{RESOURCES}/mem_limit", -1),
         (f"{RESOURCES}/mem_limit", 10**400), (f"{RESOURCES}/generic_resources/gpu", "-1"), (f"{RESOURCES}/generic_resources/gpu", 1.5),
         (f"{RESOURCES}/generic_resources/gpu", "1.0"), (f"{RESOURCES}/generic_resources/gpu", "٣"), (f"{RESOURCES}/generic_resources/gpu", True),
-        (f"{RESOURCES}/generic_resources/gpu", "9999999"), (f"{RESOURCES}/generic_resources/gpu", "GPU-uuid"),
+        (f"{RESOURCES}/generic_resources/gpu", "9999999"), (f"{RESOURCES}/generic_resources/gpu", "GPU-\n"),
         *(("task_template/placement/constraints", [bad]) for bad in (
             "node.role", "node.role=manager", "==gpu", "a==", "a== ", "node.role == \n", "a b==c", "a===b\0", "a==b\nc", "a==\x1b[2J", "-a==b",
             "a>b", 5, None, {}, "é==b", "a==\ud800", "node.role ! = manager")),
@@ -293,6 +294,7 @@ def test_memory_is_a_number_or_a_value_error(text):
     [
         ({"gpu": "1"}, {"gpu": 1}), ({"gpu": 2}, {"gpu": 2}), ({"nvidia.com/gpu": "1", "fpga": "3"}, {"nvidia.com/gpu": 1, "fpga": 3}),
         ({"gpu": "0"}, {}), ({"gpu": None}, {}), ({"gpu": ""}, {}), (None, {}), ({}, {}), ({"gpu": "007"}, {"gpu": 7}),
+        ({"gpu": "GPU-8a2b"}, {"gpu": "GPU-8a2b"}),
     ],
 )  # fmt: skip
 def test_generic_resources(resources, read):
@@ -312,6 +314,35 @@ def test_a_volume_is_not_translated_and_null_is_a_bind():
     assert changed(f"{SPEC}/mounts", [mount]).mounts == (Mount("volume", "work", "/workspace/x", True),)
     mount = {"source": "/data//xnat/./archive/", "target": "/data", "type": None}
     assert changed(f"{SPEC}/mounts", [mount]).mounts == (Mount("bind", "/mnt/archive", "/data", True),)
+
+
+def test_a_path_for_a_volume_is_bound_as_by_the_plugin():
+    mount = {
+        "source": "/data/xnat/archive/common",
+        "target": "/data/common",
+        "type": "volume",
+        "read_only": True,
+    }
+    bound = Mount("bind", "/mnt/archive/common", "/data/common", True)
+    assert changed(f"{SPEC}/mounts", [mount]).mounts == (bound,)
+
+
+@pytest.mark.parametrize("source", ["", None])
+def test_a_volume_whose_name_xnat_does_not_send_is_refused_with_its_mount_and_the_key(source):
+    mount = {"source": source, "target": "/data/common", "type": "volume", "read_only": True}
+    with pytest.raises(PlanError, match=r"mounts\[0\].*/data/common.*local path.*servers\.allowed_mounts"):
+        changed(f"{SPEC}/mounts", [mount])
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("voila --title Bob's", ("voila", "--title", "Bob's")), ("a  b\tc\\", ("a", "b", "c\\")), ("'open", ("'open",)),
+        ("python -c 'print(1)'", ("python", "-c", "print(1)")), (" ", None),
+    ],
+)  # fmt: skip
+def test_a_command_no_shell_could_split_is_split_at_spaces(command, words):
+    assert changed(f"{SPEC}/command", command).command == words
 
 
 def test_environment_values_are_text():

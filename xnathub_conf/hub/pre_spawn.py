@@ -93,16 +93,34 @@ def pre_spawn_hook(site: Site, xnat: XnatClient) -> Callable[[Any], Awaitable[No
             ) from None
         except XnatError as error:
             raise _xnat_failed(error) from None
-        keep_flat_options(spawner, dict(plan.item))
+        keep_flat_options(spawner, _with_request(plan, spawner))
 
     return hook
+
+
+def _with_request(plan: LaunchPlan, spawner: Any) -> dict[str, Any]:
+    """Give the plan's facts, and where XNAT stores none, what its request says: the item's label, and the dashboard.
+
+    XNAT's pages name servers, and tell dashboards from notebooks, by them. What anybody else sends does not count.
+    """
+    item = dict(plan.item)
+    if _asked_by_xnat(spawner):
+        for key in ("itemLabel", "dashboardConfigId"):
+            if item.get(key) is None and key in spawner.user_options:
+                item[key] = spawner.user_options[key]
+    return item
+
+
+def _asked_by_xnat(spawner: Any) -> bool:
+    requester = getattr(spawner.handler, "current_user", None)
+    return requester is not None and requester.kind == "service" and requester.name == "xnat"
 
 
 async def _check_permission(spawner: Any, plan: LaunchPlan) -> None:
     """Ask XNAT whether the user may still start Jupyter, unless it is XNAT that asks for the server."""
     requester = getattr(spawner.handler, "current_user", None)
     if requester is not None and requester.kind == "service":
-        if requester.name == "xnat":
+        if _asked_by_xnat(spawner):
             spawner.authenticator.confirmed(spawner.user)
         return
     alias = alias_token(plan.environment)

@@ -19,6 +19,7 @@ _CONSTRAINT = re.compile(
     r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(==|!=)\s*([^\s\x00-\x1f](?:[^\x00-\x1f]*[^\s\x00-\x1f])?)\s*"
 )
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_RESOURCE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._:/-]{0,127}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
@@ -54,7 +55,8 @@ class Constraint(NamedTuple):
 class LaunchPlan:
     """What to start for one user.
 
-    `command` is None for the image's own. CPU is in cores, memory in bytes, None where XNAT names none. `item` holds
+    `command` is None for the image's own. CPU is in cores, memory in bytes, None where XNAT names none. A generic
+    resource is an amount, or the name of a single one, such as a GPU's. `item` holds
     the flat facts of ITEM_KEYS. `environment` holds the user's alias token, so it never shows in a repr.
     """
 
@@ -69,7 +71,7 @@ class LaunchPlan:
     cpu_guarantee: float | None
     mem_limit: int | None
     mem_guarantee: int | None
-    generic_resources: Mapping[str, int]
+    generic_resources: Mapping[str, int | str]
     constraints: tuple[Constraint, ...]
 
 
@@ -157,11 +159,12 @@ def _command(value: Any) -> tuple[str, ...] | None:
         return None
     if not isinstance(value, str):
         raise PlanError("container_spec.command", "text was expected")
+    _whole(value, "container_spec.command")
     try:
-        words = tuple(shlex.split(_whole(value, "container_spec.command")))
-    except ValueError as error:
-        raise PlanError("container_spec.command", f"a shell could not split it: {error}") from None
-    return words or None
+        return tuple(shlex.split(value)) or None
+    except ValueError:
+        # An apostrophe that is no quote, as in a title: the reference knows no quotes, and splits at spaces.
+        return tuple(value.split()) or None
 
 
 def _environment(values: Mapping[str, Any]) -> dict[str, str]:
@@ -185,6 +188,14 @@ def _mounts(values: Sequence[Any], translate: Callable[[str], str]) -> tuple[Mou
             kind, source, target = value["type"] or "bind", value["source"], value["target"]
             read_only = value.get("read_only")
             target = normal_path(target)
+            if kind == "volume" and (source is None or source == ""):
+                raise PathError(
+                    f"{target} is to hold a volume, and XNAT's plugin does not send the volume's name. Write that name into the "
+                    "mount's local path in XNAT, and list it in site.yaml under servers.allowed_mounts"
+                )
+            # The plugin takes any mount with a volume's name for a volume, and sends the local path: it is what is mounted.
+            if kind == "volume" and isinstance(source, str) and source.startswith("/"):
+                kind = "bind"
             if kind == "bind":
                 source = translate(normal_path(source))
             elif kind != "volume" or not isinstance(source, str):
@@ -193,7 +204,7 @@ def _mounts(values: Sequence[Any], translate: Callable[[str], str]) -> tuple[Mou
                 raise PathError("a path is no volume's name")
             _whole(source, f"container_spec.mounts[{index}]")
         except PathError as error:
-            shown = value["source"] if kind == "bind" else kind
+            shown = value["source"] or kind
             raise PlanError(
                 f"container_spec.mounts[{index}]", f"the mount {shown!r} can't be used: {error}"
             ) from None
@@ -231,19 +242,24 @@ def _memory(resources: Mapping[str, Any], key: str) -> int | None:
         raise PlanError(f"resources.{key}", "an amount of memory such as 8G was expected") from None
 
 
-def _generic(values: Mapping[str, Any]) -> dict[str, int]:
-    resources: dict[str, int] = {}
+def _generic(values: Mapping[str, Any]) -> dict[str, int | str]:
+    resources: dict[str, int | str] = {}
     for name, value in values.items():
         if value is None or value == "":
             continue
         _whole(name, "resources.generic_resources")
         where = f"resources.generic_resources.{name}"
+        amount: int | str
         if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}", value):
             amount = int(value)
-        elif isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 999_999:
+        elif (isinstance(value, str) and _RESOURCE_NAME.fullmatch(value)) or (
+            isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 999_999
+        ):
             amount = value
         else:
-            raise PlanError(where, "a whole number was expected")
+            raise PlanError(
+                where, "a whole number was expected, or the name of a single one such as GPU-8a2b"
+            )
         if amount:
             resources[name] = amount
     return resources

@@ -159,7 +159,8 @@ class Policy:
                 )
         for name, amount in plan.generic_resources.items():
             cap = caps.generic_resources.get(name, 0)
-            if amount > cap:
+            # A single one is asked for by its name.
+            if (1 if isinstance(amount, str) else amount) > cap:
                 raise PolicyRefusal(
                     "resources",
                     f"servers.caps.generic_resources.{name}",

@@ -41,6 +41,7 @@ from xnathub_conf.web.handlers import (
     StaticFilesHandler,
     UserHandler,
 )
+from xnathub_conf.web.users import UserListHandler
 from xnathub_conf.xnat.answers import (
     Credentials,
     XnatError,
@@ -102,6 +103,7 @@ class XnatAuthenticator(Authenticator):
             ("/spawn", StartPageHandler),
             ("/spawn/([^/]+)", StartPageHandler),
             ("/spawn/([^/]+)/([^/]+)", StartPageHandler),
+            ("/api/users", UserListHandler),
             ("/api/users/([^/]+)", UserHandler),
             ("/api/users/([^/]+)/server", DefaultServerHandler),
             (f"/{hub_proof.PATH}", IdentityHandler, {"token": token}),

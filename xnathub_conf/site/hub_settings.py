@@ -20,6 +20,10 @@ SPAWNERS = {
 """The spawner class whose traits each orchestrator's settings are."""
 
 
+MOST_USERS = 1_000_000
+"""More than a hub has: the most users that it gives in one answer to who does not ask for pages."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """One trait: `Class.name`, its value (a Secret where it is one), and the key of site.yaml behind it."""
@@ -93,6 +97,8 @@ def _hub(site: Site) -> Iterator[Setting]:
         # The kept folder may hold the file of an earlier container's proxy, whose number is another process here.
         pid_file = "/tmp/jupyterhub-proxy.pid"  # noqa: S108 - the container's own
         yield Setting("ConfigurableHTTPProxy.pid_file", pid_file, ("orchestrator",))
+    # XNAT's plugin asks for all users at once, never for a second page of them.
+    yield Setting("JupyterHub.api_page_max_limit", MOST_USERS, ("hub", "api_token"))
     services: list[dict[str, Any]] = [{"name": "xnat", "api_token": hub.api_token, "display": False}]
     roles: list[dict[str, Any]] = [{"name": "xnat", "scopes": list(hub.api_scopes), "services": ["xnat"]}]
     if hub.metrics_token:

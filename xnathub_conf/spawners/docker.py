@@ -102,4 +102,10 @@ def gpu_requests(plan: LaunchPlan) -> list[Any]:
     unknown = [name for name in resources if name not in {"gpu", "nvidia.com/gpu"}]
     if unknown:
         raise PolicyRefusal("resources", "", f"A single Docker engine has no generic resource {unknown[0]}.")
-    return [DeviceRequest(count=count, capabilities=[["gpu"]]) for count in resources.values()]
+    return [
+        DeviceRequest(
+            **({"device_ids": [amount]} if isinstance(amount, str) else {"count": amount}),
+            capabilities=[["gpu"]],
+        )
+        for amount in resources.values()
+    ]

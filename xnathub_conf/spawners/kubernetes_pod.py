@@ -88,7 +88,7 @@ def _place(mount: Mount, by_path: Mapping[str, str]) -> tuple[str, str]:
     raise PolicyRefusal("claim", CLAIMS_KEY, f"No volume claim holds {mount.source}.")
 
 
-def extended_resources(resources: Mapping[str, int], table: Mapping[str, str]) -> dict[str, str]:
+def extended_resources(resources: Mapping[str, int | str], table: Mapping[str, str]) -> dict[str, str]:
     """Name a plan's generic resources as the cluster does. Raises PolicyRefusal for one without a name there."""
     named: dict[str, str] = {}
     for name, amount in resources.items():
@@ -98,6 +98,12 @@ def extended_resources(resources: Mapping[str, int], table: Mapping[str, str]) -
                 "resources",
                 f"orchestrator.kubernetes.generic_resources.{name}",
                 f"Nothing says what the generic resource {name} is called on the cluster.",
+            )
+        if isinstance(amount, str):
+            raise PolicyRefusal(
+                "resources",
+                "",
+                f"XNAT asks for the {name} called {amount}; Kubernetes gives so many of a kind, and takes a number alone.",
             )
         named[key] = str(amount)
     return named
