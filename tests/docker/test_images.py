@@ -88,12 +88,12 @@ def test_the_image_s_proxy_keeps_requests_apart(run, images):
                 break
             except OSError:
                 time.sleep(0.1)
-        s.sendall(b"DELETE / HTTP/1.1\\r\\nHost: x\\r\\nTransfer-Encoding: identity\\r\\nContent-Length: 1\\r\\n\\r\\nx")
+        s.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\nContent-Length: 1\\r\\n\\r\\nx")
         print(s.makefile().read())'
     """
     result = run(images.hub, ["sh", "-c", dedent(script)], tmpfs={"/tmp": ""}, **HARDENED)
     assert "400 Bad Request" in result.output
-    assert "This request was refused: it has both Content-Length and Transfer-Encoding." in result.output
+    assert "This request was refused: a websocket begins with no body." in result.output
 
 
 def test_hub_image_is_not_root_by_itself(run, images):
