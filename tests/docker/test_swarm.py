@@ -98,7 +98,7 @@ def test_the_service_is_what_xnat_and_the_site_ask_for(stack: Stack):
     assert service["EndpointSpec"]["Mode"] == "dnsrr"
     assert (container["User"], container["Init"], container["StopGracePeriod"]) == ("0", True, 2_000_000_000)
     assert "Args" not in container
-    assert {f"NB_UID={UID}", f"NB_GID={GID}"} <= set(container["Env"])
+    assert {f"NB_UID={UID}", f"NB_GID={GID}", "NVIDIA_VISIBLE_DEVICES=void"} <= set(container["Env"])
     assert [mount.get("ReadOnly", False) for mount in container["Mounts"]] == [False, True]
     labels = service["Labels"]
     assert labels["org.xnat.jupyter.user"] == "a.b@c.org"

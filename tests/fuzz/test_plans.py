@@ -21,6 +21,7 @@ from xnathub_conf.launch.policy import Policy, PolicyRefusal
 from xnathub_conf.spawners.containers import container_environment, object_labels
 from xnathub_conf.spawners.kubernetes_pod import claim_volumes, node_expressions
 from xnathub_conf.values.paths import PathTranslation
+from xnathub_conf.values.variables import refused
 from xnathub_conf.xnat.answers import Answer, XnatBadAnswer
 
 _CLAIMS = [
@@ -239,8 +240,7 @@ def judge(rules, username, plan):
     assert len(set(targets)) == len(targets)
     for name, value in plan.environment.items():
         assert re.fullmatch("[A-Za-z0-9_.-]+", name)
-        assert not name.startswith(("NB_", "LD_", "PYTHON"))
-        assert not name.startswith("JUPYTERHUB_") or name in {"JUPYTERHUB_ROOT_DIR", "JUPYTERHUB_DEFAULT_URL"}
+        assert refused(name, "xnat") is None
         assert "\0" not in value
         value.encode()
     assert plan.environment["TZ"] == "Europe/Berlin"
@@ -259,7 +259,7 @@ def judge(rules, username, plan):
     for name, amount in plan.generic_resources.items():
         assert 0 < (1 if isinstance(amount, str) else amount) <= {"gpu": 2}[name]
     for constraint in plan.constraints:
-        assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*(==|!=)\S([^\x00-\x1f]*\S)?", str(constraint))
+        assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]*(==|!=)\S([^\x00-\x1f]*\S)?", str(constraint))
     _judge_item(plan.item)
 
 

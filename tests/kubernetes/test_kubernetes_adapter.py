@@ -284,6 +284,10 @@ def test_generic_resources_are_named_by_the_table():
         (("node.labels.type", "==", "gpu"), {"key": "type", "operator": "In", "values": ["gpu"]}),
         (("node.labels.example.org/x", "!=", "1"), {"key": "example.org/x", "operator": "NotIn", "values": ["1"]}),
         (("node.hostname", "==", "n1"), {"key": "kubernetes.io/hostname", "operator": "In", "values": ["n1"]}),
+        (("gpu", "==", "true"), {"key": "gpu", "operator": "In", "values": ["true"]}),
+        (("kubernetes.io/hostname", "==", "n1"), {"key": "kubernetes.io/hostname", "operator": "In", "values": ["n1"]}),
+        (("node.kubernetes.io/instance-type", "!=", "x"), {"key": "node.kubernetes.io/instance-type", "operator": "NotIn", "values": ["x"]}),
+        (("nvidia.com/gpu.product", "==", "A100"), {"key": "nvidia.com/gpu.product", "operator": "In", "values": ["A100"]}),
         (("node.role", "==", "manager"), {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}),
         (("node.role", "==", "worker"), {"key": "node-role.kubernetes.io/control-plane", "operator": "DoesNotExist"}),
         (("node.role", "!=", "worker"), {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}),
@@ -293,10 +297,29 @@ def test_a_constraint_becomes_an_expression(constraint, expression):
     assert node_expressions([Constraint(*constraint)]) == [expression]
 
 
-@pytest.mark.parametrize("key", ["engine.labels.a", "node.id", "node.role"])
+@pytest.mark.parametrize("key", ["engine.labels.a", "node.id", "node.role", "node.platform.os"])
 def test_a_constraint_on_something_else_is_refused(key):
     with pytest.raises(PolicyRefusal, match="asks for what no node of Kubernetes has"):
         node_expressions([Constraint(key, "==", "x")])
+
+
+@pytest.mark.parametrize(
+    ("resources", "hidden"),
+    [
+        ({}, True),
+        ({"fpga": 1}, True),
+        ({"gpu": 1}, False),
+        ({"nvidia.com/mig-1g.5gb": 1}, False),
+        ({"big": 1}, False),
+    ],
+)
+def test_a_server_without_gpus_gets_none_that_its_image_asks_for(tmp_path, manifests, resources, hidden):
+    table = "    generic_resources: {gpu: nvidia.com/gpu, fpga: example.org/fpga, big: nvidia.com/gpu}\n"
+    (tmp_path / "site.yaml").write_text(SITE + table)
+    plan = replace(PLAN, generic_resources=MappingProxyType(resources))
+    (pod,) = manifests(load(tmp_path / "site.yaml").site, plan)
+    environment = {each["name"]: each.get("value") for each in pod["spec"]["containers"][0]["env"]}
+    assert environment.get("NVIDIA_VISIBLE_DEVICES") == ("void" if hidden else None)
 
 
 def test_expressions_hold_in_every_alternative():

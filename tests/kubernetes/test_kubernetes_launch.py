@@ -79,10 +79,17 @@ def test_resources_and_placement_reach_the_pod(release: Release):
         cpu_limit=0.5,
         mem_limit="512M",
         mem_reservation="100M",
-        constraints=("node.hostname==node", "node.labels.type!=gpu", "node.role==worker"),
+        constraints=(
+            "node.hostname==node",
+            "node.labels.type!=gpu",
+            "node.role==worker",
+            "kubernetes.io/hostname==node",
+            "gpu!=true",
+        ),
     )
     pod = release.pod_of("demo")
     container = pod["spec"]["containers"][0]
+    assert {"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"} in container["env"]
     assert container["resources"] == {
         "limits": {"cpu": "500m", "memory": str(512 * 1024**2)},
         "requests": {"cpu": "50m", "memory": str(100 * 1024**2)},
@@ -154,10 +161,11 @@ def test_progress_tells_what_kubernetes_does(release: Release):
         ({"cpu_limit": 100, "cpu_reservation": 100}, "No node of the cluster can take the server: 0/1 nodes are available: 1 Insufficient cpu."),
         ({"generic_resources": {"gpu": "1"}}, "No node of the cluster can take the server: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu."),
         ({"constraints": ("node.labels.type==gpu",)}, "No node of the cluster can take the server: 0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."),
+        ({"constraints": ("nvidia.com/gpu.product==A100",)}, "No node of the cluster can take the server: 0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."),
         ({"constraints": ("engine.labels.a==b",)}, "engine.labels.a==b asks for what no node of Kubernetes has."),
         ({"command": "no-such-program"}, "The server ended as soon as it was started, with exit code 127"),
     ],
-    ids=["image", "cpu", "gpu", "placement", "constraint", "command"],
+    ids=["image", "cpu", "gpu", "placement", "label", "constraint", "command"],
 )  # fmt: skip
 def test_a_start_that_can_not_work_is_told_in_a_sentence(release: Release, environment, said):
     sentence, seconds = release.failure("demo", **environment)

@@ -214,6 +214,8 @@ def test_wrong_forms_are_refused_at_their_place(path, value):
         ("node.labels.type==gpu", "node.labels.type", "==", "gpu"), ("node.role != manager", "node.role", "!=", "manager"),
         ("  node.id==abc  ", "node.id", "==", "abc"), ("node.hostname==a b", "node.hostname", "==", "a b"), ("a==b==c", "a", "==", "b==c"),
         ("engine.labels.os!==x", "engine.labels.os", "!=", "=x"), ("node.labels.x==ünï", "node.labels.x", "==", "ünï"),
+        ("gpu==true", "gpu", "==", "true"), ("kubernetes.io/hostname==node1", "kubernetes.io/hostname", "==", "node1"),
+        ("nvidia.com/gpu.product != A100", "nvidia.com/gpu.product", "!=", "A100"),
     ],
 )  # fmt: skip
 def test_constraints(text, key, operator, value):

@@ -16,7 +16,7 @@ ITEM_KEYS = (
 """What the hub keeps in `user_options`: flat, and read by XNAT's plugin when it stops a server."""
 
 _CONSTRAINT = re.compile(
-    r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(==|!=)\s*([^\s\x00-\x1f](?:[^\x00-\x1f]*[^\s\x00-\x1f])?)\s*"
+    r"\s*([A-Za-z0-9][A-Za-z0-9._/-]*)\s*(==|!=)\s*([^\s\x00-\x1f](?:[^\x00-\x1f]*[^\s\x00-\x1f])?)\s*"
 )
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _RESOURCE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._:/-]{0,127}")
@@ -41,7 +41,7 @@ class Mount(NamedTuple):
 
 
 class Constraint(NamedTuple):
-    """One placement constraint in Swarm's terms, such as node.role != manager."""
+    """One placement constraint in Swarm's terms, such as node.role != manager, or a bare label of a Kubernetes node."""
 
     key: str
     operator: Literal["==", "!="]

@@ -12,6 +12,7 @@ from dockerspawner import DockerSpawner
 from requests import RequestException
 
 from xnathub_conf.launch.failure import LaunchFailed
+from xnathub_conf.launch.gpus import no_gpus
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.site.hub_settings import xnat_public_url
 from xnathub_conf.site.types import Docker, Servers, Site, Swarm
@@ -33,8 +34,13 @@ def health_check(servers: Servers) -> Healthcheck | None:
 
 
 def container_environment(plan: LaunchPlan, servers: Servers) -> dict[str, str]:
-    """Give a container's environment: the plan's, and the IDs that images of docker-stacks drop to from root."""
-    return {**plan.environment, "NB_UID": str(servers.uid), "NB_GID": str(servers.gid)}
+    """Give a container's environment: the plan's, no GPUs but those granted, and the IDs that images of docker-stacks drop to from root."""
+    return {
+        **no_gpus(plan.generic_resources),
+        **plan.environment,
+        "NB_UID": str(servers.uid),
+        "NB_GID": str(servers.gid),
+    }
 
 
 def object_labels(plan: LaunchPlan, site: Site) -> dict[str, str]:

@@ -13,6 +13,7 @@ from kubespawner import KubeSpawner
 from kubespawner.slugs import is_valid_label, safe_slug
 
 from xnathub_conf.launch.failure import LaunchFailed
+from xnathub_conf.launch.gpus import no_gpus
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.site.hub_settings import xnat_public_url
 from xnathub_conf.site.types import Kubernetes, Site
@@ -64,11 +65,13 @@ class XnatKubernetesSpawner(KubeSpawner):
     def prepare(self, plan: LaunchPlan) -> Prepared:
         """Give environment, volumes and mounts as KubeSpawner takes them.
 
-        Raises PolicyRefusal for a mount under no claim, and a plan that makes an object too large for Kubernetes.
+        Raises PolicyRefusal for a mount under no claim, a resource that has no name here, and a plan that makes an object
+        too large for Kubernetes.
         """
         settings, servers = self._settings, self.site.servers
         ours = claim_volumes(plan.mounts, settings.claims)
-        environment = dict(plan.environment)
+        granted = extended_resources(plan.generic_resources, settings.generic_resources)
+        environment = {**no_gpus(granted), **plan.environment}
         if settings.start_as_root:
             environment |= {"NB_UID": str(servers.uid), "NB_GID": str(servers.gid)}
         check_size(plan, ours.mounts, environment)

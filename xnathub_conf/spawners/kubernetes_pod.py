@@ -125,6 +125,9 @@ def node_expressions(constraints: Sequence[Constraint]) -> list[dict[str, Any]]:
             label = "kubernetes.io/hostname"
         elif constraint.key.startswith("node.labels."):
             label = constraint.key.removeprefix("node.labels.")
+        elif "/" in constraint.key or not constraint.key.startswith(("node.", "engine.")):
+            # Written for Kubernetes, where a constraint is a node's label as it is.
+            label = constraint.key
         else:
             raise PolicyRefusal("constraints", "", f"{constraint} asks for what no node of Kubernetes has.")
         operator = "In" if equal else "NotIn"
