@@ -299,8 +299,8 @@ class Proxy:
                 pass
             return got
 
-    def get(self, path: str, *headers: str, method: str = "GET", body: bytes = b"", **kwargs) -> bytes:
+    def get(self, path: str, *headers: str, method: str = "GET", body: bytes = b"", wait: float = 3) -> bytes:
         lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close", *headers]
         if body:
             lines.append(f"Content-Length: {len(body)}")
-        return self.send("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body, wait=3, **kwargs)
+        return self.send("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body, wait=wait)
