@@ -17,19 +17,24 @@ from xnathub_conf.operating.database_upgrade import upgrade_at_start
 from xnathub_conf.signing_in.authenticator import XnatAuthenticator
 from xnathub_conf.site.hub_settings import browsers_use_tls, hub_settings
 from xnathub_conf.site.load import load_site
+from xnathub_conf.site.problems import Problem, SiteError
+from xnathub_conf.site.rules.secret_values import ANOTHER_ONE, check_token
 from xnathub_conf.site.types import Site
 from xnathub_conf.spawners import spawner_class
 from xnathub_conf.spawners.launch import Launch
-from xnathub_conf.values.secret import Secret
+from xnathub_conf.values.secret import Secret, SecretError
 from xnathub_conf.web.handlers import StaticFilesHandler
 from xnathub_conf.web.server_names import take_xnat_server_names
 from xnathub_conf.xnat.client import XnatClient
+
+_KEPT = ("services", "load_roles")
 
 
 def configure(c: Any, path: str | Path) -> None:
     """Fill JupyterHub's configuration `c` from the site file at `path`.
 
-    The file and its secrets are read here, once, and never again. Raises SiteError with every problem of either.
+    The file and its secrets are read here, once, and never again. Services and roles that stand in `c` already, which
+    Zero to JupyterHub was told to add, stay. Raises SiteError with every problem of the site or of those services.
     """
     site = load_site(path, os.environ)
     say_once()
@@ -37,10 +42,14 @@ def configure(c: Any, path: str | Path) -> None:
     spare_the_loop()
     take_xnat_server_names()
     upgrade_at_start()
+    earlier = {name: list(c.JupyterHub[name]) for name in _KEPT if isinstance(c.JupyterHub.get(name), list)}
+    _check_services(str(path), earlier.get("services", []))
     for setting in hub_settings(site):
         class_name, name = setting.trait.split(".")
         value = _revealed(setting.value)
         c[class_name][name] = _with_driver(value) if setting.trait == "JupyterHub.db_url" else value
+    for name, values in earlier.items():
+        c.JupyterHub[name] = values + c.JupyterHub[name]
     xnat = XnatClient(site.xnat, site.xnat.service_account.password.read(os.environ))
     c.JupyterHub.authenticator_class = XnatAuthenticator.for_site(site, xnat)
     c.JupyterHub.spawner_class = spawner_class(site)
@@ -79,6 +88,20 @@ def _proxy_command(site: Site) -> list[str] | None:
     )
     framing = str(modules / "proxy" / "framing_only.mjs")
     return ["node", *json_lines, "--import", framing, str(Path(proxy).resolve())]
+
+
+def _check_services(file: str, services: list[dict[str, Any]]) -> None:
+    """Raise SiteError for added services whose tokens could be guessed: the hub hashes all tokens once."""
+    problems = []
+    for each in services:
+        try:
+            if token := each.get("api_token"):
+                check_token(token)
+        except SecretError as error:
+            message = f"The token of the service {each.get('name')} is weak. {error}"
+            problems.append(Problem(file, 1, 1, (), "secret", message, ANOTHER_ONE))
+    if problems:
+        raise SiteError(problems)
 
 
 def _with_driver(db_url: str) -> str:

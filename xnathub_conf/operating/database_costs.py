@@ -10,6 +10,8 @@ from jupyterhub.utils import hash_token
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from xnathub_conf.operating.replaced_names import replace_name
+
 _register_ping = orm.register_ping_connection
 
 
@@ -24,8 +26,13 @@ def spare_the_loop() -> None:
     """
     if not event.contains(Engine, "connect", _begin):
         event.listen(Engine, "connect", _begin)
-    orm.register_ping_connection = _ping_servers
-    provider.hash_token = partial(hash_token, rounds=1)
+    replace_name(orm, "register_ping_connection", "(engine)", _ping_servers)
+    replace_name(
+        provider,
+        "hash_token",
+        "(token, salt=8, rounds=16384, algorithm='sha512')",
+        partial(hash_token, rounds=1),
+    )
 
 
 def _begin(connection: Any, _record: Any) -> None:

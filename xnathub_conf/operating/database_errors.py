@@ -12,6 +12,7 @@ from typing import Any
 
 from jupyterhub.user import User
 from sqlalchemy import event
+from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -20,6 +21,8 @@ _LOOK_AGAIN_SECONDS = 1.0
 _ENDING: dict[Any, asyncio.Task[None]] = {}
 _RECENT_SECONDS = 5.0
 _last_error = -_RECENT_SECONDS
+_original_stop: Any = None
+_SESSION = "xnathub_session"
 
 
 def survive_database_errors() -> None:
@@ -29,10 +32,13 @@ def survive_database_errors() -> None:
     shown.jupyterhub_message = MESSAGE
     for name in ("JupyterHub", "tornado.application", "asyncio"):
         logging.getLogger(name).addFilter(_one_line)
-    if not hasattr(User.stop, "__wrapped__"):
+    global _original_stop  # noqa: PLW0603 - there is one JupyterHub
+    # Not told by a wrapper around User.stop, which somebody else may have put there.
+    if _original_stop is None:
         event.listen(Session, "after_soft_rollback", _roll_back)
-        committing: Any = Session
-        committing.commit = _noticed(Session.commit)
+        event.listen(Session, "after_begin", _know_session)
+        event.listen(Engine, "handle_error", _notice_commit)
+        _original_stop = User.stop
         User.spawn, User.stop = _undone(User.spawn), _undone(User.stop)
 
 
@@ -59,32 +65,32 @@ def _cause(error: BaseException) -> str:
 
 def _roll_back(session: Any, _transaction: Any) -> None:
     """Make a session that an error has stopped good again, as soon as the code that met the error is done."""
+    if not session.is_active:
+        _roll_back_soon(session)
 
+
+def _roll_back_soon(session: Any) -> None:
     def end() -> None:
         if not session.is_active:
             session.rollback()
 
-    if not session.is_active:
-        global _last_error  # noqa: PLW0603 - there is one database
-        _last_error = time.monotonic()
-        try:
-            asyncio.get_running_loop().call_soon(end)
-        except RuntimeError:
-            """No loop runs, so that nobody else shares the session."""
+    global _last_error  # noqa: PLW0603 - there is one database
+    _last_error = time.monotonic()
+    try:
+        asyncio.get_running_loop().call_soon(end)
+    except RuntimeError:
+        """No loop runs, so that nobody else shares the session."""
 
 
-def _noticed(commit: Any) -> Any:
-    """Wrap Session.commit: SQLAlchemy has no event for a database that takes all that is written, and then not the COMMIT."""
+def _know_session(session: Any, _transaction: Any, connection: Any) -> None:
+    connection.info[_SESSION] = session
 
-    @wraps(commit)
-    def wrapped(session: Session) -> None:
-        try:
-            commit(session)
-        except SQLAlchemyError:
-            _roll_back(session, None)
-            raise
 
-    return wrapped
+def _notice_commit(context: Any) -> None:
+    """Notice a database that takes all that is written, and then not the COMMIT, the one call without a statement."""
+    session = context.connection and context.connection.info.get(_SESSION)
+    if session is not None and context.statement is None:
+        _roll_back_soon(session)
 
 
 def _undone(method: Any) -> Any:
@@ -117,7 +123,7 @@ async def _end(user: Any, server_name: str, spawner: Any) -> None:
             user.db.rollback()
             if spawner.server is None:
                 break
-            await User.stop.__wrapped__(user, server_name)
+            await _original_stop(user, server_name)
         except SQLAlchemyError:
             continue
         break

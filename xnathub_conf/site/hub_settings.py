@@ -105,7 +105,7 @@ def _hub(site: Site) -> Iterator[Setting]:
         services.append({"name": "prometheus", "api_token": hub.metrics_token, "display": False})
         roles.append({"name": "prometheus", "scopes": ["read:metrics"], "services": ["prometheus"]})
     yield Setting("JupyterHub.services", services, ("hub", "api_token"))
-    # They are random (see rules/secret_values.py), so that hashing them 16,384 times at each call would cost time and gain nothing.
+    # All of them are random (see rules/secret_values.py), so that hashing them 16,384 times at each call would cost time and gain nothing.
     yield Setting("JupyterHub.trust_user_provided_tokens", True, ("hub", "api_token"))
     yield Setting("JupyterHub.load_roles", roles, ("hub", "api_scopes"))
 

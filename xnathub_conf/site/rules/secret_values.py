@@ -16,13 +16,43 @@ _DIFFERENT_CHARACTERS = 8
 """A random token of 32 hexadecimal digits has fewer different ones once in 28 million times."""
 
 
+ANOTHER_ONE = "Make one with `openssl rand -hex 32`."
+
+
+def check_token(token: str) -> None:
+    """Raise SecretError for a token that could be guessed.
+
+    The hub hashes tokens once, so that all of them have to be random.
+    """
+    if len(token) < 32 or not token.isascii() or not token.isprintable():
+        raise SecretError(f"It has {len(token)} characters; expected at least 32 printable ASCII characters.")
+    if len(set(token)) < _DIFFERENT_CHARACTERS:
+        raise SecretError(
+            f"It is made of {len(set(token))} different characters, and so can be guessed; expected a random one."
+        )
+
+
+def check_service_tokens(document: Document, site: Site) -> None:
+    """Tokens in `extra` are as long and random as the hub's own."""
+    tokens = site.extra.get("JupyterHub.service_tokens")
+    path: KeyPath = ("extra", "JupyterHub.service_tokens")
+    for token, service in tokens.items() if isinstance(tokens, Mapping) else ():
+        # A shorter one is reported already.
+        if len(token) >= 8:
+            try:
+                check_token(token)
+            except SecretError as error:
+                mark = document.key_mark((*path, token))
+                message = f"The token of the service {service} is weak. {error}"
+                document.report(mark, path, "secret", message, ANOTHER_ONE)
+
+
 def _check_secret_value(document: Document, path: KeyPath, value: str) -> None:
-    if path in _TOKENS and (len(value) < 32 or not value.isascii() or not value.isprintable()):
-        found = f"It has {len(value)} characters; expected at least 32 printable ASCII characters."
-        report(document, path, "secret", found, "Make one with `openssl rand -hex 32`.")
-    elif path in _TOKENS and len(set(value)) < _DIFFERENT_CHARACTERS:
-        found = f"It is made of {len(set(value))} different characters, and so can be guessed; expected a random one."
-        report(document, path, "secret", found, "Make one with `openssl rand -hex 32`.")
+    if path in _TOKENS:
+        try:
+            check_token(value)
+        except SecretError as error:
+            report(document, path, "secret", str(error), ANOTHER_ONE)
     if path == ("hub", "cookie_secret") and not _is_hex(value, 64):
         report(
             document,
