@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xnathub_conf.cli.reports import write_out
-from xnathub_conf.site.hub_settings import hub_settings
+from xnathub_conf.site.hub_settings import hub_settings, settings_by_code
 from xnathub_conf.site.load import LoadedSite, load
 from xnathub_conf.site.problems import KeyPath, SiteError, dotted, holds_secret
 from xnathub_conf.site.schema import entries
@@ -40,12 +40,15 @@ def show(file: str, *, as_json: bool) -> int:
 
 def _rows(loaded: LoadedSite) -> list[dict[str, Any]]:
     sets: dict[KeyPath, dict[str, Any]] = {}
-    for setting in hub_settings(loaded.site):
+    for setting in [*hub_settings(loaded.site), *settings_by_code(loaded.site)]:
         sets.setdefault(setting.key, {})[setting.trait] = shown(setting.value, setting.trait)
-    rows = [
-        {"key": dotted(key), "value": shown(value), "line": loaded.line(key), "sets": sets.pop(key, {})}
-        for key, value in entries(loaded.site)
-    ]
+    rows = []
+    for key, value in entries(loaded.site):
+        traits = sets.pop(key, {})
+        if key == ("extra",):
+            for trait in loaded.site.extra:
+                traits |= sets.pop((*key, trait))
+        rows.append({"key": dotted(key), "value": shown(value), "line": loaded.line(key), "sets": traits})
     # What follows from which section there is at all.
     rows += [
         {"key": dotted(key), "value": None, "line": loaded.line(key), "sets": traits}

@@ -74,6 +74,44 @@ def hub_settings(site: Site) -> list[Setting]:
     return [setting for part in parts for setting in part(site)]
 
 
+BY_CODE = "set by xnathub"
+AT_EACH_START = "set at each start, from XNAT's answer and this file"
+
+_ALL_PLANS = ("cmd", "environment")
+_CONTAINERS = (*_ALL_PLANS, "image", "cpu_limit", "cpu_guarantee", "mem_limit", "mem_guarantee")
+PLAN_TRAITS = {
+    "local": (*_ALL_PLANS, "args"),
+    "docker": (*_CONTAINERS, "mounts", "volumes", "extra_create_kwargs", "extra_host_config"),
+    "swarm": _CONTAINERS,
+    "kubernetes": (
+        *_CONTAINERS, "volumes", "volume_mounts", "extra_resource_limits", "extra_resource_guarantees", "node_selector",
+        "tolerations", "node_affinity_required", "uid", "gid", "fs_gid", "supplemental_gids", "allow_privilege_escalation",
+        "pod_security_context", "container_security_context",
+    ),
+}  # fmt: skip
+"""The traits that each orchestrator's adapter sets at each start."""
+
+
+def settings_by_code(site: Site) -> list[Setting]:
+    """List the traits that `configure` and the adapters set, whose values are objects or come with each start."""
+    name = orchestrator_of(site)
+    here: KeyPath = ("orchestrator", name)
+    settings = [
+        Setting("JupyterHub.authenticator_class", BY_CODE, ("sign_in",)),
+        Setting("JupyterHub.spawner_class", BY_CODE, here),
+        Setting("JupyterHub.template_paths", BY_CODE, ("pages",)),
+        Setting("JupyterHub.tornado_settings", BY_CODE, ("hub", "public_url")),
+        *(
+            Setting(f"Spawner.{hook}", BY_CODE, ("servers",))
+            for hook in ("pre_spawn_hook", "post_stop_hook", "apply_user_options")
+        ),
+        *(Setting(f"{SPAWNERS[name]}.{trait}", AT_EACH_START, here) for trait in PLAN_TRAITS[name]),
+    ]
+    if "ConfigurableHTTPProxy.command" not in site.extra:
+        settings.append(Setting("ConfigurableHTTPProxy.command", BY_CODE, ("logging", "format")))
+    return settings
+
+
 def _hub(site: Site) -> Iterator[Setting]:
     hub = site.hub
     yield Setting("JupyterHub.bind_url", hub.bind_url.rstrip("/") + hub.base_url, ("hub", "bind_url"))

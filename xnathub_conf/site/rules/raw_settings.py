@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 
-from xnathub_conf.site.hub_settings import SPAWNERS, hub_settings, orchestrator_of
+from xnathub_conf.site.hub_settings import SPAWNERS, hub_settings, orchestrator_of, settings_by_code
 from xnathub_conf.site.problems import KeyPath, dotted
 from xnathub_conf.site.rules.reporting import report
 from xnathub_conf.site.rules.sign_in import check_scopes
@@ -24,6 +24,9 @@ def check_extra(document: Document, site: Site) -> None:
         for setting in hub_settings(_with_every_key(site))
         if setting.key[0] != "extra"
     }
+    # Whoever sets the proxy's command does without what ours brings.
+    by_code = {setting.trait for setting in settings_by_code(site)} - {"ConfigurableHTTPProxy.command"}
+    by_code |= {trait.replace("Spawner.", f"{spawner}.") for trait in by_code if trait.startswith("Spawner.")}
     for trait in site.extra:
         path: KeyPath = ("extra", trait)
         mark = document.key_mark(path)
@@ -44,9 +47,8 @@ def check_extra(document: Document, site: Site) -> None:
             # A trait of a base class is the same trait on its subclass.
             parents = {"Spawner", "Application"} if class_name in {spawner, "JupyterHub"} else set()
             key = next((ours[f"{c}.{name}"] for c in (class_name, *parents) if f"{c}.{name}" in ours), None)
-            if key or name in _SET_BY_CODE.get(
-                class_name, _SET_BY_CODE["Spawner"] if class_name == spawner else ()
-            ):
+            kind = "Spawner" if class_name == spawner else class_name
+            if key or f"{class_name}.{name}" in by_code or name in _NOT_TO_SET.get(kind, ()):
                 fix = f"Use `{dotted(key)}`." if key and node_at(key) else "Delete it."
                 document.report(mark, path, "extra", f"{trait} is decided elsewhere.", fix)
             else:
@@ -93,14 +95,14 @@ def _with_every_key(site: Site) -> Site:
     return replace(site, hub=hub, pages=pages, orchestrator=replace(site.orchestrator, kubernetes=kubernetes))
 
 
-_SET_BY_CODE: Mapping[str, tuple[str, ...]] = {
+_NOT_TO_SET: Mapping[str, tuple[str, ...]] = {
     "JupyterHub": (
-        "authenticator_class", "spawner_class", "template_paths", "load_roles", "base_url", "ip", "port", "hub_ip", "hub_port",
+        "load_roles", "base_url", "ip", "port", "hub_ip", "hub_port",
         "hub_connect_ip", "hub_connect_port", "config_file", "generate_config", "generate_certs", "show_config",
-        "show_config_json", "api_tokens", "tornado_settings",
+        "show_config_json", "api_tokens",
     ),
     "Spawner": (
-        "pre_spawn_hook", "post_stop_hook", "apply_user_options", "image", "allowed_images", "profile_list", "cmd", "environment", "mounts", "volumes",
+        "image", "allowed_images", "profile_list", "cmd", "environment", "mounts", "volumes",
         "volume_mounts", "read_only_volumes", "escape", "cpu_limit", "cpu_guarantee", "mem_limit", "mem_guarantee", "name_template", "pod_name_template",
         "format_volume_name", "options_form", "options_from_form", "extra_resource_limits", "extra_resource_guarantees",
         "node_selector", "tolerations", "node_affinity_required", "extra_container_spec", "extra_placement_spec",
@@ -108,4 +110,4 @@ _SET_BY_CODE: Mapping[str, tuple[str, ...]] = {
         "supplemental_gids", "allow_privilege_escalation", "pod_security_context", "container_security_context",
     ),
 }  # fmt: skip
-"""Traits that the code sets, whatever the configuration says, and those that would end JupyterHub or go round site.yaml."""
+"""Traits that would end JupyterHub, go round site.yaml, or have no effect, besides those that are set."""
