@@ -21,6 +21,7 @@ ROWS = {
     "large-site": "2,000 allow rules and 500 path rules",
     "hub-start": "time and memory against an empty configuration",
     "active-users": "1,000 running servers that XNAT polls",
+    "gate": "a request through the gate of the hub's proxy",
     "swarm": "a start on a real Swarm (root)",
     "kubernetes": "a start on a real Kubernetes (root)",
 }
@@ -28,7 +29,7 @@ ROWS = {
 
 def _measure(row: str, small: bool) -> Callable[[int], list[Result]]:
     """Give a row's benchmark, in its real size or in one that only shows that it runs."""
-    from bench import active_users, engines, hub_start, large_site, plans, slow_xnat, validate  # noqa: PLC0415
+    from bench import active_users, engines, gate, hub_start, large_site, plans, slow_xnat, validate  # noqa: PLC0415
 
     real: dict[str, Callable[[int], list[Result]]] = {
         "sign-ins": slow_xnat.sign_ins,
@@ -38,6 +39,7 @@ def _measure(row: str, small: bool) -> Callable[[int], list[Result]]:
         "large-site": large_site.large_site,
         "hub-start": hub_start.hub_start,
         "active-users": active_users.active_users,
+        "gate": gate.gate,
         "swarm": engines.swarm,
         "kubernetes": engines.kubernetes,
     }
@@ -47,6 +49,7 @@ def _measure(row: str, small: bool) -> Callable[[int], list[Result]]:
         "plans": lambda repeat: plans.plans(repeat, (10, 100)),
         "large-site": lambda repeat: large_site.large_site(repeat, 100, 20),
         "active-users": lambda repeat: active_users.active_users(repeat, 5, 20),
+        "gate": lambda repeat: gate.gate(repeat, 100, 5),
     }
     return tiny.get(row, real[row]) if small else real[row]
 

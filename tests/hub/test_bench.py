@@ -6,7 +6,7 @@ import sys
 
 from tests.support import ROOT
 
-ROWS = ["sign-ins", "launches", "plans", "validate", "large-site", "hub-start", "active-users"]
+ROWS = ["sign-ins", "launches", "plans", "validate", "large-site", "hub-start", "active-users", "gate"]
 
 
 def test_every_benchmark_that_needs_no_engine_runs(tmp_path):

@@ -68,6 +68,7 @@ class WebServer:
             "127.0.0.1:8080": self.xnat,
             "127.0.0.1:8000": self.hub,
             "/etc/ssl/xnat": str(self.folder),
+            "/var/log/nginx": str(self.folder),
             "xnat.example.org": "localhost",
             "listen 443": f"listen {self.port}",
             "listen 80": f"listen {self.plain_port}",

@@ -1,5 +1,6 @@
 // The gate's part of the proxy's API: /api/gate, for whoever may change routes.
 import { Renewals } from "./renewals.mjs";
+import { forgetPasses } from "./signing.mjs";
 
 // Answers a request to /api/gate; returns undefined for any other.
 export function api(gate, proxy, req, res) {
@@ -19,9 +20,10 @@ async function configure(gate, proxy, req, res) {
   } catch (error) {
     return end(res, 400, `The gate's settings can't be used: ${error.message}`);
   }
+  forgetPasses();
   const { key, hubPrefix } = gate.settings;
   const where = async () => {
-    const { data } = await proxy._routes.getTarget("/");
+    const { data } = await proxy._routes.getTarget(hubPrefix);
     const url = new URL(`${hubPrefix}gate/renew`, data.target);
     const { target, agent } = proxy.proxyOptsForTarget(new URL(data.target));
     const { socketPath, key: clientKey, cert, ca } = target;

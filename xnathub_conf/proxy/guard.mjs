@@ -28,7 +28,7 @@ export function guard(ConfigurableProxy) {
   proto[GUARDED] = true;
 
   proto.targetForReq = async function (req) {
-    return req[ROUTE] ?? findRoute(this, original, req);
+    return req[ROUTE] ?? findRoute(this, req);
   };
 
   proto.handleApiRequest = function (req, res) {
@@ -51,7 +51,7 @@ export function guard(ConfigurableProxy) {
     const isUpgrade = kind === "ws";
     for (const name in req.headers) if (name.startsWith("x-xnathub-")) delete req.headers[name];
     try {
-      req[ROUTE] = await findRoute(this, original, req);
+      req[ROUTE] = await findRoute(this, req);
     } catch {
       return refuse(this, req, res, 400, "This address can't be read.");
     }
@@ -74,7 +74,7 @@ async function pass(proxy, req, res, route, isUpgrade) {
     if (!url || /^\/[/\\]/.test(url.pathname)) return refuse(proxy, req, res, 400, "This address can't be read.");
     req.url = url.pathname + url.search;
   }
-  const path = new URL(req.url, "http://example.com").pathname;
+  const { url: address } = req;
   let admitted = null;
   let program = false;
   if (data.user !== undefined) {
@@ -99,7 +99,7 @@ async function pass(proxy, req, res, route, isUpgrade) {
   req[CONFINED] = {
     prefix,
     user: data.user !== undefined,
-    path: cookiePath(prefix, path),
+    path: () => cookiePath(prefix, new URL(address, "http://example.com").pathname),
     secure: settings?.secure ?? false,
     mute: program,
     cookies: admitted ? newCookie(settings, admitted) : [],
@@ -129,23 +129,13 @@ function isHub({ data, prefix }) {
   return prefix === "/" || data.hub === true;
 }
 
-async function findRoute(proxy, original, req) {
-  let data;
-  const routes = proxy._routes;
-  // The proxy's own way to a route, with what the route says beside its target.
-  const noting = Object.create(proxy, {
-    _routes: {
-      value: {
-        getTarget: async (path) => {
-          const route = await routes.getTarget(path);
-          data = route?.data;
-          return route;
-        },
-      },
-    },
-  });
-  const match = await original.targetForReq.call(noting, req);
-  return match && { ...match, data };
+// Returns the route that the proxy itself would take, with what it says beside its target.
+async function findRoute(proxy, req) {
+  const end = proxy.metrics.findTargetForReqSummary.startTimer();
+  const host = proxy.hostRouting ? `/${req.headers.host?.split(":")[0]}` : "";
+  const route = await proxy._routes.getTarget(host + decodeURIComponent(new URL(req.url, "http://example.com").pathname));
+  end();
+  return route && { prefix: route.prefix, target: route.data.target, data: route.data };
 }
 
 const gates = new WeakMap();
@@ -184,7 +174,8 @@ function confineAnswer(answer, req) {
   if (!confined) return;
   const { headers } = answer;
   if (confined.user) for (const name of WHOLE_ORIGIN) delete headers[name];
-  const own = confined.mute ? [] : confineResponse(headers["set-cookie"] ?? [], confined.prefix, confined.path, confined.secure);
+  const set = headers["set-cookie"];
+  const own = set && !confined.mute ? confineResponse(set, confined.prefix, confined.path(), confined.secure) : [];
   const all = [...confined.cookies, ...own];
   if (all.length) headers["set-cookie"] = all;
   else delete headers["set-cookie"];

@@ -8,21 +8,45 @@ export function sign(key, text) {
   return createHmac("sha256", key).update(text).digest();
 }
 
+const read = new Map();
+const marks = new Map();
+
+// Returns what a map holds for a text, made once: a page asks for hundreds of things with the same cookies.
+function once(map, text, make) {
+  if (text.length > 2000) return make();
+  let value = map.get(text);
+  if (value === undefined) {
+    if (map.size > 20_000) map.clear();
+    map.set(text, (value = make()));
+  }
+  return value;
+}
+
+// Forgets what was read by an earlier key.
+export function forgetPasses() {
+  read.clear();
+  marks.clear();
+}
+
 // Returns 16 hex digits that stand for a session of XNAT, and nothing for none.
 export function sessionMark(key, session) {
-  return session ? sign(key, `session:${session}`).toString("hex").slice(0, 16) : "";
+  return session ? once(marks, session, () => sign(key, `session:${session}`).toString("hex").slice(0, 16)) : "";
 }
 
 // Returns what a cookie says, or null where the hub did not sign it or its time is over.
 export function readPass(key, cookie, now) {
+  const pass = once(read, cookie, () => signed(key, cookie));
+  return pass?.x > now ? pass : null;
+}
+
+function signed(key, cookie) {
   const [body, signature, ...more] = cookie.split(".");
   if (!body || !signature || more.length) return null;
   const wanted = sign(key, `${GATE_COOKIE}:${body}`);
   const given = Buffer.from(signature, "base64url");
   if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) return null;
   try {
-    const pass = JSON.parse(Buffer.from(body, "base64url").toString());
-    return pass.x > now ? pass : null;
+    return JSON.parse(Buffer.from(body, "base64url").toString());
   } catch {
     return null;
   }

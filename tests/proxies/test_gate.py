@@ -1,0 +1,153 @@
+"""The gate behind each web server of the shipped files: no request is smuggled, no cookie and no browser gets astray."""
+
+import socket
+import ssl
+import time
+
+import pytest
+
+from tests.gate.servers import Proxy
+from tests.gate.test_cookies import ALICE, FOREIGN, SECRET
+from tests.gate.test_framing import (
+    METHODS,
+    NEXT,
+    TWO_WAYS,
+    assert_nothing_smuggled,
+    request,
+    with_chunks,
+    with_length,
+)
+from tests.gate.test_ways import FORMS, HEADERS, OWN, PAGE, PATHS
+from tests.proxies.web_servers import Echo, WebServer
+
+LAST = NEXT.replace(b"Host", b"Connection: close\r\nHost")
+
+
+class Behind:
+    """A web server before the gate; `send` speaks to it byte by byte."""
+
+    def __init__(self, web: WebServer, gate: Proxy) -> None:
+        self.web, self.gate = web, gate
+        self.context = ssl.create_default_context(cafile=web.ca)
+
+    def send(self, *pieces: bytes, wait: float = 0.12) -> bytes:
+        with (
+            socket.create_connection(("localhost", self.web.port), timeout=10) as plain,
+            self.context.wrap_socket(plain, server_hostname="localhost") as connection,
+        ):
+            got = b""
+            try:
+                for piece in pieces:
+                    connection.sendall(piece)
+                    time.sleep(0.01)
+                connection.settimeout(wait)
+                while data := connection.recv(65536):
+                    got += data
+            except OSError:
+                pass
+            return got
+
+    def get(self, path: str, *headers: str, method: str = "GET", body: bytes = b"") -> bytes:
+        length = [f"Content-Length: {len(body)}"] if body else []
+        close = [] if any(each.startswith("Connection:") for each in headers) else ["Connection: close"]
+        lines = [
+            f"{method} {path} HTTP/1.1",
+            f"Host: localhost:{self.web.port}",
+            *close,
+            *headers,
+            *length,
+            "",
+            "",
+        ]
+        return self.send("\r\n".join(lines).encode("latin-1") + body, wait=0.12 if not close else 2)
+
+
+@pytest.fixture(scope="module")
+def _behind(kind, _folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gate")
+    for name in ("fullchain.pem", "privkey.pem", "site.pem"):
+        (folder / name).write_bytes((_folder / name).read_bytes())
+    with (
+        Echo("xnat") as xnat,
+        Proxy(folder) as gate,
+        WebServer(kind, folder, xnat.address, f"127.0.0.1:{gate.port}") as web,
+    ):
+        yield Behind(web, gate)
+
+
+@pytest.fixture
+def behind(_behind):
+    for server in (_behind.gate.hub, *_behind.gate.servers.values()):
+        server.forget()
+    return _behind
+
+
+@pytest.mark.parametrize("form", [with_chunks, with_length])
+def test_bodies_of_every_method_stay_bodies(behind, form):
+    hub = behind.gate.hub
+    for method in METHODS:
+        for _ in range(2):
+            behind.send(form(method))
+            assert b"answer of the hub to /jupyterhub/hub/api/next" in behind.send(LAST, wait=2)
+    assert_nothing_smuggled(hub)
+    assert sum(b"of-xnat" in each for each in hub.requests) == 2 * len(METHODS)
+
+
+def test_bodies_in_one_connection_and_in_packets(behind):
+    for method in ("DELETE", "OPTIONS", "POST", "GET"):
+        whole = with_chunks(method) + NEXT + with_length(method) + NEXT
+        behind.send(whole)
+        behind.send(*[whole[i : i + 37] for i in range(0, len(whole), 37)])
+    assert_nothing_smuggled(behind.gate.hub)
+
+
+def test_lengths_that_can_be_read_in_two_ways(behind):
+    for name, headers in TWO_WAYS.items():
+        for method in ("DELETE", "POST"):
+            behind.send(request(method, headers, b"5\r\nhello\r\n0\r\n\r\n" + NEXT))
+            answer = behind.send(LAST, wait=2)
+            assert b"answer of the hub to /jupyterhub/hub/api/next" in answer, name
+    assert_nothing_smuggled(behind.gate.hub)
+
+
+@pytest.mark.parametrize("websocket", [False, True])
+def test_foreign_cookies_do_not_arrive(behind, websocket):
+    gate = behind.gate
+    gate.hub.say = (200, gate.pass_for("alice"))
+    arrived = 0
+    upgrade = HEADERS["websocket"] if websocket else ()
+    for foreign in FOREIGN.values():
+        own = f"xnathub-gate={gate.pass_for('alice')}; {ALICE}mine=1"
+        for lines in ([f"Cookie: {own}; {foreign}"], [f"Cookie: {foreign}", f"Cookie: {own}"]):
+            gate.servers["alice"].forget()
+            behind.get(f"{OWN}x", *upgrade, *lines)
+            raw = gate.servers["alice"].raw
+            arrived += b"mine=1" in raw
+            assert SECRET.encode() not in raw, lines
+            assert b"xnathub-gate" not in raw
+    assert arrived >= len(FOREIGN)
+
+
+def test_no_way_leads_to_another_s_server(behind):
+    gate = behind.gate
+    gate.hub.say = (403, "")
+    bob = f"Cookie: JSESSIONID=bobs; xnathub-gate={gate.pass_for('bob', session='bobs')}"
+    requests = [("GET", path, PAGE) for path in PATHS.values()]
+    requests += [("GET", f"{OWN}x", headers) for headers in HEADERS.values()]
+    requests += [(method, f"{OWN}x", tuple(headers)) for method, *headers in FORMS.values()]
+    assert len(requests) >= 60
+    for method, path, headers in requests:
+        answer = behind.get(path, *headers, bob, method=method, body=b"a=b" if method != "GET" else b"")
+        assert b"of alice" not in answer, (method, path, headers)
+    assert not gate.servers["alice"].raw
+
+
+def test_no_token_of_an_address_is_logged(behind):
+    behind.get(f"{OWN}lab?token=of-alice-5ecret", *PAGE, "Referer: https://localhost/x?token=of-alice-5ecret")
+    behind.get("/jupyterhub/hub/home?token=of-alice-5ecret")
+    time.sleep(0.5)
+    logs = [path for path in behind.web.folder.iterdir() if "log" in path.name]
+    text = "".join(path.read_text(errors="replace") for path in logs)
+    assert "of-alice-5ecret" not in text
+    if behind.web.kind in {"nginx", "haproxy"}:
+        assert f"{OWN}lab" in text, "the web server logs nothing"
