@@ -7,7 +7,7 @@ from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.launch.plan import LaunchPlan, PlanError, flat_item, read_plan
 from xnathub_conf.launch.policy import Policy, PolicyRefusal
 from xnathub_conf.operating.metrics import REFUSALS
-from xnathub_conf.signing_in.authenticator import alias_token
+from xnathub_conf.signing_in.alias_tokens import alias_token
 from xnathub_conf.site.hub_settings import xnat_public_url
 from xnathub_conf.site.types import Site
 from xnathub_conf.values.paths import PathTranslation
@@ -93,7 +93,10 @@ def pre_spawn_hook(site: Site, xnat: XnatClient) -> Callable[[Any], Awaitable[No
             ) from None
         except XnatError as error:
             raise _xnat_failed(error) from None
-        keep_flat_options(spawner, _with_request(plan, spawner))
+        item = _with_request(plan, spawner)
+        if item.get("dashboardConfigId") is not None:
+            spawner.launch_facts["dashboard"] = str(item["dashboardConfigId"])
+        keep_flat_options(spawner, item)
 
     return hook
 

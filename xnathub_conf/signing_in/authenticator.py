@@ -15,6 +15,13 @@ from jupyterhub.auth import Authenticator
 
 from xnathub_conf.operating.audit import audit
 from xnathub_conf.operating.metrics import SIGN_INS, SignInOutcome, SignInWay
+from xnathub_conf.signing_in.alias_tokens import alias_token_in
+from xnathub_conf.signing_in.dashboards import (
+    WhoAmIHandler,
+    leads_to_a_dashboard,
+    opens_a_dashboard,
+    running_dashboards,
+)
 from xnathub_conf.signing_in.limits import SignInLimits, TooManyFailures, client_address
 from xnathub_conf.signing_in.refusals import (
     SignInRefused,
@@ -103,6 +110,7 @@ class XnatAuthenticator(Authenticator):
             ("/spawn", StartPageHandler),
             ("/spawn/([^/]+)", StartPageHandler),
             ("/spawn/([^/]+)/([^/]+)", StartPageHandler),
+            ("/api/user", WhoAmIHandler),
             ("/api/users", UserListHandler),
             ("/api/users/([^/]+)", UserHandler),
             ("/api/users/([^/]+)/server", DefaultServerHandler),
@@ -135,8 +143,13 @@ class XnatAuthenticator(Authenticator):
             else:
                 name = await self._by_password(handler, data)
         except SignInRefused as refused:
-            note(refused.outcome, refused.username or name)
-            raise
+            user = handler.find_user(refused.username) if refused.outcome == "no-permission" else None
+            if not (user and running_dashboards(user)):
+                note(refused.outcome, refused.username or name)
+                raise
+            note("ok", user.name)
+            self._lost[user.name] = time.monotonic()
+            return {"name": user.name}
         if name is None:
             return None
         note("ok", name)
@@ -246,7 +259,7 @@ class XnatAuthenticator(Authenticator):
         """
         rules = self.site.sign_in
         if user.name in self._lost and time.monotonic() - self._lost[user.name] < rules.auth_refresh_age:
-            return False
+            return self._dashboards_only(user, handler)
         session = self._session(handler.get_cookie("JSESSIONID")) if handler else None
         if user.name not in self._asking:
             # Pages ask for many things at once: one question answers all.
@@ -255,11 +268,14 @@ class XnatAuthenticator(Authenticator):
             task.add_done_callback(lambda _: self._asking.pop(user.name))
         said = await asyncio.shield(self._asking[user.name])
         if said:
+            self._lost.pop(user.name, None)
             return {"name": user.name, "user_info": {_CHECKED: int(time.time())}}
+        if said is None and user.name in self._lost and running_dashboards(user):
+            return self._dashboards_only(user, handler)
         if said is None:
             checked = (user.user_info or {}).get(_CHECKED, 0)
             return bool(time.time() - checked <= rules.max_age)
-        if user.name not in self._lost:
+        if user.name not in self._lost and not running_dashboards(user):
             running = sum(spawner.active for spawner in user.spawners.values())
             self.log.warning(
                 "%s may no longer use Jupyter, says XNAT, and is signed out; running servers that go on: %d.",
@@ -267,7 +283,27 @@ class XnatAuthenticator(Authenticator):
                 running,
             )
         self._lost[user.name] = time.monotonic()
-        return False
+        return self._dashboards_only(user, handler)
+
+    def _dashboards_only(self, user: Any, handler: Any) -> bool:
+        """Say whether a request of one who may not use Jupyter goes on: if it opens a dashboard that XNAT started for them."""
+        if not opens_a_dashboard(user, handler):
+            return False
+        if isinstance(handler, WhoAmIHandler):
+            handler.only = tuple(spawner.name for spawner in running_dashboards(user))
+        # JupyterHub notes the time of this answer next, and would let all requests pass for a while.
+        asyncio.get_running_loop().call_soon(setattr, user, "_auth_refreshed", None)
+        return True
+
+    def no_way_to(self, url: str, user: Any) -> str:
+        """Give the sentence for one who has just signed in and may not go to a page of the hub, "" where they may."""
+        if user.name not in self._lost or leads_to_a_dashboard(user, url):
+            return ""
+        return no_permission(user.name).jupyterhub_message
+
+    def may_not_use_jupyter(self, username: str) -> bool:
+        """Say whether XNAT said of a user, at last, that they may not use Jupyter."""
+        return username in self._lost
 
     async def _still_may_start(self, user: Any, session: Credentials | None) -> bool | None:
         """Ask as the user: with the browser's session in XNAT, else with the alias token of a server of theirs."""
@@ -276,7 +312,7 @@ class XnatAuthenticator(Authenticator):
         active = [name for name, spawner in user.spawners.items() if spawner.active]
         for server_name in active[:2] or [""]:
             try:
-                alias = await self.xnat.user_options(user.name, server_name, _alias_token)
+                alias = await self.xnat.user_options(user.name, server_name, alias_token_in)
             except XnatNotFound:
                 continue
             except XnatError as error:
@@ -301,19 +337,3 @@ class XnatAuthenticator(Authenticator):
             self.log.debug("No word from XNAT on %s: %s", username, error)
             return None
         return may_start if name == username else None
-
-
-def _alias_token(answer: Any) -> Credentials | None:
-    """Give the alias token in XNAT's answer to `user-options`, whatever else is there."""
-    try:
-        return alias_token(answer["task_template"]["container_spec"]["env"])
-    except (KeyError, TypeError, AttributeError):
-        return None
-
-
-def alias_token(variables: Any) -> Credentials | None:
-    """Give the user's alias token, which XNAT puts into each server's environment, or None."""
-    alias, secret = variables.get("XNAT_USER"), variables.get("XNAT_PASS")
-    if isinstance(alias, str) and isinstance(secret, str) and alias and secret and ":" not in alias:
-        return Credentials(alias, secret)
-    return None

@@ -57,7 +57,12 @@ class SignInHandler(LoginHandler):
                 return
             if user:
                 self._jupyterhub_user = user
-                self.redirect(self.get_next_url(user), permanent=False)
+                target = self.get_next_url(user)
+                if sentence := self.authenticator.no_way_to(target, user):
+                    self.set_status(403)
+                    self.finish(await self._render(login_error=sentence))
+                    return
+                self.redirect(target, permanent=False)
                 return
         await super().get()
 
@@ -66,6 +71,14 @@ class SignInHandler(LoginHandler):
         if "username" not in self.request.body_arguments:
             raise HTTPError(400, "A user name and a password are needed.")
         await super().post()
+
+    async def login_user(self, data: Any = None) -> Any:
+        """Give the user who signs in, None where nobody does."""
+        user = await super().login_user(data)
+        if user and self.authenticator.may_not_use_jupyter(user.name):
+            # They are here for a dashboard alone: each request is looked at, from the first on.
+            user._auth_refreshed = None
+        return user
 
     def set_login_cookie(self, user: Any) -> None:
         """Sign in, and remember that this browser is one in which the user did."""
