@@ -1,6 +1,7 @@
 """What the stand-in's plugin asks of a hub, and what its page makes of the answers, against a scripted hub."""
 
 import json
+import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,13 +13,14 @@ from xnathub_conf.standin.plugin import START_KEYS
 
 
 class ScriptedHub(ThreadingHTTPServer):
-    """A hub with one server per user, whose start takes `start_takes` seconds and fails with `failure`, if set."""
+    """A hub with one server per user and name, whose start takes `start_takes` seconds and fails with `failure`, if set."""
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked = []
+        self.users = set()
         self.servers = {}
         self.start_takes = 0.4
         self.failure = None
@@ -54,58 +56,64 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(403, {"status": 403, "message": "Missing or invalid credentials."})
         if path == "/":
             return self.reply(200, {"version": "6.1.1"})
+        if path == "/info":
+            return self.reply(200, {"spawner": {}})
         if path == "/users":
-            return self.reply(200, [{"name": name} for name in hub.servers])
+            return self.reply(200, [{"name": name} for name in sorted(hub.users)])
         name, _, rest = path.removeprefix("/users/").partition("/")
         if not rest:
             if self.command == "POST":
-                hub.servers[name] = None
+                hub.users.add(name)
                 return self.reply(201, {"name": name, "servers": {}})
-            if name not in hub.servers:
+            if name not in hub.users:
                 return self.reply(404, {"status": 404, "message": "Not Found"})
-            server = hub.servers[name]
-            return self.reply(200, {"name": name, "servers": {"": server} if server else {}})
-        if rest.endswith("/progress"):
-            return self.progress(name)
+            servers = {
+                server: model for (user, server), model in hub.servers.items() if user == name and model
+            }
+            return self.reply(200, {"name": name, "servers": servers})
         if rest == "tokens":
             return self.reply(201, {"token": "fresh"})
+        key = (name, rest.removesuffix("/progress").removeprefix("servers/"))
+        key = (name, "") if rest.removesuffix("/progress") == "server" else key
+        if rest.endswith("/progress"):
+            return self.progress(key)
         if self.command == "DELETE":
-            hub.servers[name] = None
+            hub.servers[key] = None
             return self.reply(204)
-        return self.start(name, hub.asked[-1][2])
+        return self.start(key, hub.asked[-1][2])
 
-    def start(self, name, body):
+    def start(self, key, body):
         hub = self.server
         if hub.refuse_start:
             return self.reply(403, {"status": 403, "message": hub.refuse_start})
         server = {
             "ready": False,
             "pending": "spawn",
-            "url": f"/jupyterhub/user/{name}/",
+            "url": "/".join(["/jupyterhub/user", key[0], *filter(None, key[1:]), ""]),
             "user_options": body,
         }
-        hub.servers[name] = server
+        hub.servers[key] = server
         time.sleep(hub.start_takes)
         if hub.failure:
-            hub.servers[name] = None
+            hub.servers[key] = None
             return self.reply(500, {"status": 500, "message": "Internal Server Error"})
         server.update(ready=True, pending=None)
         return self.reply(201)
 
-    def progress(self, name):
+    def progress(self, key):
         hub = self.server
         if hub.hide_progress:
             return self.reply(403, {"status": 403, "message": "Forbidden"})
-        server = hub.servers[name]
+        server = hub.servers.get(key)
         if server is None and not hub.failure:
             return self.reply(400, {"status": 400, "message": "not starting"})
         self.send_response(200)
         self.end_headers()
         if server and server["pending"]:
             self.event(progress=40, message="Pulling the image")
-            while server["pending"] and hub.servers[name]:
+            while server["pending"] and hub.servers[key]:
                 time.sleep(0.02)
-        if server is None or hub.servers[name] is None:
+        if server is None or hub.servers[key] is None:
             return self.event(progress=100, failed=True, message=f"Spawn failed: {hub.failure}")
         return self.event(progress=100, ready=True, message="Server ready")
 
@@ -140,29 +148,53 @@ def settle(standin, user):
     raise AssertionError(status)
 
 
+EVENT = "20260728T120000123Z"
+
+
 def test_a_launch_asks_the_hub_as_xnat_does(hub, standin):
-    standin.launches.start("a.b@c.org", "P1")
+    standin.launches.start("a.b@c.org", "P1", EVENT)
     status = settle(standin, "a.b@c.org")
     assert (status["stage"], status["error"], status["progress"]) == ("ready", None, 100)
     assert "Pulling the image" in status["messages"]
-    assert status["url"] == hub.link.public_url + "user/a.b@c.org/"
-    assert hub.asked_for("GET")[0] == ("/users/a.b@c.org", None)
+    assert status["url"] == f"/standin/open?server={EVENT}"
+    asked = [(method, path) for method, path, _ in hub.asked]
+    user = ("GET", "/users/a.b@c.org")
+    assert asked[:4] == [("GET", "/"), ("GET", "/info"), user, ("POST", user[1])]
     (made, no_body), (started, body) = hub.asked_for("POST")
-    assert (made, no_body, started) == ("/users/a.b@c.org", None, "/users/a.b@c.org/server")
+    assert (made, no_body, started) == ("/users/a.b@c.org", None, f"/users/a.b@c.org/servers/{EVENT}")
     assert set(body) == {*START_KEYS, "task_template"}
     assert body["task_template"] is None
-    assert (body["servername"], body["projectId"]) == ("", "P1")
-    stored = json.loads(standin.state.user_options("a.b@c.org"))
-    assert stored["eventTrackingId"] == body["eventTrackingId"]
+    assert (body["servername"], body["eventTrackingId"], body["projectId"]) == (EVENT, EVENT, "P1")
+    stored = json.loads(standin.state.user_options("a.b@c.org", EVENT))
+    assert (stored["eventTrackingId"], stored["itemLabel"], body["itemLabel"]) == (EVENT, None, "P1")
+
+
+def test_a_server_is_opened_at_the_public_host_with_a_token(hub, standin):
+    standin.launches.start("alice", "P1", EVENT)
+    settle(standin, "alice")
+    origin = hub.link.public_url.removesuffix("/jupyterhub/")
+    opened = standin.launches.open_url("alice", EVENT)
+    assert opened == f"{origin}/jupyterhub/user/alice/{EVENT}/?token=fresh"
+    with pytest.raises(HubError, match="does not run"):
+        standin.launches.open_url("alice", "other")
 
 
 def test_a_stop_removes_the_server_and_its_options(hub, standin):
     standin.launches.start("alice", "P1")
-    settle(standin, "alice")
+    server = settle(standin, "alice")["server"]
+    assert re.fullmatch(r"\d{8}T\d{9}Z", server)
+    standin.launches.stop("alice")
+    assert settle(standin, "alice")["stage"] == "stopped"
+    assert hub.asked_for("DELETE") == [(f"/users/alice/servers/{server}", {"remove": True})]
+    assert standin.state.user_options("alice", server) is None
+
+
+def test_the_default_server_of_a_rest_client(hub, standin):
+    standin.launches.start("alice", "P1", "")
+    assert settle(standin, "alice")["stage"] == "ready"
     standin.launches.stop("alice")
     assert settle(standin, "alice")["stage"] == "stopped"
     assert hub.asked_for("DELETE") == [("/users/alice/server", {"remove": True})]
-    assert standin.state.user_options("alice") is None
 
 
 def test_the_hubs_own_sentence_is_told_when_a_start_fails(hub, standin):
@@ -197,19 +229,20 @@ def test_without_a_right_to_progress_it_polls(hub, standin):
     assert settle(standin, "alice")["stage"] == "ready"
 
 
-def test_one_server_at_a_time(hub, standin):
-    standin.launches.start("alice", "P1")
-    settle(standin, "alice")
-    standin.launches.start("alice", "P2")
-    assert settle(standin, "alice")["error"] == "Your server for P1 is running: stop it first."
-    assert json.loads(standin.state.user_options("alice"))["projectId"] == "P1"
-    standin.launches.refresh("alice")
+def test_several_servers_of_a_user(hub, standin):
+    for project in ("P1", "P2"):
+        standin.launches.start("alice", project)
+        settle(standin, "alice")
     status = standin.launches.status("alice")
-    assert (status["stage"], status["project"]) == ("ready", "P1")
-    assert "stop it first" in status["error"]
-    standin.launches.start("alice", "P1")
-    assert settle(standin, "alice")["error"] is None
-    assert len([path for path, _ in hub.asked_for("POST") if path.endswith("/server")]) == 1
+    assert (status["stage"], status["project"]) == ("ready", "P2")
+    (other,) = status["others"]
+    assert (other["stage"], other["project"]) == ("ready", "P1")
+    standin.launches.stop("alice", other["server"])
+    settle(standin, "alice")
+    assert standin.launches.open_url("alice", status["server"])
+    assert standin.state.user_options("alice", other["server"]) is None
+    standin.launches.start("alice", "P2", status["server"])
+    assert settle(standin, "alice")["error"] == "A server with the same name is already running."
 
 
 def test_a_server_that_was_started_or_culled_elsewhere_is_noticed(hub, standin):
@@ -218,17 +251,18 @@ def test_a_server_that_was_started_or_culled_elsewhere_is_noticed(hub, standin):
     plugin.start("alice", standin.state.launch("alice", "P2"))
     standin.launches.refresh("alice")
     assert standin.launches.status("alice")["project"] == "P2"
-    hub.servers["alice"] = None
+    hub.servers["alice", ""] = None
     standin.launches.refresh("alice")
     assert standin.launches.status("alice")["stage"] == "stopped"
 
 
 def test_timeouts_are_xnats_own(hub):
-    hub.servers["alice"] = {"ready": False, "pending": "spawn"}
+    hub.users.add("alice")
+    hub.servers["alice", ""] = {"ready": False, "pending": "spawn"}
     plugin = HubPlugin(hub.link, start_timeout=0.1, stop_timeout=0.1, poll_interval=0.02)
     with pytest.raises(HubError, match=r"didn't start within XNAT's 0.1 seconds"):
         plugin.wait_ready("alice")
-    hub.servers["alice"] = None
+    hub.servers["alice", ""] = None
     with pytest.raises(HubError, match="its start failed"):
         plugin.wait_ready("alice")
     assert plugin.server("ghost") is None
@@ -251,8 +285,9 @@ def test_the_rest_of_the_plugins_calls(hub):
 
 
 def test_an_answer_of_another_shape_ends_a_launch(hub, standin):
-    hub.servers["alice"] = {"url": "/"}
-    standin.launches.start("alice", "P1")
+    hub.users.add("alice")
+    hub.servers["alice", ""] = {"url": "/"}
+    standin.launches.start("alice", "P1", "")
     assert settle(standin, "alice")["error"] == "The hub's answer isn't what XNAT expects."
 
 

@@ -12,6 +12,9 @@ from tests.browser.conftest import VIEWS
 from tests.support import SMALL_SERVER, wait_until
 from xnathub_conf.standin import Environment, faults
 
+EVENT = r"\d{8}T\d{9}Z"
+"""What XNAT's pages name a server after."""
+
 READ_AN_IMAGE = """\
 import os, pathlib, nibabel
 project = pathlib.Path(os.environ["XNAT_DATA"], "projects/P1/experiments")
@@ -41,7 +44,7 @@ def test_the_demo_from_sign_in_to_ctrl_c(new_demo, person):
     expect(page.locator("#server-messages li").first).to_be_visible()
     someone.looks("xnat-starting")
     # The server opens by itself, and the hub asks for no password: XNAT's session is enough.
-    page.wait_for_url(re.compile(r"/jupyterhub/user/demo/lab"), timeout=90_000)
+    page.wait_for_url(re.compile(rf"/jupyterhub/user/demo/{EVENT}/lab"), timeout=90_000)
     assert page.url.startswith(demo.hub)
     open_folder(page, "data", "projects", "P1", "experiments")
     for name in ("README.txt", "SUBJ01_MR1", "SUBJ02_MR1", "sessions.csv"):
@@ -73,9 +76,9 @@ def test_the_demo_from_sign_in_to_ctrl_c(new_demo, person):
 
     # Once more, so that Ctrl-C meets a running server.
     page.get_by_role("button", name="Start Jupyter on Synthetic phantoms").click()
-    page.wait_for_url(re.compile(r"/jupyterhub/user/demo/lab"), timeout=90_000)
+    page.wait_for_url(re.compile(rf"/jupyterhub/user/demo/{EVENT}/lab"), timeout=90_000)
     # JupyterLab now has a question about the old notebook in front of everything, so there is no clicking through.
-    page.goto(f"{demo.hub}user/demo/lab/tree/data/projects")
+    page.goto(page.url.partition("/lab")[0] + "/lab/tree/data/projects")
     expect(page.locator(".jp-DirListing-item")).to_have_text([re.compile("^P2")])
 
     family = demo.family()

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
-from urllib.parse import urljoin
+from urllib.parse import quote
 
-from .plugin import HubError, HubLink, HubPlugin
+from .plugin import HubError, HubLink, HubPlugin, new_event_tracking_id
 from .state import State
 
 Stage = Literal["none", "starting", "ready", "stopping", "stopped", "failed"]
@@ -19,10 +19,11 @@ _LOOK_AGAIN = 0.1
 
 @dataclass
 class Launch:
-    """How far a user's server is; `error` is a sentence for people, `url` opens the server in a browser."""
+    """How far a server is; `server` is its name, `error` a sentence for people, `url` opens it in a browser."""
 
     stage: Stage = "none"
     project: str | None = None
+    server: str = ""
     progress: int = 0
     messages: list[str] = field(default_factory=list)
     url: str | None = None
@@ -33,64 +34,88 @@ class Launch:
         """Whether a thread is at work on it."""
         return self.stage in {"starting", "stopping"}
 
+    def ready(self) -> None:
+        """Note that the server can be opened."""
+        self.stage, self.progress = "ready", 100
+        self.url = f"/standin/open?server={quote(self.server)}"
+
 
 class Launches:
-    """One launch per user, on the hub that `hub` links to."""
+    """Each user's servers, the newest last, on the hub that `hub` links to."""
 
     def __init__(self, state: State, hub: HubLink | None) -> None:
         self.hub = hub
         self._state = state
         self._lock = threading.RLock()
-        self._launches: dict[str, Launch] = {}
+        self._launches: dict[str, dict[str, Launch]] = {}
 
     def status(self, user: str) -> dict[str, Any]:
-        """Give how far a user's server is, ready for JSON."""
+        """Give how far a user's newest server is, and the others that run, ready for JSON."""
         with self._lock:
-            return asdict(self._launches.get(user, Launch()))
+            *others, newest = self._launches.get(user, {}).values() or [Launch()]
+            running = [asdict(launch) for launch in others if launch.stage == "ready"]
+            return {**asdict(newest), "others": running}
 
-    def start(self, user: str, project: str) -> None:
-        """Begin to start a user's server on a project; does nothing while one starts or stops.
+    def start(self, user: str, project: str, event: str | None = None) -> None:
+        """Begin to start a server on a project, named after the event tracking ID; nothing while one starts or stops.
 
         PermissionError or KeyError when XNAT refuses, see `State.launch`.
         """
         with self._lock:
             self._state.check_launch(user, project)
-            self._begin(user, Launch("starting", project, messages=["Asking the hub"]), self._run_start)
+            server = new_event_tracking_id() if event is None else event
+            launch = Launch("starting", project, server, messages=["Asking the hub"])
+            self._begin(user, launch, self._run_start)
 
-    def stop(self, user: str) -> None:
-        """Begin to stop a user's server; does nothing while one starts or stops."""
+    def stop(self, user: str, server: str | None = None) -> None:
+        """Begin to stop a user's server, the newest unless it is named; nothing while one starts or stops."""
         with self._lock:
-            project = self._launches.get(user, Launch()).project
-            self._begin(user, Launch("stopping", project), self._run_stop)
+            known = self._launches.get(user, {})
+            name = next(reversed(known), "") if server is None else server
+            project = known[name].project if name in known else None
+            self._begin(user, Launch("stopping", project, name), self._run_stop)
+
+    def open_url(self, user: str, server: str) -> str:
+        """Return the address that opens a user's server; HubError where there is none."""
+        if self.hub is None:
+            raise HubError("No JupyterHub is linked to this XNAT.")
+        return HubPlugin(self.hub).open_url(user, server)
 
     def refresh(self, user: str) -> None:
-        """Ask the hub for a server that was started or stopped elsewhere; a failure changes nothing."""
+        """Ask the hub for servers that were started or stopped elsewhere; a failure changes nothing."""
         with self._lock:
-            before = self._launches.get(user, Launch())
+            before = dict(self._launches.get(user, {}))
         link = self.hub
-        if link is None or before.busy:
+        if link is None or self._busy(user):
             return
         try:
-            server = HubPlugin(link, http_timeout=5).server(user)
-        except HubError:
-            return
-        with self._lock:
-            if self._launches.get(user, before) is not before:
+            servers = HubPlugin(link, http_timeout=5).user(user).get("servers") or {}
+        except HubError as missing:
+            if missing.status != 404:
                 return
-            if server is not None and server["ready"]:
+            servers = {}
+        with self._lock:
+            known = self._launches.setdefault(user, {})
+            if known != before or self._busy(user):
+                return
+            for name, server in servers.items():
                 project = (server.get("user_options") or {}).get("projectId")
-                if before.stage != "ready" or before.project != project:
-                    # A sentence about a failure stays: people haven't read it yet.
-                    self._launches[user] = Launch(
-                        "ready", project, 100, url=_open_url(link, server), error=before.error
-                    )
-            elif server is None and before.stage == "ready":
-                self._launches[user] = Launch("stopped", before.project)
+                if server["ready"] and (name not in known or known[name].stage != "ready"):
+                    known[name] = Launch("ready", project, name)
+                    known[name].ready()
+            for name, launch in list(known.items()):
+                if launch.stage == "ready" and name not in servers:
+                    known[name] = Launch("stopped", launch.project, name)
+
+    def _busy(self, user: str) -> bool:
+        return any(launch.busy for launch in self._launches.get(user, {}).values())
 
     def _begin(self, user: str, launch: Launch, run: Callable[[HubLink, str, Launch], None]) -> None:
-        if self._launches.get(user, Launch()).busy:
+        if self._busy(user):
             return
-        self._launches[user] = launch
+        known = self._launches.setdefault(user, {})
+        known.pop(launch.server, None)
+        known[launch.server] = launch
         link = self.hub
         if link is None:
             self._fail(launch, "No JupyterHub is linked to this XNAT.")
@@ -108,25 +133,19 @@ class Launches:
 
     def _run_start(self, link: HubLink, user: str, launch: Launch) -> None:
         plugin = HubPlugin(link)
-        plugin.ensure_user(user)
-        running = plugin.server(user)
-        if running is None:
-            options = self._state.launch(user, str(launch.project))
-            with ThreadPoolExecutor(1) as pool:
-                asked = pool.submit(plugin.start, user, options)
-                failure = self._watch(plugin, user, launch, asked)
-            if failure is not None:
-                raise HubError(failure)
-            asked.result()
-        else:
-            other = (running.get("user_options") or {}).get("projectId")
-            if other != launch.project:
-                raise HubError(f"Your server for {other or 'something else'} is running: stop it first.")
-        server = plugin.wait_ready(user)
+        plugin.check(user, launch.server)
+        options = self._state.launch(user, str(launch.project), launch.server)
+        # What XNAT stores has no label, the request does: of a project, its ID.
+        request = {**options, "itemLabel": launch.project}
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(plugin.start, user, request)
+            failure = self._watch(plugin, user, launch, asked)
+        if failure is not None:
+            raise HubError(failure)
+        asked.result()
+        plugin.wait_ready(user, launch.server)
         with self._lock:
-            launch.url = _open_url(link, server)
-            launch.progress = 100
-            launch.stage = "ready"
+            launch.ready()
 
     def _watch(self, plugin: HubPlugin, user: str, launch: Launch, asked: Future[None]) -> str | None:
         """Follow the hub's progress while it works on a request; give its sentence if the start failed."""
@@ -134,7 +153,7 @@ class Launches:
             done = asked.done()
             live = False
             try:
-                for event in plugin.progress(user):
+                for event in plugin.progress(user, launch.server):
                     if event.get("failed"):
                         # Until the hub takes up the request, it tells how the start before this one ended.
                         if live or done:
@@ -154,8 +173,8 @@ class Launches:
             time.sleep(_LOOK_AGAIN)
 
     def _run_stop(self, link: HubLink, user: str, launch: Launch) -> None:
-        HubPlugin(link).stop(user)
-        self._state.remove_user_options(user)
+        HubPlugin(link).stop(user, launch.server)
+        self._state.remove_user_options(user, launch.server)
         with self._lock:
             launch.stage = "stopped"
 
@@ -170,7 +189,3 @@ class Launches:
         with self._lock:
             launch.error = sentence
             launch.stage = "failed"
-
-
-def _open_url(link: HubLink, server: dict[str, Any]) -> str:
-    return urljoin(link.public_url, str(server["url"]))

@@ -16,6 +16,7 @@ from tornado.web import RequestHandler
 from .answer import LOGIN_PATH, Answer, json_answer, redirect
 from .auth import COOKIE, Caller
 from .launches import Launches
+from .plugin import HubError
 from .records import LoginRefusedError, Session, User
 from .state import State
 
@@ -27,6 +28,7 @@ _STATIC = {
 }
 _PROJECT = re.compile(r"/data/projects/([^/]+)")
 _LAUNCH = re.compile(r"/data/projects/([^/]+)/jupyter")
+_EVENT = re.compile(r"[0-9A-Za-z]{1,64}")
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -73,14 +75,23 @@ class _Page:
         if path == LOGIN_PATH:
             return self._sign_in_form(self._handler.get_query_argument("next", "/"))
         project = _PROJECT.fullmatch(path)
-        if path not in {"/", "/standin/status"} and project is None:
+        if path not in {"/", "/standin/status", "/standin/open"} and project is None:
             return self._message(404, "There is no such page.")
         if self._user is None or self._session is None:
             return redirect(f"{LOGIN_PATH}?{urlencode({'next': self._handler.request.uri})}")
+        if path == "/standin/open":
+            return await self._open(self._user.name, self._handler.get_query_argument("server", ""))
         await asyncio.get_running_loop().run_in_executor(None, self._launches.refresh, self._user.name)
         if path == "/standin/status":
             return json_answer(self._launches.status(self._user.name))
         return self._projects(self._user, self._session, unquote(project[1]) if project else None)
+
+    async def _open(self, user: str, server: str) -> Answer:
+        loop = asyncio.get_running_loop()
+        try:
+            return redirect(await loop.run_in_executor(None, self._launches.open_url, user, server))
+        except HubError as error:
+            return self._message(502, str(error))
 
     async def _post(self, path: str) -> Answer:
         if path == LOGIN_PATH:
@@ -97,11 +108,12 @@ class _Page:
             self._handler.clear_cookie(COOKIE, path="/")
             return redirect(LOGIN_PATH, 303)
         if launch is None:
-            self._launches.stop(self._user.name)
+            self._launches.stop(self._user.name, self._handler.get_body_argument("server", None))
             return redirect("/", 303)
         project = unquote(launch[1])
         try:
-            self._launches.start(self._user.name, project)
+            event = self._handler.get_body_argument("eventTrackingId", "")
+            self._launches.start(self._user.name, project, event if _EVENT.fullmatch(event) else None)
         except (PermissionError, KeyError):
             return self._message(403, "You may not start Jupyter on this project.")
         return redirect(f"/data/projects/{quote(project, safe='')}?open=1", 303)

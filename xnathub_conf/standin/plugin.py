@@ -6,7 +6,9 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 
@@ -41,6 +43,11 @@ class HubLink:
     public_url: str
     token: str = field(repr=False)
     ca_file: str | None = None
+
+
+def new_event_tracking_id() -> str:
+    """Return what XNAT's pages name a new server after: the time to the millisecond, such as 20260728T120000123Z."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"[:-3] + "Z"
 
 
 def start_body(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,6 +117,14 @@ class HubPlugin:
         # The hub may still list a server that is stopped.
         return server if server and (server["ready"] or server["pending"]) else None
 
+    def check(self, name: str, servername: str) -> None:
+        """Ask what XNAT asks before each start; HubError where the hub is away, refuses XNAT, or runs the server already."""
+        self.version()
+        self.info()
+        self.ensure_user(name)
+        if self.server(name, servername):
+            raise HubError("A server with the same name is already running.")
+
     def start(self, name: str, options: Mapping[str, Any]) -> None:
         """Ask for the server whose options these are; the hub may answer before it is ready."""
         path = _server_path(name, options["servername"])
@@ -148,6 +163,15 @@ class HubPlugin:
             if missing.status != 404:
                 raise
         self._poll(lambda: self.server(name, servername) is None or None, self._stop_timeout, "stop")
+
+    def open_url(self, name: str, servername: str = "") -> str:
+        """Return the address that XNAT's page opens: the hub's public host, the server's path, and a fresh token."""
+        server = self.server(name, servername)
+        if not server:
+            raise HubError("The server does not run any more.")
+        public = urlsplit(self._link.public_url)
+        token = self.token(name, "XNAT", 24 * 3600)
+        return f"{public.scheme}://{public.netloc}{server['url']}?token={token}"
 
     def token(self, name: str, note: str, expires_in: int) -> str:
         """Give a fresh hub token that opens a user's servers for so many seconds."""

@@ -29,7 +29,8 @@ def project_options(
         "itemId": item.id,
         "itemLabel": None,
         "projectId": item.id,
-        "eventTrackingId": now.strftime("%Y%m%dT%H%M%S%fZ"),
+        # XNAT's pages name the server after it.
+        "eventTrackingId": servername or now.strftime("%Y%m%dT%H%M%S%fZ"),
         "dashboardConfigId": None,
         "task_template": {
             "container_spec": {

@@ -18,6 +18,7 @@ function show(launch) {
   }
   part("open").hidden = part("stop").hidden = launch.stage !== "ready";
   part("open").href = launch.url || "";
+  part("stop").elements.server.value = launch.server;
   for (const button of document.querySelectorAll(".start")) button.disabled = busy(launch.stage);
 }
 
@@ -36,6 +37,13 @@ async function follow() {
     part("line").textContent = "This page lost its server. Still trying…";
   }
   setTimeout(follow, 700);
+}
+
+// XNAT's pages make the event tracking ID themselves, and name the server after it.
+for (const input of document.getElementsByName("eventTrackingId")) {
+  input.form.addEventListener("submit", () => {
+    input.value = new Date().toISOString().replace(/[-:.]/g, "");
+  });
 }
 
 // Going back to this page later must not open the server again.
