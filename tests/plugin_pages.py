@@ -40,11 +40,12 @@ def start(plugin: HubPlugin, state: State, name: str, dashboard: int | None, env
     return event
 
 
-def opened(plugin: HubPlugin, name: str, event: str) -> requests.Response:
-    """Open a server in a new window, as the page does."""
+def opened(plugin: HubPlugin, name: str, event: str, page: str = "") -> requests.Response:
+    """Open a server in a new window, as XNAT's page does, or one of its pages."""
     with requests.Session() as browser:
         browser.trust_env = False
-        return browser.get(plugin.open_url(name, event), timeout=60)
+        server, _, token = plugin.open_url(name, event).partition("?")
+        return browser.get(f"{server}{page}?{token}", timeout=60)
 
 
 def stop(plugin: HubPlugin, state: State, name: str, event: str) -> None:

@@ -18,7 +18,9 @@ from xnathub_conf.standin import Environment, StandIn
 WEB_SERVER = Environment(
     image="xnathub-busybox:test",
     command=(
-        "sh -c 'mkdir -p /tmp/www$JUPYTERHUB_SERVICE_PREFIX; hostname >/tmp/www${JUPYTERHUB_SERVICE_PREFIX}who; "
+        # httpd decodes the address, in which `ann lee` is ann%20lee.
+        """sh -c 'P=/tmp/www$(printf %b "$(echo "$JUPYTERHUB_SERVICE_PREFIX" | sed "s/%/\\\\\\\\x/g")"); """
+        """mkdir -p "$P"; hostname >"${P}who"; """
         "exec httpd -f -p 8888 -h /tmp/www'"
     ),
 )

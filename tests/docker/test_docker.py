@@ -16,6 +16,7 @@ import pytest
 from tests.docker.conftest import SOCKET
 from tests.docker.processes import WEB_SERVER
 from tests.docker.testbed import GID, SICK, UID, Site, build_sick, command, wait_for
+from tests.plugin_pages import DASHBOARD, NAMES, add_people, opened, start, stop
 from tests.support import LOOKS_AROUND, what_it_sees
 from xnathub_conf.site.load import load
 from xnathub_conf.spawners import spawner_class
@@ -206,3 +207,20 @@ def test_a_hub_that_may_not_use_the_socket_says_so(hub: Engine):
     assert "Permission denied" in hub.logs()
     hub.start("demo")
     assert hub.execute("demo", "print(6 * 7)") == "42\n"
+
+
+def test_what_the_plugin_s_pages_do_for_six_names(hub: Engine):
+    add_people(hub.state)
+    servers = []
+    for number, name in enumerate(NAMES):
+        hub.workspace(name)
+        dashboard = DASHBOARD if number % 2 else None
+        servers.append((name, start(hub.plugin, hub.state, name, dashboard, WEB_SERVER)))
+    for name, event in servers:
+        answer = opened(hub.plugin, name, event, "who")
+        assert answer.status_code == 200, answer.text
+    hosts = [opened(hub.plugin, name, event, "who").text for name, event in servers]
+    assert len(set(hosts)) == len(NAMES), "each address leads to a server of its own"
+    for name, event in servers:
+        stop(hub.plugin, hub.state, name, event)
+    assert not hub.servers()

@@ -16,6 +16,7 @@ import requests
 
 from tests.docker.processes import WEB_SERVER
 from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Stack, build_sick, command, wait_for
+from tests.plugin_pages import DASHBOARD, NAMES, add_people, opened, start, stop
 from tests.secret_search import Search
 from tests.support import LOOKS_AROUND, what_it_sees
 from xnathub_conf.standin import StandIn, demo_state
@@ -347,3 +348,20 @@ def test_stack_rm_leaves_nothing_but_volumes_and_the_admins_secrets(shared_stack
     shared_stack.wait_until_up()
     assert shared_stack.plugin.server("demo") is None
     assert "demo" in [user["name"] for user in shared_stack.plugin.users()]
+
+
+def test_what_the_plugin_s_pages_do_for_six_names(stack: Stack):
+    add_people(stack.state)
+    servers = []
+    for number, name in enumerate(NAMES):
+        stack.workspace(name)
+        dashboard = DASHBOARD if number % 2 else None
+        servers.append((name, start(stack.plugin, stack.state, name, dashboard, WEB_SERVER)))
+    for name, event in servers:
+        answer = opened(stack.plugin, name, event, "who")
+        assert answer.status_code == 200, answer.text
+    hosts = [opened(stack.plugin, name, event, "who").text for name, event in servers]
+    assert len(set(hosts)) == len(NAMES), "each address leads to a server of its own"
+    for name, event in servers:
+        stop(stack.plugin, stack.state, name, event)
+    assert not stack.servers()

@@ -40,6 +40,7 @@ SIGNATURES = {
 }
 
 ATTRIBUTES = {
+    "jupyterhub.user:User": ("_auth_refreshed",),
     "jupyterhub.spawner:Spawner": ("_start_pending", "_stop_pending", "_waiting_for_response"),
     "dockerspawner:DockerSpawner": ("_get_default_format_volume_name", "_object_name_default"),
 }
