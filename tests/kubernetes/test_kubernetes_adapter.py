@@ -15,6 +15,7 @@ from kubernetes_asyncio.client import ApiClient
 from kubernetes_asyncio.client.exceptions import ApiException
 from traitlets.config import Config
 
+from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.launch.plan import Constraint, LaunchPlan, Mount
 from xnathub_conf.launch.policy import PolicyRefusal
 from xnathub_conf.site.load import load
@@ -192,6 +193,84 @@ def test_what_is_configured_stays(site, manifests):
         (both,) = terms["nodeSelectorTerms"]
         assert [each["operator"] for each in both["matchExpressions"]] == ["In", "DoesNotExist"]
         assert pod["metadata"]["labels"]["extra"] == "yes"
+
+
+def test_what_is_added_to_pods_takes_nothing_away(site, manifests):
+    config = {
+        "extra_pod_config": {
+            "volumes": [{"name": "scratch", "emptyDir": {}}],
+            "security_context": {"supplementalGroups": [7], "sysctls": []},
+            "tolerations": [{"key": "b", "operator": "Exists"}],
+            "nodeSelector": {"disk": "ssd"},
+            "priorityClassName": "of-{username}",
+        },
+        "extra_container_config": {
+            "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
+            "securityContext": {"readOnlyRootFilesystem": True},
+            "env": [{"name": "LICENCE", "valueFrom": {"secretKeyRef": {"name": "x", "key": "y"}}}],
+            "ports": [{"containerPort": 9}],
+            "tty": True,
+        },
+        "extra_containers": [{"name": "beside", "image": "x"}],
+    }
+    (plain,) = manifests(site, PLAN)
+    for pod in manifests(site, PLAN, PLAN, config=config):
+        spec, before = pod["spec"], plain["spec"]
+        container, beside = spec["containers"]
+        (of_before,) = before["containers"]
+        assert spec["volumes"] == [*before["volumes"], {"name": "scratch", "emptyDir": {}}]
+        mounts = [*of_before["volumeMounts"], {"name": "scratch", "mountPath": "/scratch"}]
+        assert container["volumeMounts"] == mounts
+        assert container["securityContext"] == {
+            **of_before["securityContext"],
+            "readOnlyRootFilesystem": True,
+        }
+        assert spec["securityContext"] == {
+            **before["securityContext"],
+            "supplementalGroups": [100, 7],
+            "sysctls": [],
+        }
+        assert [each["name"] for each in container["env"]] == ["A", "LICENCE"]
+        assert [port["containerPort"] for port in container["ports"]] == [8888, 9]
+        assert spec["nodeSelector"] == {"zone": "a", "disk": "ssd"}
+        assert len(spec["tolerations"]) == 2
+        assert (spec["priorityClassName"], container["tty"], beside["name"]) == ("of-alice", True, "beside")
+        assert {key: container[key] for key in ("image", "resources", "name")} == {
+            key: of_before[key] for key in ("image", "resources", "name")
+        }
+
+
+DECIDED = [
+    ("pod", {"securityContext": {"runAsUser": 0}}, "securityContext.runAsUser"),
+    ("pod", {"security_context": {"fsGroup": 0}}, "security_context.fsGroup"),
+    ("pod", {"containers": []}, "containers"),
+    ("pod", {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {}}}},
+     "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution"),
+    ("pod", {"volumes": [{"name": "x"}, {"name": "claim-0", "emptyDir": {}}]}, "volumes.1.name"),
+    ("container", {"image": "evil/image"}, "image"),
+    ("container", {"command": ["sh"]}, "command"),
+    ("container", {"resources": {}}, "resources"),
+    ("container", {"securityContext": {"privileged": True}}, "securityContext.privileged"),
+    ("container", {"securityContext": {"runAsNonRoot": False}}, "securityContext.runAsNonRoot"),
+    ("container", {"securityContext": {"capabilities": {"add": ["SYS_ADMIN"]}}}, "securityContext.capabilities"),
+    ("container", {"securityContext": {"seccompProfile": {"type": "Unconfined"}}}, "securityContext.seccompProfile"),
+    ("container", {"env": [{"name": "JUPYTERHUB_API_TOKEN", "value": "x"}]}, "env.0.name"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DECIDED)
+def test_what_the_plan_or_the_security_of_servers_decides_is_refused(tmp_path, site, manifests, case):
+    part, config, place = case
+    trait = f"extra_{part}_config"
+    (tmp_path / "site.yaml").write_text(f"{SITE}extra:\n  KubeSpawner.{trait}: {json.dumps(config)}\n")
+    with pytest.raises(SiteError) as raised:
+        load(tmp_path / "site.yaml")
+    (problem,) = raised.value.problems
+    assert (problem.rule, problem.line) == ("extra", SITE.count("\n") + 2)
+    assert problem.message == f"{place} is decided elsewhere."
+    # Zero to JupyterHub's values never pass by site.yaml.
+    with pytest.raises(LaunchFailed, match="decided elsewhere"):
+        manifests(site, PLAN, config={trait: config})
 
 
 def test_an_image_that_needs_root_gets_it_where_the_site_says_so(tmp_path, manifests):

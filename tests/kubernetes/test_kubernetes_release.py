@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tests.kubernetes.testbed import CHART, SINGLEUSER, Release, wait_for
+from tests.kubernetes.testbed import CHART, GID, SINGLEUSER, UID, Release, wait_for
+from tests.support import LOOKS_AROUND, what_it_sees
 
 
 def hub_log(release: Release) -> str:
@@ -115,3 +116,23 @@ def set_rights(release: Release, rules: object) -> None:
 def restart(release: Release) -> None:
     release.namespace.kubectl("rollout", "restart", "deployment/hub")
     release.wait_until_up()
+
+
+def test_what_the_site_adds_to_pods_takes_away_neither_claims_nor_protection(own_release: Release):
+    release = own_release
+    release.values["site"]["extra"] = {
+        "KubeSpawner.extra_pod_config": {
+            "volumes": [{"name": "scratch", "emptyDir": {}}],
+            "securityContext": {"supplementalGroups": [7]},
+        },
+        "KubeSpawner.extra_container_config": {
+            "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
+            "securityContext": {"procMount": "Default"},
+        },
+    }
+    release.upgrade()
+    release.start("demo")
+    assert release.execute("demo", LOOKS_AROUND).splitlines() == what_it_sees("demo", UID, GID)
+    code = "import os; open('/scratch/x', 'w').close(); print(sorted(os.getgroups()))"
+    assert release.execute("demo", code) == f"{sorted({7, 100, GID})}\n"
+    release.stop("demo")

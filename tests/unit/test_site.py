@@ -263,7 +263,7 @@ def mounts(*paths, **more):
 BREAKS = [
     # changes, rule, path, and the neighbour that is well
     ({"xnat__url": "https://xnat.example.org:99999"}, "address", "xnat.url", {"xnat__url": "https://xnat.example.org:9999"}),
-    ({"xnat__url": "https://[::1"}, "address", "xnat.url", {"xnat__url": "https://[::1]/xnat"}),
+    ({"xnat__url": "https://[::1"}, "address", "xnat.url", {"xnat__url": "https://[::1]"}),
     ({"xnat__public_url": "https://:80"}, "address", "xnat.public_url", {"xnat__public_url": "https://x:80"}),
     ({"hub__bind_url": "http://0.0.0.0:0"}, "address", "hub.bind_url", {"hub__bind_url": "http://0.0.0.0:1"}),
     ({"hub__bind_url": "http://0.0.0.0:99999"}, "address", "hub.bind_url", {"hub__bind_url": "http://:8000"}),
@@ -271,8 +271,8 @@ BREAKS = [
     ({"hub__hub_bind_url": "http://[::1:8081"}, "address", "hub.hub_bind_url", {"hub__hub_bind_url": "http://[::1]:8081"}),
     ({"hub__hub_connect_url": "http://hub:70000"}, "address", "hub.hub_connect_url", {"hub__hub_connect_url": "http://hub:7000"}),
     ({"hub__bind_url": "http://0.0.0.0:8081"}, "address", "hub.bind_url", {"hub__bind_url": "http://0.0.0.0:8082"}),
-    ({"hub__public_url": "https://x.org/hub/"}, "address", "hub.public_url", {"hub__public_url": "https://x.org/jupyterhub"}),
-    ({"hub__public_url": "https://x.org/"}, "address", "hub.public_url", {"hub__public_url": "https://x.org/", "hub__base_url": "/"}),
+    ({"hub__public_url": "https://xnat.example.org/hub/"}, "address", "hub.public_url", {"hub__public_url": "https://xnat.example.org/jupyterhub"}),
+    ({"hub__public_url": "https://xnat.example.org/"}, "address", "hub.public_url", {"hub__public_url": "https://xnat.example.org/", "hub__base_url": "/"}),
     ({"xnat__ca_file": "/a", "xnat__verify_tls": False}, "unused-ca-file", "xnat.ca_file", {"xnat__ca_file": "/a"}),
     # path translation
     (rules(ARCHIVE, ARCHIVE) | TRANSLATED, "path-rule", "paths.archive[1].from", rules(ARCHIVE, {**ARCHIVE, "from": "/x"}) | TRANSLATED),
@@ -618,7 +618,7 @@ def test_a_secret_shows_where_it_comes_from_and_never_what_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("place", "good", "bad"),
     [
-        ("xnat__url", ["https://a", "http://localhost:8080/xnat", "https://[::1]:8443"],
+        ("xnat__url", ["https://a", "http://localhost:8080/", "https://[::1]:8443"],
          ["", "a", "ftp://a", "https://", "https://a?b", "https://a#b", "https://a b", "https://a\n", "HTTPS://a", " https://a", 5, None, ["https://a"]]),
         ("xnat__ca_file", ["/a", "/a/b c"], ["a", "./a", "/", "/a/", "//a", "/a//b", "/a\n", "/a\tb", "", 5]),
         ("hub__base_url", ["/", "/a/", "/a/b-c/"], ["a", "/a", "a/", "//", "/a b/", "/a/\n", ""]),
@@ -787,3 +787,28 @@ def test_several_odd_values_at_once(changes):
             continue
     with contextlib.suppress(SiteError):
         loaded(dump(data))
+
+
+@pytest.mark.parametrize(
+    ("xnat", "hub", "said"),
+    [
+        ({"url": "https://xnat.example.org"}, {"public_url": "https://jupyter.example.org/jupyterhub/"}, "to xnat.example.org alone, and the hub is at jupyter"),
+        ({"url": "http://xnat-web:8080", "public_url": "https://xnat.example.org"}, {"public_url": "https://jupyter.example.org/jupyterhub/"}, "alone"),
+        ({"url": "https://example.org/xnat"}, {}, "below /xnat/ alone, and the hub is at /jupyterhub/"),
+        ({"url": "https://example.org/xnat"}, {"public_url": "https://example.org/jupyterhub/"}, "below /xnat/ alone"),
+        ({"url": "https://example.org/xnat"}, {"base_url": "/xnat/jupyterhub/"}, None),
+        ({"url": "https://xnat.example.org"}, {"public_url": "https://xnat.example.org/jupyterhub/"}, None),
+        ({"url": "https://xnat-web:8080"}, {"public_url": "https://xnat.example.org/jupyterhub/"}, None),
+        ({"url": "https://10.0.0.5"}, {"public_url": "https://xnat.example.org/jupyterhub/"}, None),
+    ],
+)  # fmt: skip
+def test_a_session_that_browsers_do_not_send_is_warned_of(tmp_path, xnat, hub, said):
+    file = tmp_path / "site.yaml"
+    site = yaml.safe_load(MINIMAL)
+    site["xnat"] = {**site["xnat"], **xnat}
+    site["hub"] = {**site["hub"], **hub}
+    file.write_text(yaml.safe_dump(site))
+    found = [warning.message for warning in load(file).warnings if warning.rule == "session-cookie"]
+    assert [said in message for message in found] == ([True] if said else [])
+    file.write_text(yaml.safe_dump({**site, "sign_in": {"xnat_session": False}}))
+    assert not [warning for warning in load(file).warnings if warning.rule == "session-cookie"]

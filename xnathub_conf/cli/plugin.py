@@ -35,6 +35,10 @@ def plugin(file: str, report_format: str, *, current: str | None = None, ask_xna
     except SiteError as error:
         print(error, file=sys.stderr)
         return 1
+    for warning in loaded.warnings:
+        # What is entered in XNAT can't mend that.
+        if warning.rule == "session-cookie":
+            print(warning, file=sys.stderr)
     preferences: Mapping[str, object] | None = None
     try:
         if current is not None:

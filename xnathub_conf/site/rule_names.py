@@ -74,6 +74,7 @@ RULES: Mapping[str, Rule] = {
     "attempt-outlasts-call": Rule("One attempt to reach XNAT ends within the deadline of the call."),
     # Signing in
     "refresh-after-sign-out": Rule("XNAT is asked about a user before their sign-in ends."),
+    "session-cookie": Rule("Browsers send the hub the session that they have in XNAT.", "warning"),
     "lock-out": Rule("The hub refuses a guesser before XNAT locks the account.", "warning"),
     "scope": Rule("JupyterHub has such a scope."),
     # Orchestrators

@@ -22,11 +22,13 @@ from xnathub_conf.spawners.kubernetes_failures import api_error_text, pod_proble
 from xnathub_conf.spawners.kubernetes_pod import (
     ClaimVolumes,
     Prepared,
+    check_extra,
     check_size,
     claim_volumes,
     container_security,
     extended_resources,
     literal,
+    merge_extra,
     no_template,
     node_expressions,
     with_expressions,
@@ -45,10 +47,13 @@ class XnatKubernetesSpawner(KubeSpawner):
     site: Site
     _facts: Mapping[str, str] = {}
     _configured: tuple[Any, ...] | None = None
+    _extra: tuple[dict[str, Any], dict[str, Any]] = {}, {}
     _old_pod: str | None = None
     _unreachable: Exception | None = None
     volumes: Any
     volume_mounts: Any
+    extra_pod_config: Any
+    extra_container_config: Any
     node_selector: Any
     tolerations: Any
     node_affinity_required: Any
@@ -95,6 +100,10 @@ class XnatKubernetesSpawner(KubeSpawner):
                 self._sorted_dict_values(self.tolerations),
                 self._sorted_dict_values(self.node_affinity_required),
             )
+            # KubeSpawner would put these in the place of what it has built.
+            self._extra = self.extra_pod_config, self.extra_container_config
+            self.extra_pod_config, self.extra_container_config = {}, {}
+        check_extra(*self._extra, root=settings.start_as_root)
         volumes, volume_mounts, node_selector, tolerations, affinity = self._configured
         environment, ours = prepared or self.prepare(plan)
         extended = extended_resources(plan.generic_resources, settings.generic_resources)
@@ -138,9 +147,13 @@ class XnatKubernetesSpawner(KubeSpawner):
         return {k: literal(v) if isinstance(v, str) else v for k, v in super().get_env().items()}
 
     async def get_pod_manifest(self) -> Any:
-        """Give the pod, without variables for each Service of the namespace."""
+        """Give the pod, without variables for each Service of the namespace, and with what the configuration adds."""
         pod = await super().get_pod_manifest()
         pod.spec.enable_service_links = False
+        of_pod, of_container = self._extra
+        merge_extra(self.api.api_client, pod.spec, self._expand_all(of_pod))
+        # The server's own comes first; those of `extra_containers` follow.
+        merge_extra(self.api.api_client, pod.spec.containers[0], of_container)
         return pod
 
     def _build_pod_labels(self, extra_labels: Any) -> dict[str, str]:

@@ -5,10 +5,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from kubespawner.utils import update_k8s_model
+
+from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.launch.plan import Constraint, LaunchPlan, Mount
 from xnathub_conf.launch.policy import PolicyRefusal
 from xnathub_conf.site.types import Claim
 from xnathub_conf.values.paths import nearest
+from xnathub_conf.values.pod_config import Part, decided, with_changes
 
 MOST_BYTES = 1_000_000
 """The most that mounts and variables may take as JSON. Kubernetes keeps no object beyond about 1.5 MB, and adds to it."""
@@ -157,6 +161,25 @@ def check_size(plan: LaunchPlan, mounts: Sequence[Mapping[str, Any]], environmen
             f"XNAT asks for {len(plan.mounts):,} mounts, whose description is {size:,} bytes long; Kubernetes "
             f"takes about {MOST_BYTES:,}. Start on fewer projects.",
         )
+
+
+def check_extra(of_pod: Mapping[str, Any], of_container: Mapping[str, Any], *, root: bool) -> None:
+    """Raise LaunchFailed where the configuration sets what the plan or the security of servers decides.
+
+    `validate` says so of site.yaml; other configuration, such as Zero to JupyterHub's values, it does not see.
+    """
+    parts: dict[Part, Mapping[str, Any]] = {"pod": of_pod, "container": of_container}
+    for part, config in parts.items():
+        for place, _ in decided(part, config, root=root):
+            name = f"KubeSpawner.extra_{part}_config: {'.'.join(map(str, place))}"
+            raise LaunchFailed(
+                "configuration", f"{name} is decided elsewhere.", "Tell your XNAT administrator.", status=500
+            )
+
+
+def merge_extra(client: Any, target: Any, changes: Mapping[str, Any]) -> None:
+    """Merge what the configuration adds into a pod's spec or a container, as the API's client has them."""
+    update_k8s_model(target, with_changes(client.sanitize_for_serialization(target), changes))
 
 
 def no_template(value: Any) -> Any:

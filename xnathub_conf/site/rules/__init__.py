@@ -9,10 +9,15 @@ from xnathub_conf.site.rules.addresses import check_addresses
 from xnathub_conf.site.rules.folders import check_mounts, check_path_rules
 from xnathub_conf.site.rules.host_files import check_files
 from xnathub_conf.site.rules.orchestrators import check_docker, check_kubernetes
-from xnathub_conf.site.rules.raw_settings import check_extra, check_extra_pairs
+from xnathub_conf.site.rules.raw_settings import check_extra, check_extra_pairs, check_pod_config
 from xnathub_conf.site.rules.secret_values import check_literal_secrets, check_secrets, check_service_tokens
 from xnathub_conf.site.rules.servers import check_images, check_resources, check_time_limits
-from xnathub_conf.site.rules.sign_in import check_api_scopes, check_sign_in, check_user_names
+from xnathub_conf.site.rules.sign_in import (
+    check_api_scopes,
+    check_session_cookie,
+    check_sign_in,
+    check_user_names,
+)
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 
@@ -25,6 +30,7 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_resources,
     check_time_limits,
     check_sign_in,
+    check_session_cookie,
     check_user_names,
     check_api_scopes,
     check_docker,
@@ -32,6 +38,7 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_extra,
     check_extra_pairs,
     check_service_tokens,
+    check_pod_config,
 )
 
 

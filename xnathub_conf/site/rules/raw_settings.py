@@ -11,6 +11,7 @@ from xnathub_conf.site.rules.sign_in import check_scopes
 from xnathub_conf.site.schema import check_trait, jupyterhub_names, node_at
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
+from xnathub_conf.values.pod_config import Part, decided
 from xnathub_conf.values.secret import Secret
 
 
@@ -55,6 +56,23 @@ def check_extra(document: Document, site: Site) -> None:
                 check_trait(document, path, traits[class_name][name], document.data["extra"][trait])
     if not any(problem.rule in {"type", "required"} for problem in document.problems):
         _extra_scopes(document, site)
+
+
+def check_pod_config(document: Document, site: Site) -> None:
+    """What `extra` adds to pods leaves alone what the plan or the security of servers decides."""
+    kubernetes = site.orchestrator.kubernetes
+    parts: tuple[Part, ...] = ("pod", "container")
+    for part in parts if kubernetes else ():
+        trait = f"KubeSpawner.extra_{part}_config"
+        config = site.extra.get(trait)
+        if not isinstance(config, Mapping) or not kubernetes:
+            continue
+        for place, instead in decided(part, config, root=kubernetes.start_as_root):
+            path: KeyPath = ("extra", trait, *place)
+            found = f"{'.'.join(map(str, place))} is decided elsewhere."
+            document.report(
+                document.key_mark(path), path, "extra", found, f"Use {instead}." if instead else "Delete it."
+            )
 
 
 _NOT_TOGETHER = (

@@ -3,7 +3,9 @@
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import urlsplit
 
+from xnathub_conf.site.hub_settings import xnat_public_url
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import report
 from xnathub_conf.site.schema import jupyterhub_names
@@ -34,6 +36,31 @@ def check_sign_in(document: Document, site: Site) -> None:
             f"XNAT locks an account after {XNAT_LOCKS_AFTER} wrong passwords, unless changed there.",
             f"Lower it below {XNAT_LOCKS_AFTER}, or look at XNAT's security settings.",
         )
+
+
+def check_session_cookie(document: Document, site: Site) -> None:
+    """Where signing in by XNAT's session is on, browsers send that session's cookie to the hub."""
+    if not site.sign_in.xnat_session or any(problem.rule == "address" for problem in document.problems):
+        return
+    public, hub = urlsplit(xnat_public_url(site)), site.hub
+    own = urlsplit(hub.public_url or "").hostname
+    below = public.path.rstrip("/") + "/"
+    key: KeyPath = ("xnat", "public_url" if site.xnat.public_url else "url")
+    if own and own != public.hostname and (site.xnat.public_url or _is_public(public.hostname or "")):
+        found = f"Browsers send XNAT's session to {public.hostname} alone, and the hub is at {own}."
+        fix = "Serve both under one name, or set `sign_in.xnat_session: false`. If browsers know XNAT by another name, write it as `xnat.public_url`."
+        report(document, ("hub", "public_url"), "session-cookie", found, fix)
+    elif not hub.base_url.startswith(below):
+        found = (
+            f"Browsers send XNAT's session to what is below {below} alone, and the hub is at {hub.base_url}."
+        )
+        fix = f"Serve XNAT at /, or set `hub.base_url: {below}jupyterhub/`, or `sign_in.xnat_session: false`."
+        report(document, key, "session-cookie", found, fix)
+
+
+def _is_public(host: str) -> bool:
+    """Say whether a host's name can be one that browsers know: those inside of a Swarm have no dot, and addresses no name."""
+    return "." in host and not re.fullmatch(r"[0-9.]+", host) and not host.endswith((".local", ".internal"))
 
 
 def check_user_names(document: Document, site: Site) -> None:

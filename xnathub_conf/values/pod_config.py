@@ -1,0 +1,106 @@
+"""`extra_pod_config` and `extra_container_config` of KubeSpawner: what of them is decided elsewhere, and how the rest is merged."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from xnathub_conf.values.variables import refused
+
+Part = Literal["pod", "container"]
+
+_IDS: Mapping[tuple[str, ...], str] = {
+    ("securityContext", "runAsUser"): "`servers.uid`",
+    ("securityContext", "runAsGroup"): "`servers.gid`",
+    ("securityContext", "runAsNonRoot"): "`orchestrator.kubernetes.start_as_root`",
+}
+_DECIDED: Mapping[Part, Mapping[tuple[str, ...], str]] = {
+    "pod": {
+        **_IDS,
+        ("securityContext", "fsGroup"): "`servers.gid`",
+        ("containers",): "`KubeSpawner.extra_containers`",
+        ("nodeName",): "`orchestrator.kubernetes.node_selector`",
+        ("affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"): "`orchestrator.kubernetes.node_selector`",
+    },
+    "container": {
+        **_IDS,
+        ("securityContext", "allowPrivilegeEscalation"): "`orchestrator.kubernetes.start_as_root`",
+        ("securityContext", "privileged"): "`KubeSpawner.privileged`",
+        ("name",): "",
+        ("image",): "`servers.allowed_images`, and XNAT's Jupyter environment",
+        ("imagePullPolicy",): "`orchestrator.kubernetes.image_pull_policy`",
+        ("command",): "the command in XNAT's Jupyter environment",
+        ("args",): "the command in XNAT's Jupyter environment",
+        ("resources",): "`servers.caps` and the limits beside it, and XNAT's hardware",
+    },
+}  # fmt: skip
+"""What the plan or the security of servers decides, and what to use in its place ("" where nothing does)."""
+
+_UNLESS_ROOT: Mapping[tuple[str, ...], str] = {
+    ("securityContext", "capabilities"): "`orchestrator.kubernetes.start_as_root`",
+    ("securityContext", "seccompProfile"): "`orchestrator.kubernetes.start_as_root`",
+}
+"""The same of containers that don't start as root."""
+
+_OWN_VOLUME = re.compile(r"claim-\d+")
+
+
+def decided(
+    part: Part, config: Mapping[str, Any], *, root: bool
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield what of a configuration is decided elsewhere: its place, and what to use in its place ("" for nothing)."""
+    table = {**_DECIDED[part], **(_UNLESS_ROOT if part == "container" and not root else {})}
+    for place, instead in table.items():
+        at: Any = config
+        path: list[str] = []
+        for name in place:
+            key = _key(at, name)
+            if key is None:
+                break
+            path.append(key)
+            at = at[key]
+        else:
+            yield tuple(path), instead
+    lists = ("volumes", "volumeMounts", "env") if part == "container" else ("volumes",)
+    for key, index, name in _names(config, lists):
+        if _camel(key) == "env":
+            if refused(name, "site"):
+                yield (key, index, "name"), ""
+        elif _camel(key) == "volumes" and _OWN_VOLUME.fullmatch(name):
+            yield (key, index, "name"), "another name"
+
+
+def _names(config: Mapping[str, Any], lists: Sequence[str]) -> Iterator[tuple[str, int, str]]:
+    for wanted in lists:
+        key = _key(config, wanted)
+        items = config[key] if key else ()
+        for index, item in enumerate(items if isinstance(items, list | tuple) else ()):
+            if isinstance(item, Mapping) and isinstance(item.get("name"), str):
+                yield str(key), index, item["name"]
+
+
+def _key(config: Any, wanted: str) -> str | None:
+    """Return the key of a mapping that Kubernetes' name stands for, which KubeSpawner takes in snake case too."""
+    keys = config if isinstance(config, Mapping) else ()
+    return next((key for key in keys if isinstance(key, str) and _camel(key) == wanted), None)
+
+
+def _camel(key: str) -> str:
+    return re.sub("_([a-z])", lambda letter: letter[1].upper(), key)
+
+
+def merged(base: Any, changes: Any) -> Any:
+    """Return `base` with `changes` merged in: objects key by key, lists one after the other, and else the change."""
+    if isinstance(base, Mapping) and isinstance(changes, Mapping):
+        result = dict(base)
+        for key, value in changes.items():
+            result[key] = merged(result[key], value) if key in result else value
+        return result
+    if isinstance(base, list | tuple) and isinstance(changes, list | tuple):
+        return [*base, *changes]
+    return base if changes is None else changes
+
+
+def with_changes(spec: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the new values of the keys that `changes` names, of a pod's spec or a container as the API has it, in its names."""
+    named = {_camel(key): value for key, value in changes.items()}
+    return {key: merged(spec.get(key), value) if key in spec else value for key, value in named.items()}
