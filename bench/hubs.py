@@ -36,7 +36,7 @@ def noop_server() -> Iterator[None]:
 def running_hub(
     xnat: StandIn, config: Path | None = None, changes: dict[str, Any] | None = None, *, start: bool = True
 ) -> Iterator[RunningHub]:
-    """Give a hub in a folder of its own."""
+    """Return a hub in a folder of its own."""
     os.environ["PYTHONPATH"] = str(HERE.parent)
     with TemporaryDirectory(prefix="xnathub-bench-") as folder:
         hub = RunningHub(Path(folder), xnat, changes, config=config)

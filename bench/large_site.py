@@ -38,7 +38,7 @@ def large_site(repeat: int, rules: int = 2000, path_rules: int = 500) -> list[Re
 
 
 def _text(rules: int, path_rules: int) -> str:
-    """Give a site file: half of its rules allow images, every second one with a star, half of them folders."""
+    """Return a site file: half of its rules allow images, every second one with a star, half of them folders."""
     folders = range(path_rules)
     mounts = [f"/mnt/archive/{number}" for number in folders]
     mounts += [f"/mnt/other/{number}" for number in range(rules // 2 - path_rules)]

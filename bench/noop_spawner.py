@@ -27,7 +27,7 @@ class NoopSpawner(Spawner):
         return host, int(port)
 
     async def poll(self) -> int | None:
-        """Say whether the server runs."""
+        """Return whether the server runs."""
         return None if self.running else 0
 
     async def stop(self, now: bool = False) -> None:  # noqa: ARG002 - JupyterHub's signature
@@ -35,7 +35,7 @@ class NoopSpawner(Spawner):
         self.running = False
 
     def get_state(self) -> dict[str, Any]:
-        """Give what a restarted hub must know."""
+        """Return what a restarted hub must know."""
         return {**super().get_state(), "running": self.running}
 
     def load_state(self, state: dict[str, Any]) -> None:

@@ -80,7 +80,7 @@ def _child(*arguments: str | int) -> dict[str, list[float]]:
 
 
 def answer_with(mounts: int) -> bytes:
-    """Give XNAT's answer with so many mounts, as a site-wide search makes it."""
+    """Return XNAT's answer with so many mounts, as a site-wide search makes it."""
     listed = [
         {
             "source": f"/data/xnat/archive/PROJECT_{number:05}/arc001",
@@ -145,7 +145,7 @@ async def _time(kind: str, mounts: int, repeat: int) -> dict[str, list[float]]:
 
 
 async def _held(kind: str, _mounts: int, repeat: int) -> dict[str, list[float]]:
-    """Give the longest time that the loop came to nothing else, with a plan being made and without."""
+    """Return the longest time that the loop came to nothing else, with a plan being made and without."""
     site = _site(kind)
     found: dict[str, list[float]] = {"ours": [], "idle": []}
     # The stand-in is another process: here it would share this one's interpreter lock.

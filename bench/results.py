@@ -33,7 +33,7 @@ class Result:
         return statistics.median(self.ours) / statistics.median(self.other)
 
     def as_json(self) -> dict[str, Any]:
-        """Give the line with all its figures, their medians, and the ratio."""
+        """Return the line with all its figures, their medians, and the ratio."""
         medians = {
             f"{name}_median": statistics.median(figures) if figures else None
             for name, figures in (("ours", self.ours), ("other", self.other))
@@ -42,12 +42,12 @@ class Result:
 
 
 def median(figures: Sequence[float]) -> float:
-    """Give the median."""
+    """Return the median."""
     return statistics.median(figures)
 
 
 def percentile(figures: Sequence[float], percent: float) -> float:
-    """Give the figure that so many percent of the figures don't exceed."""
+    """Return the figure that so many percent of the figures don't exceed."""
     ordered = sorted(figures)
     return ordered[min(len(ordered) - 1, round(percent / 100 * len(ordered)))]
 

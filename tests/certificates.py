@@ -23,7 +23,7 @@ class Authority:
         self.file.write_bytes(_pem(made.sign(self._key, hashes.SHA256())))
 
     def issue(self, name: str, *, days: int = 1) -> dict[str, Path]:
-        """Give certfile and keyfile of a server that is good for so many days; below 0, it has expired."""
+        """Return certfile and keyfile of a server that is good for so many days; below 0, it has expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])

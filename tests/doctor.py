@@ -34,11 +34,11 @@ class Diagnosis:
     text: str
 
     def __getitem__(self, name: str) -> str:
-        """Give a check's status."""
+        """Return a check's status."""
         return self.findings[name]["status"]
 
     def told(self, name: str, status: str) -> str:
-        """Give what was seen and what to do, of a check with that status; there must be something to do for a fault."""
+        """Return what was seen and what to do, of a check with that status; there must be something to do for a fault."""
         finding = self.findings[name]
         assert finding["status"] == status, self.text
         assert finding["seen"]

@@ -16,7 +16,7 @@ SENTENCE = "The hub can't use its database right now. Try again in a few minutes
 
 @pytest.fixture
 def new_hub(tmp_path):
-    """Give a function that starts a hub on a database, with its XNAT."""
+    """Return a function that starts a hub on a database, with its XNAT."""
     hubs = []
 
     def make(db_url: str) -> RunningHub:

@@ -14,7 +14,7 @@ from xnathub_conf.operating.database_upgrade import DatabaseRefused, upgrade
 
 @pytest.fixture
 def old_database(postgres):
-    """Give the address of a database of JupyterHub 4.0.2 with 20 users."""
+    """Return the address of a database of JupyterHub 4.0.2 with 20 users."""
     address = postgres.url.replace("+psycopg", "").rpartition("/")[0]
     admin = {"host": str(postgres.folder), "port": postgres.port, "user": "postgres", "autocommit": True}
     with psycopg.connect(dbname="postgres", **admin) as connection:

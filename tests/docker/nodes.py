@@ -77,7 +77,7 @@ def _kill(namespace: str) -> None:
 
 
 def _processes_in(namespace: str) -> list[int]:
-    """Give the engine's processes: those in its network namespace, and those below them."""
+    """Return the engine's processes: those in its network namespace, and those below them."""
     wanted = Path(f"/run/netns/{namespace}").stat().st_ino
     parents: dict[int, int] = {}
     found = set()
@@ -137,7 +137,7 @@ class Nodes:
         return self
 
     def label(self) -> None:
-        """Give each node the label `number`."""
+        """Label each node with its number, as `number`."""
 
         def addresses() -> dict[str, object]:
             nodes = self.manager.client.nodes.list()

@@ -114,7 +114,7 @@ def test_killed_at_a_step(shared_hub: DockerHub, bystander: str, seed: int):
 
 
 def audited(hub: DockerHub, event: str) -> dict[str, dict]:
-    """Give each user's newest audit line of an event."""
+    """Return each user's newest audit line of an event."""
     found = [line for line in hub.log_since(0).splitlines() if f'{{"event": "{event}"' in line]
     lines = [json.loads(line[line.index("{") :]) for line in found]
     return {line["user"]: line for line in lines}

@@ -113,7 +113,7 @@ class Site:
         wait_for(up, 60, self.logs)
 
     def logs(self) -> str:
-        """Give what the hub said."""
+        """Return what the hub said."""
         raise NotImplementedError
 
     def workspace(self, user: str) -> Path:
@@ -223,7 +223,7 @@ class Stack(Site):
         ]
 
     def servers(self) -> list[Any]:
-        """Give the services of users' servers."""
+        """Return the services of users' servers."""
         return [each for each in self.client.services.list() if each.name.startswith(f"{self.name}-")]
 
     def server(self, user: str, servername: str = "") -> Any:

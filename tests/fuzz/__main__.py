@@ -47,7 +47,7 @@ VERDICTS = "validate-and-hub"
 
 
 def seeds(target: str) -> list[bytes]:
-    """Give the inputs that a target of raw bytes begins with."""
+    """Return the inputs that a target of raw bytes begins with."""
     import json
 
     from tests.fuzz.strategies import small_site

@@ -21,7 +21,7 @@ _DIGEST_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
 
 
 def docker_reads(text):
-    """Give what Docker reads: registry, repository, tag and digest, each of the last two or None. None where it refuses."""
+    """Return what Docker reads: registry, repository, tag and digest, each of the last two or None. None where it refuses."""
     if re.fullmatch("[a-f0-9]{64}", text):
         return None
     domain, slash, rest = text.partition("/")

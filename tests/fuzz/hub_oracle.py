@@ -42,7 +42,7 @@ class HubOracle:
         )
 
     def ask(self, folder: Path) -> str:
-        """Give `starts`, or the error that the hub of the folder's site.yaml ends with."""
+        """Return `starts`, or the error that the hub of the folder's site.yaml ends with."""
         self._process.stdin.write(f"{folder}\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()

@@ -264,7 +264,7 @@ def judge(rules, username, plan):
 
 
 def _plain(path):
-    """Say whether a path is absolute and in the one form that nothing on the way to the kernel can read otherwise."""
+    """Return whether a path is absolute and in the one form that nothing on the way to the kernel can read otherwise."""
     return (
         path.startswith("/")
         and not path.startswith("//")

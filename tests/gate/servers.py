@@ -265,7 +265,7 @@ class Proxy:
         return hmac.new(self.key, text.encode(), hashlib.sha256).digest()
 
     def pass_for(self, name: str, session: str | None = None, **changes: object) -> str:
-        """Give the value of the cookie that the hub sets for a browser signed in as `name`."""
+        """Return the value of the cookie that the hub sets for a browser signed in as `name`."""
         now = time.time()
         mark = self.sign(f"session:{session}").hex()[:16] if session else ""
         data = {

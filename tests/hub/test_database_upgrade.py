@@ -73,7 +73,7 @@ def old_hub(version: str, hub: RunningHub, db_url: str):
 
 
 def with_server(hub: RunningHub) -> dict:
-    """Give the hub two users, one with a server that runs."""
+    """Add two users to the hub, one with a server that runs."""
     for user in ("alice", "bob"):
         assert hub.api("POST", f"/users/{user}").status_code == 201
     assert hub.api("POST", "/users/alice/server").status_code in {201, 202}

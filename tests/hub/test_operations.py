@@ -65,7 +65,7 @@ def as_prometheus(hub, path="/metrics"):
 
 
 def samples(hub) -> dict:
-    """Give every sample of the metrics by name and labels."""
+    """Return every sample of the metrics by name and labels."""
     return {
         (sample.name, *sorted(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(as_prometheus(hub).text)
@@ -284,7 +284,7 @@ def test_the_audit_file_is_opened_again_after_it_was_moved(hub, xnat):
 
 @pytest.fixture
 def new_hub(tmp_path):
-    """Give a function that starts a hub with an XNAT of its own, and gives the hub."""
+    """Return a function that starts a hub with an XNAT of its own, and gives the hub."""
     with contextlib.ExitStack() as stack:
 
         def new(changes: dict) -> RunningHub:

@@ -63,7 +63,7 @@ def hub(shared_hub):
 
 @pytest.fixture
 def own_hub(tmp_path):
-    """Give a function that makes and starts a hub with an XNAT and changes of its site file."""
+    """Return a function that makes and starts a hub with an XNAT and changes of its site file."""
     hubs = []
 
     def make(xnat: StandIn, changes: dict) -> RunningHub:
@@ -92,7 +92,7 @@ def nothing_runs(hub):
 
 
 def complaints(hub, position):
-    """Give the lines from a place in the log on that are above information; requests that failed have lines of their own."""
+    """Return the lines from a place in the log on that are above information; requests that failed have lines of their own."""
     lines = re.findall(r"^\[[WEC] \S+ \S+ JupyterHub .*", hub.log_since(position), re.MULTILINE)
     return [line for line in lines if not re.search(r"log:\d+\] [45]\d\d (GET|POST)", line)]
 

@@ -153,7 +153,7 @@ def test_a_browser_sees_progress_and_uploads_and_runs_a_cell(site):
 
 
 def as_browser(browser: requests.Session, channels: str, origin: str) -> dict[str, Any]:
-    """Give what a browser on a page of `origin` sends to open a websocket."""
+    """Return what a browser on a page of `origin` sends to open a websocket."""
     cookie = requests.Request("GET", channels, cookies=browser.cookies).prepare().headers["Cookie"]
     return {"cookie": cookie, "origin": origin, "sslopt": {"ca_certs": browser.verify}}
 

@@ -64,7 +64,7 @@ def test_what_needs_a_failed_one_is_skipped_and_the_rest_is_not():
         "failed",
         "ok",
     ]
-    assert found["a.two"].seen == "Not tried, for want of a.one."
+    assert found["a.two"].seen == "Skipped: a.one did not pass."
     assert "ValueError: oops" in found["c.one"].seen
     assert "--skip c.one" in found["c.one"].do
 

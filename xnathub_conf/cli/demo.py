@@ -60,7 +60,7 @@ extra:
 def demo(xnat_port: int, hub_port: int) -> int:
     """Run the demo until Ctrl-C; both ports are taken as wishes where they are in use.
 
-    Gives 0 after Ctrl-C, and 2 where something that the demo needs is not installed or does not start.
+    Returns 0 after Ctrl-C, and 2 where something that the demo needs is not installed or does not start.
     """
     # Ctrl-C too: a shell that starts a program in the background has it ignored.
     for each in (signal.SIGINT, signal.SIGTERM):

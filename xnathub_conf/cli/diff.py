@@ -48,7 +48,7 @@ def _value(difference: Difference, value: Any) -> str:
 
 
 def _sides(difference: Difference) -> tuple[str, str]:
-    """Give what stood there and what stands there, "" for an entry that was or is not there."""
+    """Return what stood there and what stands there, "" for an entry that was or is not there."""
     old = "" if difference.kind == "added" else _value(difference, difference.old)
     new = "" if difference.kind == "removed" else _value(difference, difference.new)
     return old, new

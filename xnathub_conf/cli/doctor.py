@@ -163,7 +163,7 @@ class _Json:
 
 
 def _line(loaded: LoadedSite, finding: Finding) -> int | None:
-    """Give the line of a finding's key, or of the nearest key above it that stands in the file."""
+    """Return the line of a finding's key, or of the nearest key above it that stands in the file."""
     key = finding.key
     while key:
         if line := loaded.line(key):

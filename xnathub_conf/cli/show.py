@@ -58,7 +58,7 @@ def _rows(loaded: LoadedSite) -> list[dict[str, Any]]:
 
 
 def shown(value: Any, name: str = "") -> Any:
-    """Give a value of a Site as JSON has it, without secrets; `name` is the last part of its key."""
+    """Return a value of a Site as JSON has it, without secrets; `name` is the last part of its key."""
     if isinstance(value, Secret):
         return str(value)
     # Raw traits under `extra` can hold secrets as they are, such as ConfigurableHTTPProxy.auth_token.

@@ -16,7 +16,7 @@ def validate(
 ) -> int:
     """Check the site files that names and patterns stand for, and print a report, without the warnings to `ignore`.
 
-    Gives 0 where all are valid, 1 where one is not, 2 where a name stands for nothing that can be read.
+    Returns 0 where all are valid, 1 where one is not, 2 where a name stands for nothing that can be read.
     """
     checked: list[Checked] = []
     missing = False

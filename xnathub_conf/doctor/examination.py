@@ -30,22 +30,22 @@ class Finding:
 
 
 def ok(seen: str) -> Finding:
-    """Give a finding that all is well."""
+    """Return a finding that all is well."""
     return Finding("ok", seen)
 
 
 def warning(seen: str, do: str, key: KeyPath = ()) -> Finding:
-    """Give a finding that works, but should be looked at."""
+    """Return a finding that works, but should be looked at."""
     return Finding("warning", seen, do, key)
 
 
 def failed(seen: str, do: str, key: KeyPath = ()) -> Finding:
-    """Give a finding that has to be mended."""
+    """Return a finding that has to be mended."""
     return Finding("failed", seen, do, key)
 
 
 def skipped(why: str, do: str = "") -> Finding:
-    """Give a finding of what could not be told."""
+    """Return a finding of what could not be told."""
     return Finding("skipped", why, do)
 
 
@@ -85,20 +85,20 @@ class Examination:
         return "XNATHUB_SITE" in self.environment or orchestrator_of(self.site) == "local"
 
     def read(self, secret: Secret) -> str:
-        """Give a secret's value, which no report will show. Raises SecretError."""
+        """Return a secret's value, which no report will show. Raises SecretError."""
         value = secret.read(self.environment)
         self._values.add(value)
         return value
 
     def unreadable(self, error: SecretError, key: KeyPath) -> Finding:
-        """Say that a secret can't be read: a fault at the hub, and no wonder anywhere else."""
+        """Return the finding that a secret can't be read: a fault at the hub, and no wonder anywhere else."""
         seen, _, do = str(error).partition(". ")
         if self.at_hub:
             return failed(f"{seen}.", do, key)
         return skipped(f"{seen}.", "Run `xnathub doctor` in the hub's container too, where the secrets are.")
 
     def trust_file_missing(self) -> Finding | None:
-        """Say that the file of xnat.ca_file can't be used, where that is so."""
+        """Return the finding that the file of xnat.ca_file can't be used, where that is so."""
         if not (ca_file := self.site.xnat.ca_file):
             return None
         try:
@@ -113,7 +113,7 @@ class Examination:
         return None
 
     def redacted(self, text: str) -> str:
-        """Give text without the value of any secret that was read."""
+        """Return text without the value of any secret that was read."""
         for value in sorted(self._values, key=len, reverse=True):
             text = text.replace(value, REDACTED)
         return text
@@ -137,7 +137,7 @@ async def examine(
         if {check.name, check.name.partition(".")[0]} & set(leave_out):
             finding = skipped("Left out with --skip.")
         elif missing:
-            finding = skipped(f"Not tried, for want of {missing[0]}.")
+            finding = skipped(f"Skipped: {missing[0]} did not pass.")
         else:
             finding = await _run(check)
         if finding.status in {"ok", "warning"}:

@@ -168,7 +168,7 @@ def _look_beside(client: Any, path: str) -> Folder:
 
 
 def _own_id() -> str:
-    """Give the ID of the container that this process is in. Raises Untold outside of one."""
+    """Return the ID of the container that this process is in. Raises Untold outside of one."""
     found = re.search(r"/containers/([0-9a-f]{64})/", Path("/proc/self/mountinfo").read_text("utf-8"))
     if not found:
         raise Untold(

@@ -31,7 +31,7 @@ class NoAnswer(Exception):
 
 
 def trust(ca_file: str | None, *, verify: bool = True) -> ssl.SSLContext:
-    """Give what certificates are checked by: the public authorities, and a private one. Raises OSError without its file."""
+    """Return what certificates are checked by: the public authorities, and a private one. Raises OSError without its file."""
     context = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
     if ca_file:
         context.load_verify_locations(ca_file)

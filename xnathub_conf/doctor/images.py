@@ -5,7 +5,7 @@ from xnathub_conf.values.images import parse_pattern
 
 
 def exact_images(examination: Examination) -> tuple[list[str], list[str]]:
-    """Give the images of the site, and of the plan, that are named in full, and the patterns that stand for many."""
+    """Return the images of the site, and of the plan, that are named in full, and the patterns that stand for many."""
     names: dict[str, None] = {}
     patterns: list[str] = []
     for pattern in examination.site.servers.allowed_images:

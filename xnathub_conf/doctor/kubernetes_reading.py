@@ -46,7 +46,7 @@ def api_reason(error: Exception) -> str:
 def has_labels(
     labels: Mapping[str, str], selector: Mapping[str, str], expressions: list[dict[str, Any]]
 ) -> bool:
-    """Say whether a node's labels fit a selector and the expressions of `node_expressions`."""
+    """Return whether a node's labels fit a selector and the expressions of `node_expressions`."""
     return all(labels.get(key) == value for key, value in selector.items()) and all(
         _fits(labels, each["key"], each["operator"], each.get("values", ())) for each in expressions
     )
@@ -59,7 +59,7 @@ def _fits(labels: Mapping[str, str], key: str, operator: str, values: Collection
 
 
 def takes_work(node: Any, tolerations: tuple[Toleration, ...]) -> bool:
-    """Say whether a node is ready, and takes pods with these tolerations."""
+    """Return whether a node is ready, and takes pods with these tolerations."""
     ready = any(each.type == "Ready" and each.status == "True" for each in node.status.conditions or ())
     if node.spec.unschedulable or not ready:
         return False
@@ -70,7 +70,7 @@ def takes_work(node: Any, tolerations: tuple[Toleration, ...]) -> bool:
 
 
 def _tolerates(toleration: Toleration, taint: Any) -> bool:
-    """Say whether a toleration fits a taint, as in a pod's spec."""
+    """Return whether a toleration fits a taint, as in a pod's spec."""
     return (
         toleration.effect in {None, taint.effect}
         and toleration.key in {None, taint.key}

@@ -132,7 +132,7 @@ def _short_text(value: Any) -> bool:
 
 
 def _whole(text: str, where: str) -> str:
-    """Give text back. JSON can write half a character, which no log, page or program can take: PlanError then."""
+    """Return the text as it is. JSON can write half a character, which no log, page or program can take: PlanError then."""
     if _SURROGATE.search(text):
         raise PlanError(where, "it holds half a character")
     return text

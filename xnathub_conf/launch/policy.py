@@ -172,10 +172,10 @@ _Amount = TypeVar("_Amount", int, float)
 
 
 def _least(one: _Amount | None, other: _Amount | None) -> _Amount | None:
-    """Give the smaller of two amounts, None where neither is named."""
+    """Return the smaller of two amounts, None where neither is named."""
     return min((amount for amount in (one, other) if amount is not None), default=None)
 
 
 def _most(default: _Amount | None, asked: _Amount | None) -> _Amount | None:
-    """Give the default, or what was asked for where that is more; None, no limit, where there is no default."""
+    """Return the default, or what was asked for where that is more; None, no limit, where there is no default."""
     return default if default is None or asked is None else max(default, asked)

@@ -33,7 +33,7 @@ def audit(event: str, outcome: str, **facts: object) -> None:
 
 
 def caller_of(handler: Any) -> dict[str, str]:
-    """Say who sends a request (`by`: a user, or `service xnat`) and from which address. `handler` may be None."""
+    """Return who sends a request (`by`: a user, or `service xnat`) and from which address. `handler` may be None."""
     if handler is None:
         return {"by": "hub"}
     who = handler.current_user

@@ -43,7 +43,7 @@ def survive_database_errors() -> None:
 
 
 def failed_just_now() -> bool:
-    """Say whether the database failed a moment ago: JupyterHub then takes who is signed in for nobody."""
+    """Return whether the database failed a moment ago: JupyterHub then takes who is signed in for nobody."""
     return time.monotonic() - _last_error < _RECENT_SECONDS
 
 

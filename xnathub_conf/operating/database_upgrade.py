@@ -73,7 +73,7 @@ def upgrade(db_url: str, db_kwargs: dict[str, Any], log: logging.Logger, *, serv
 
 
 def _is_current(found: str | None, file: Path | None) -> bool:
-    """Say whether a version needs no upgrade. Raises DatabaseRefused for one that this JupyterHub does not know."""
+    """Return whether a version needs no upgrade. Raises DatabaseRefused for one that this JupyterHub does not know."""
     scripts = ScriptDirectory(ALEMBIC_DIR)
     if found in {"", scripts.get_current_head()}:
         return True

@@ -26,10 +26,10 @@ _Dumper.add_representer(str, _text)
 
 
 def yaml_text(value: Any) -> str:
-    """Give a value as a YAML document, its keys in their order."""
+    """Return a value as a YAML document, its keys in their order."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
 
 
 def yaml_texts(values: Iterable[Any]) -> str:
-    """Give values as YAML documents in one text."""
+    """Return values as YAML documents in one text."""
     return yaml.dump_all(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)

@@ -108,7 +108,7 @@ class _Windows:
 
 
 def client_address(peer: str, forwarded_for: str, proxies: int) -> str:
-    """Say from which address a request comes, an IPv6 address as its /64 network.
+    """Return from which address a request comes, an IPv6 address as its /64 network.
 
     `peer` is who connected, `forwarded_for` the header X-Forwarded-For, to whose end each of so many `proxies`
     added whom it served. What stands before that was claimed by the browser, and counts for nothing.

@@ -32,7 +32,7 @@ def differences(old: Site, new: Site) -> list[Difference]:
 
 
 def whole_effect(found: Sequence[Difference]) -> str:
-    """Give what all differences together take: the most that one of them does."""
+    """Return what all differences together take: the most that one of them does."""
     order = list(EFFECTS)
     return max((each.effect for each in found), key=order.index, default=order[0])
 

@@ -20,7 +20,7 @@ class LoadedSite:
     document: Document
 
     def line(self, key: KeyPath) -> int | None:
-        """Give the line where a key stands, or None where its default holds."""
+        """Return the line where a key stands, or None where its default holds."""
         mark = self.document.keys.get(key)
         return mark[0] if mark else None
 

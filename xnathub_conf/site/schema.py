@@ -21,20 +21,20 @@ from xnathub_conf.values.secret import Secret
 
 @cache
 def schema_text() -> str:
-    """Give the schema's JSON text."""
+    """Return the schema's JSON text."""
     return shipped("schema/site.schema.json").read_text("utf-8")
 
 
 @cache
 def site_schema() -> dict[str, Any]:
-    """Give the schema as data."""
+    """Return the schema as data."""
     schema: dict[str, Any] = json.loads(schema_text())
     return schema
 
 
 @cache
 def jupyterhub_names() -> dict[str, Any]:
-    """Give JupyterHub's names: `scopes`, a list, and `traits`, for each class each trait with its values' schema."""
+    """Return JupyterHub's names: `scopes`, a list, and `traits`, for each class each trait with its values' schema."""
     text = shipped("schema/jupyterhub_names.json").read_text("utf-8")
     names: dict[str, Any] = json.loads(text)
     return names
@@ -76,7 +76,7 @@ EFFECTS = {
 
 
 def takes_effect(path: KeyPath) -> str:
-    """Give the name in EFFECTS for a change at `path`: its key's, or that of the section it stands in."""
+    """Return the name in EFFECTS for a change at `path`: its key's, or that of the section it stands in."""
     for end in range(len(path), 0, -1):
         if effect := (node_at(path[:end]) or {}).get("x-takes-effect"):
             return str(effect)
@@ -165,7 +165,7 @@ def _report(document: Document, error: ValidationError, path: KeyPath) -> None:
             document.key_mark(path),
             (*path, missing),
             rule,
-            "This key is required and not there.",
+            "Required key is missing.",
             _example(here, missing),
         )
     elif rule in {"minProperties", "maxProperties"}:
@@ -205,7 +205,7 @@ _TYPES = {
 
 
 def _form(node: Mapping[str, Any]) -> str:
-    """Say in words what a schema expects."""
+    """Return in words what a schema expects."""
     node = resolve(node)
     if "x-expected" in node:
         return str(node["x-expected"])
@@ -225,7 +225,8 @@ def _form(node: Mapping[str, Any]) -> str:
             f" up to {node['maximum']}" if "exclusiveMinimum" in node else f" from {low} to {node['maximum']}"
         )
     if node.get("minItems"):
-        text += f" of at least {node['minItems']}"
+        least = node["minItems"]
+        text += " with at least one entry" if least == 1 else f" with at least {least} entries"
     if node.get("uniqueItems"):
         text += " without repetition"
     if node.get("minLength"):

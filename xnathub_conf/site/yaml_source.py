@@ -73,7 +73,7 @@ class Document:
 def parse_yaml(content: bytes, file: str) -> Document:
     """Parse a YAML file's bytes; `file` is its name in messages.
 
-    Gives a Document whose `problems` hold what is ambiguous or doubled but could be read past.
+    Returns a Document whose `problems` hold what is ambiguous or doubled but could be read past.
     Raises SiteError where the text can't be read to its end.
     """
     document = Document(file)

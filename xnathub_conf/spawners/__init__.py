@@ -20,7 +20,7 @@ class Adapter(Protocol):
     site: Site
 
     def prepare(self, plan: LaunchPlan) -> Any:
-        """Give the plan's mounts in the orchestrator's form: with thousands of them that takes its time.
+        """Return the plan's mounts in the orchestrator's form: with thousands of them that takes its time.
 
         It runs in a thread, so it looks at the site alone. Raises PolicyRefusal where the orchestrator can't do what the plan
         asks for.
@@ -37,14 +37,14 @@ class Findable(Adapter, Protocol):
     """What an adapter has besides whose servers outlive their hub, so that none is forgotten."""
 
     async def find_all(self) -> list[Found]:
-        """Give what runs, or is left, of this hub's servers: what bears its labels and its names."""
+        """Return what runs, or is left, of this hub's servers: what bears its labels and its names."""
 
     async def remove_found(self, found: Found) -> None:
         """End and remove one of these, if it is still there."""
 
 
 def spawner_class(site: Site) -> type[Any]:
-    """Give the site's spawner class, bound to the site, for JupyterHub.spawner_class."""
+    """Return the site's spawner class, bound to the site, for JupyterHub.spawner_class."""
     name = orchestrator_of(site)
     module = import_module(f"xnathub_conf.spawners.{name}")
     cls: type[Any] = getattr(module, f"Xnat{name.capitalize()}Spawner")

@@ -17,7 +17,7 @@ class XnatDockerSpawner(PlannedObject):
     """Starts a plan as a container."""
 
     def prepare(self, plan: LaunchPlan) -> list[dict[str, Any]]:
-        """Give the mounts as DockerSpawner takes them."""
+        """Return the mounts as DockerSpawner takes them."""
         return [
             {"type": mount.kind, "source": mount.source, "target": mount.target, "read_only": mount.read_only}
             for mount in plan.mounts
@@ -56,14 +56,14 @@ class XnatDockerSpawner(PlannedObject):
                 raise
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """Say what the engine does; it doesn't tell how far it is."""
+        """Return what the engine does; it doesn't tell how far it is."""
         yield {
             "progress": 40,
             "message": "Docker gets the image where it is missing, and starts the container",
         }
 
     async def find_all(self) -> list[Found]:
-        """Give every container of this hub's servers, those that have ended too."""
+        """Return every container of this hub's servers, those that have ended too."""
         containers = await self.docker("containers", all=True, filters={"label": f"{LABELS}.user"})
         # Tasks of a swarm are containers too, with their service's labels.
         return [

@@ -19,7 +19,7 @@ class PodProblem(NamedTuple):
 
 
 def pod_problem(pod: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> PodProblem | None:
-    """Say what keeps a pod from starting, from its status and its events as the API gives them; None for nothing."""
+    """Return what keeps a pod from starting, from its status and its events as the API gives them; None for nothing."""
     status = pod["status"]
     for condition in status.get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
@@ -112,7 +112,7 @@ def _container_problem(container: Mapping[str, Any]) -> PodProblem | None:
 
 
 def refusal_of(error: ApiException, namespace: str) -> LaunchFailed:
-    """Say why Kubernetes refused to create a pod."""
+    """Return why Kubernetes refused to create a pod."""
     try:
         message = str(json.loads(error.body or "")["message"])
     except (TypeError, ValueError, LookupError):
@@ -138,7 +138,7 @@ def refusal_of(error: ApiException, namespace: str) -> LaunchFailed:
 
 
 def api_error_text(error: Exception) -> str:
-    """Say what went wrong in a line: an answer of Kubernetes holds headers too."""
+    """Return what went wrong in a line: an answer of Kubernetes holds headers too."""
     if isinstance(error, ApiException):
         return f"{error.status} {error.reason}"
     return str(error) or type(error).__name__

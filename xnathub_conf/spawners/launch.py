@@ -68,7 +68,7 @@ class Launch:
         self._stop_outcome = "ok"
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """Give each step as it comes, with the seconds so far: ours, the orchestrator's, then the wait for Jupyter."""
+        """Return each step as it comes, with the seconds so far: ours, the orchestrator's, then the wait for Jupyter."""
         said, most = 0, 0
         orchestrator = None
         while True:
@@ -112,7 +112,7 @@ class Launch:
 
 
 def _outcome_of(future: Any) -> tuple[str, dict[str, str]]:
-    """Say how a launch ended, and why where it did not come up."""
+    """Return how a launch ended, and why where it did not come up."""
     if future.cancelled():
         return "cancelled", {}
     error = future.exception()

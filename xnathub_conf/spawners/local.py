@@ -57,7 +57,7 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
         self.args = ["--allow-root"] if plan.command is None and os.getuid() == 0 else []
 
     def make_preexec_fn(self, name: str) -> Any:
-        """Give what runs first in the new process, which is to end with its hub, even one that is killed."""
+        """Return what runs first in the new process, which is to end with its hub, even one that is killed."""
         prepare, prctl = super().make_preexec_fn(name), getattr(ctypes.CDLL(None), "prctl", None)
 
         def first() -> None:
@@ -80,7 +80,7 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
         return await super().start()
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """Say what happens: there is only one step."""
+        """Return what happens: there is only one step."""
         yield {"progress": 40, "message": "Starting Jupyter on the hub's own machine"}
 
     async def stop(self, now: bool = False) -> None:

@@ -63,7 +63,7 @@ async def look(app: Any, spawner: Any, suspects: set[str]) -> set[str]:
 
 
 def _known(app: Any) -> set[tuple[str, str]]:
-    """Give the servers that the hub's database holds as running, starting or stopping, as user and server name."""
+    """Return the servers that the hub's database holds as running, starting or stopping, as user and server name."""
     try:
         rows = (
             app.db.query(orm.User.name, orm.Spawner.name)

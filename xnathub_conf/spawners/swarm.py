@@ -49,7 +49,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
     _events: tuple[dict[str, Any], ...] = ()
 
     def prepare(self, plan: LaunchPlan) -> list[dict[str, Any]]:
-        """Give the mounts as Docker's API takes them."""
+        """Return the mounts as Docker's API takes them."""
         return [
             {"Target": target, "Source": source, "Type": kind, "ReadOnly": read_only}
             for kind, source, target, read_only in plan.mounts
@@ -130,7 +130,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             await asyncio.sleep(_FIRST_LOOKS_SECONDS if now < began + 5 else LOOK_AGAIN_SECONDS)
 
     async def get_ip_and_port(self) -> tuple[str, int]:
-        """Give the task's own address: the service's name may lead to the task of an earlier start for a while."""
+        """Return the task's own address: the service's name may lead to the task of an earlier start for a while."""
         task = await self.get_task()
         network = self._settings().network_name
         for attached in (task or {}).get("NetworksAttachments") or ():
@@ -139,7 +139,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         raise engine_failure(f"network {network} not found", self.image)
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """Give each state of the task as Swarm reports it, until it runs or has ended."""
+        """Return each state of the task as Swarm reports it, until it runs or has ended."""
         said = 0
         while True:
             events = self._events
@@ -163,7 +163,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         return f"{status['State']}: {status.get('Err') or status.get('Message')}"
 
     async def get_task(self) -> Any:
-        """Give the service's newest task, or None."""
+        """Return the service's newest task, or None."""
         try:
             tasks = await self.docker("tasks", filters={"service": self.object_name})
         except NotFound:
@@ -189,7 +189,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             self.log.debug("The service %s was gone.", self.object_name)
 
     async def find_all(self) -> list[Found]:
-        """Give every service of this hub's servers."""
+        """Return every service of this hub's servers."""
         services = await self.docker("services", filters={"label": f"{LABELS}.user"})
         return [
             found

@@ -19,7 +19,7 @@ USER_WITHOUT_ROLE = "nobody"
 
 
 def demo_state(passwords: Mapping[str, str] | None = None) -> State:
-    """Give a state with demo users, three projects and the service account `jupyterhub`.
+    """Return a state with demo users, three projects and the service account `jupyterhub`.
 
     `passwords` maps login names to passwords; each account without one gets a generated password, to be read
     from `state.user(name).password`. The user `nobody` can read P1 and lacks the role Jupyter.

@@ -24,11 +24,11 @@ class Fault:
         """Act before XNAT looks at the request."""
 
     def instead(self) -> Answer | None:
-        """Give the answer of something in front of XNAT, which then never sees the request."""
+        """Return the answer of something in front of XNAT, which then never sees the request."""
         return None
 
     def change(self, answer: Answer) -> Answer:
-        """Give what becomes of XNAT's answer."""
+        """Return what becomes of XNAT's answer."""
         return answer
 
 
@@ -60,7 +60,7 @@ class Status(Fault):
     status: int
 
     def instead(self) -> Answer:
-        """Give the error page."""
+        """Return the error page."""
         return error(self.status, "The server can't answer.")
 
 
@@ -71,7 +71,7 @@ class RedirectToLogin(Fault):
     location: str = LOGIN_PATH
 
     def instead(self) -> Answer:
-        """Give the redirect."""
+        """Return the redirect."""
         return redirect(self.location)
 
 
@@ -80,7 +80,7 @@ class LoginPage(Fault):
     """Answer 200 with the HTML of a login page."""
 
     def instead(self) -> Answer:
-        """Give the page."""
+        """Return the page."""
         return Answer(body=_LOGIN_PAGE)
 
 
@@ -89,7 +89,7 @@ class Hang(Fault):
     """Take the request and never send a byte."""
 
     def instead(self) -> Answer:
-        """Give the silent answer."""
+        """Return the silent answer."""
         return Answer(status=0, silent=True)
 
 
@@ -100,7 +100,7 @@ class HugeBody(Fault):
     size: int
 
     def instead(self) -> Answer:
-        """Give the answer, made block by block."""
+        """Return the answer, made block by block."""
         return Answer(content_type=JSON, pieces=self._pieces(), length=self.size)
 
     def _pieces(self) -> Iterator[bytes]:
@@ -209,7 +209,7 @@ class Faults:
             return bool(self._rules)
 
     def take(self, path: str) -> list[Fault]:
-        """Give the faults that a request for a path meets, and count it."""
+        """Return the faults that a request for a path meets, and count it."""
         with self._lock:
             met = [rule for rule in self._rules if path.startswith(rule.prefix)]
             for rule in met:

@@ -42,7 +42,7 @@ class RequestLog:
             self._kept.append(request)
 
     def find(self, prefix: str = "/", method: str | None = None) -> list[Request]:
-        """Give the requests whose path starts with a prefix, of one method or of any."""
+        """Return the requests whose path starts with a prefix, of one method or of any."""
         with self._lock:
             return [r for r in self._kept if r.path.startswith(prefix) and method in (None, r.method)]
 

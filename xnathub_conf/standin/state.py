@@ -82,12 +82,12 @@ class State:
             return user
 
     def user(self, name: str) -> User:
-        """Give the account of exactly that name; KeyError when there is none."""
+        """Return the account of exactly that name; KeyError when there is none."""
         with self._lock:
             return self._users[name]
 
     def users(self) -> list[User]:
-        """Give all accounts in the order they were added."""
+        """Return all accounts in the order they were added."""
         with self._lock:
             return list(self._users.values())
 
@@ -138,7 +138,7 @@ class State:
             return project
 
     def projects(self, user: str | None = None) -> list[Project]:
-        """Give all projects, or those that a user may read."""
+        """Return all projects, or those that a user may read."""
         with self._lock:
             readable = None if user is None else self._users[user].projects
             return [p for p in self._projects.values() if readable is None or p.id in readable]
@@ -146,7 +146,7 @@ class State:
     # Logins
 
     def authenticate(self, name: str, password: str) -> User:
-        """Give the account behind a login name and password, or behind an alias and its secret.
+        """Return the account behind a login name and password, or behind an alias and its secret.
 
         LoginRefusedError for a wrong pair, a disabled account, and a locked one, right password or not.
         """
@@ -204,12 +204,12 @@ class State:
             return session
 
     def session(self, session_id: str) -> Session | None:
-        """Give the live session of that JSESSIONID, if there is one."""
+        """Return the live session of that JSESSIONID, if there is one."""
         with self._lock:
             return self._sessions.get(session_id)
 
     def sessions(self, user: str | None = None) -> list[Session]:
-        """Give the live sessions, oldest first: all of them, or one user's."""
+        """Return the live sessions, oldest first: all of them, or one user's."""
         with self._lock:
             return [s for s in self._sessions.values() if user is None or s.user == user]
 
@@ -277,7 +277,7 @@ class State:
             self._options.pop((user, servername), None)
 
     def user_options(self, user: str, servername: str = "") -> bytes | None:
-        """Give a server's options as sent; None without any, or when the user lost the project."""
+        """Return a server's options as sent; None without any, or when the user lost the project."""
         with self._lock:
             stored = self._options.get((user, servername))
             if stored is None:

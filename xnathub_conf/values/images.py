@@ -107,7 +107,7 @@ class AllowedImages:
                 self._exact.setdefault(image.name, []).append((tag, image.digest))
 
     def allow(self, image: Image) -> bool:
-        """Say whether any pattern allows the image."""
+        """Return whether any pattern allows the image."""
         for tag, digest in self._exact.get(image.name, ()):
             if _version_fits(image, tag, digest):
                 return True

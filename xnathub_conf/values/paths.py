@@ -12,7 +12,7 @@ class PathError(ValueError):
 
 
 def normal_path(path: str) -> str:
-    """Give the path's normal form: absolute, no `//`, no `/./`, no slash at the end.
+    """Return the path's normal form: absolute, no `//`, no `/./`, no slash at the end.
 
     Raises PathError for a relative path, a `..` anywhere, a control character, or text that is not Unicode. A `..` is
     refused, not resolved: what it leads to depends on links that only the node knows.
@@ -37,12 +37,12 @@ def prefixes(path: str) -> Iterable[str]:
 
 
 def fixed_part(path: str) -> str:
-    """Give the part of an allowed mount's path that is the same for all users."""
+    """Return the part of an allowed mount's path that is the same for all users."""
     return path.partition("/{username}")[0] or path
 
 
 def nearest(path: str, folders: Container[str]) -> str:
-    """Give the longest of the folders that is a normal path or holds it, "" where none does."""
+    """Return the longest of the folders that is a normal path or holds it, "" where none does."""
     while path and path not in folders:
         path = path[: path.rfind("/")]
     return path

@@ -20,11 +20,11 @@ class Secret:
     where: str = field(repr=False)
 
     def __str__(self) -> str:
-        """Say where the secret comes from."""
+        """Return where the secret comes from."""
         return REDACTED if self.kind == "literal" else f"{{{self.kind}: {self.where}}}"
 
     def read(self, environment: Mapping[str, str]) -> str:
-        """Give the secret's value.
+        """Return the secret's value.
 
         `environment` holds the variables of the process. White space at a file's end does not count. Raises
         SecretError where the file can't be read, the variable is not set, or what is there is empty.

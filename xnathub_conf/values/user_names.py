@@ -4,7 +4,7 @@ import unicodedata
 
 
 def can_be_user_name(name: str) -> bool:
-    """Say whether a text can be a user's name, here and in XNAT: one part of a path, seen as it is, and no stand-in for nobody."""
+    """Return whether a text can be a user's name, here and in XNAT: one part of a path, seen as it is, and no stand-in for nobody."""
     return (
         name.isprintable()
         and name == name.strip()
@@ -16,5 +16,5 @@ def can_be_user_name(name: str) -> bool:
 
 
 def folded(username: str) -> str:
-    """Give what names that look the same have in common: guesses at `Alice`, `ALICE` and `alice` count together."""
+    """Return what names that look the same have in common: guesses at `Alice`, `ALICE` and `alice` count together."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold()).strip()

@@ -15,20 +15,20 @@ _CHALLENGE = re.compile(r"[0-9a-f]{32}")
 
 
 def new_challenge() -> str:
-    """Give a challenge that nobody saw before."""
+    """Return a challenge that nobody saw before."""
     return secrets.token_hex(16)
 
 
 def is_challenge(text: str) -> bool:
-    """Say whether text has a challenge's form; nothing else is ever answered."""
+    """Return whether text has a challenge's form; nothing else is ever answered."""
     return _CHALLENGE.fullmatch(text) is not None
 
 
 def proof(token: str, challenge: str) -> str:
-    """Give the answer to a challenge: an HMAC, from which a token of 32 random characters can't be guessed."""
+    """Return the answer to a challenge: an HMAC, from which a token of 32 random characters can't be guessed."""
     return hmac.new(token.encode(), f"xnathub identity {challenge}".encode(), hashlib.sha256).hexdigest()
 
 
 def proves(token: str, challenge: str, answer: str) -> bool:
-    """Say whether an answer could only be given by who knows the token."""
+    """Return whether an answer could only be given by who knows the token."""
     return hmac.compare_digest(proof(token, challenge).encode(), answer.encode())

@@ -22,7 +22,7 @@ class RuleMissing(Exception):
 
 
 def can_be_server_name(name: str) -> bool:
-    """Say whether a new server may have the name: one part of a path, the same however it is written, up to 128 characters."""
+    """Return whether a new server may have the name: one part of a path, the same however it is written, up to 128 characters."""
     return _NAME.fullmatch(name) is not None
 
 

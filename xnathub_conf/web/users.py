@@ -19,7 +19,7 @@ class UserListHandler(UserListAPIHandler):
 
     @needs_scope("list:users", post_filter=True)
     async def get(self) -> None:
-        """Give all users to who may see all and asks for no page or choice of them; to others, what JupyterHub gives."""
+        """Return all users to who may see all and asks for no page or choice of them; to others, what JupyterHub gives."""
         sees_all = all(scope == Scope.ALL for scope in self.parsed_scopes.values())
         if not sees_all or self.accepts_pagination or self.request.arguments:
             super().get()
@@ -33,7 +33,7 @@ class UserListHandler(UserListAPIHandler):
         self.write(f"[{','.join(pieces)}]")
 
     def _after(self, last: int) -> dict[int, dict[str, Any]]:
-        """Give the models of the users that come after an ID, by theirs: JupyterHub's, where it has more than a row of one."""
+        """Return the models of the users that come after an ID, by theirs: JupyterHub's, where it has more than a row of one."""
         user = orm.User
         columns = (user.id, user.name, user.admin, user.created, user.last_activity, user.user_info)
         rows = self.db.query(*columns).filter(user.id > last).order_by(user.id).limit(_AT_ONCE).all()
@@ -63,7 +63,7 @@ class UserListHandler(UserListAPIHandler):
         return models
 
     def _names(self, what: Any, relation: Any, ids: tuple[int, int]) -> dict[int, list[str]]:
-        """Give the names of the roles or groups of users whose IDs lie between two."""
+        """Return the names of the roles or groups of users whose IDs lie between two."""
         names: dict[int, list[str]] = defaultdict(list)
         query = self.db.query(orm.User.id, what.name).join(relation).filter(orm.User.id.between(*ids))
         for user_id, name in query.order_by(what.id):

@@ -80,7 +80,7 @@ class Answer:
     session: str = ""
 
     def text(self) -> str:
-        """Give the body of a plain-text answer. Raises XnatBadAnswer for HTML."""
+        """Return the body of a plain-text answer. Raises XnatBadAnswer for HTML."""
         text = self.body.decode("utf-8", "replace").strip()
         if "html" in self.content_type or text.startswith("<"):
             raise _not_xnat("an HTML page")

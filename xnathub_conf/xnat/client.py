@@ -67,7 +67,7 @@ class XnatClient:
     async def username(self, credentials: Credentials) -> tuple[str, str]:
         """Ask whose credentials these are.
 
-        Gives the account's real login name, which for an alias token is its owner's and without a live session may be
+        Returns the account's real login name, which for an alias token is its owner's and without a live session may be
         `guest`, and the ID of the session that the call opened. Raises XnatError.
         """
         answer = await self._ask("username", "GET", "/xapi/users/username", credentials)

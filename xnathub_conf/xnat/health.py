@@ -52,7 +52,7 @@ class XnatState:
         XNAT_UP.set(state == "up")
 
     def look(self) -> dict[str, Any]:
-        """Give the state, and how many seconds old the news is; ask XNAT in the background where it is stale."""
+        """Return the state, and how many seconds old the news is; ask XNAT in the background where it is stale."""
         now = time.monotonic()
         if self._stale(now) and self._probing is None:
             self._probed_at = now
@@ -74,7 +74,7 @@ class XnatState:
 
 
 def _told_by(call: XnatCall, outcome: XnatOutcome) -> State | None:
-    """Say what a call's outcome tells of XNAT; None where it may be the user's own doing."""
+    """Return what a call's outcome tells of XNAT; None where it may be the user's own doing."""
     if outcome in {"unreachable", "untrusted"}:
         return "down"
     if call in _SERVICE_CALLS:

@@ -67,14 +67,14 @@ class Contradiction:
 
 
 def hub_public_url(site: Site) -> str:
-    """Give the hub's address for browsers, with a slash at its end: the site's, or one on XNAT's own host."""
+    """Return the hub's address for browsers, with a slash at its end: the site's, or one on XNAT's own host."""
     if site.hub.public_url:
         return site.hub.public_url.rstrip("/") + "/"
     return _origin(xnat_public_url(site)) + site.hub.base_url
 
 
 def token_whereabouts(site: Site) -> str:
-    """Say where the token for XNAT is, never what it is."""
+    """Return where the token for XNAT is, never what it is."""
     token = site.hub.api_token
     return "what site.yaml says at hub.api_token" if token.kind == "literal" else f"what is in {token}"
 
@@ -220,7 +220,7 @@ def _translations(site: Site, current: Mapping[str, str]) -> Iterator[Contradict
 
 
 def _refused(site: Site, path: str, *, writable: bool) -> str:
-    """Say why the policy would refuse mounts from a folder, "" where it would not."""
+    """Return why the policy would refuse mounts from a folder, "" where it would not."""
     try:
         path = normal_path(path)
     except PathError as error:
@@ -252,13 +252,13 @@ def _api_path(site: Site) -> str:
 
 
 def _origin(url: str) -> str:
-    """Give an address's scheme, host and port, in lower case and without the scheme's own port."""
+    """Return an address's scheme, host and port, in lower case and without the scheme's own port."""
     parts = urlsplit(url)
     scheme, host = parts.scheme.lower(), parts.netloc.rpartition("@")[2].lower()
     return f"{scheme}://{host.removesuffix({'http': ':80', 'https': ':443'}.get(scheme, ' '))}"
 
 
 def _shown(url: str) -> str:
-    """Give an address without a user and password in it."""
+    """Return an address without a user and password in it."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -189,7 +189,7 @@ def _session_of(response: requests.Response) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Say what lies at the bottom of an error of requests, without the objects it was wrapped in."""
+    """Return what lies at the bottom of an error of requests, without the objects it was wrapped in."""
     inner: BaseException = error
     while True:
         below = inner.__cause__ or inner.__context__ or getattr(inner, "reason", None)

@@ -14,7 +14,7 @@ def report(document: Document, path: KeyPath, rule: str, message: str, fix: str 
 
 
 def is_normal(document: Document, path: KeyPath, value: str) -> bool:
-    """Say whether a path is in its plain form; a problem is added where it is not."""
+    """Return whether a path is in its plain form; a problem is added where it is not."""
     try:
         normal = normal_path(value)
     except PathError as error:
