@@ -225,7 +225,11 @@ def test_user_options_have_the_contracts_shape(xnat):
     assert (workspace["target"], workspace["read_only"]) == ("/workspace/alice", False)
     assert archive["source"] == "/data/xnat/archive/P1/arc001"
     assert (archive["target"], archive["read_only"]) == ("/data/projects/P1/experiments", True)
-    assert set(options["task_template"]["resources"].values()) == {None}
+    resources = options["task_template"]["resources"]
+    assert resources.pop("generic_resources") == {}
+    assert set(resources.values()) == {None}
+    # The reference asks for the default server with an empty name.
+    assert service(xnat, NAMED.format("alice", "")).content == answer.content
     assert options["task_template"]["placement"] == {"constraints": None}
     login = (spec["env"]["XNAT_USER"], spec["env"]["XNAT_PASS"])
     assert requests.get(xnat.url + USERNAME, auth=login, timeout=10).text == "alice"

@@ -89,6 +89,6 @@ _RULES: tuple[tuple[str, re.Pattern[str], Callable[..., Answer]], ...] = (
     ("GET", re.compile(r"/xapi/users/([^/]+)/roles"), _roles),
     ("GET", re.compile(r"/xapi/jupyterhub/preferences"), _preferences),
     ("GET", re.compile(r"/xapi/jupyterhub/preferences/allUsersCanStartJupyter"), _all_users_can_start),
-    ("GET", re.compile(r"/xapi/jupyterhub/users/([^/]+)/server(?:/([^/]+))?/user-options"), _user_options),
+    ("GET", re.compile(r"/xapi/jupyterhub/users/([^/]+)/server(?:/([^/]*))?/user-options"), _user_options),
     ("DELETE", re.compile(r"/data/JSESSION"), _end_session),
 )

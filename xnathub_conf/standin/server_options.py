@@ -62,9 +62,7 @@ def project_options(
                 "cpu_reservation": env.cpu_reservation,
                 "mem_limit": env.mem_limit,
                 "mem_reservation": env.mem_reservation,
-                "generic_resources": dict(env.generic_resources)
-                if env.generic_resources is not None
-                else None,
+                "generic_resources": dict(env.generic_resources or {}),
             },
             "placement": {"constraints": list(env.constraints) if env.constraints is not None else None},
         },
