@@ -15,6 +15,7 @@ from jupyterhub.auth import Authenticator
 
 from xnathub_conf.operating.audit import audit
 from xnathub_conf.operating.metrics import SIGN_INS, SignInOutcome, SignInWay
+from xnathub_conf.signing_in.admins import demote_the_unlisted
 from xnathub_conf.signing_in.alias_tokens import alias_token_in
 from xnathub_conf.signing_in.dashboards import (
     WhoAmIHandler,
@@ -101,6 +102,7 @@ class XnatAuthenticator(Authenticator):
         JupyterHub calls this once, as it starts, and has no other place to begin something that goes on.
         """
         start_sweep(app, self.site)
+        demote_the_unlisted(app.db, self.site.hub.admin_users)
         token = next(service["api_token"] for service in app.services if service["name"] == "xnat")
         return [
             ("/(?:api/)?health$", HealthHandler),
