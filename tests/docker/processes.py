@@ -84,20 +84,23 @@ class DockerHub(RunningHub):
         """Make a user's folder, as XNAT does."""
         (self.folder / "workspaces" / "users" / user).mkdir(parents=True, exist_ok=True)
 
-    def options(self, user: str, environment: Environment = WEB_SERVER) -> dict[str, Any]:
+    def options(
+        self, user: str, environment: Environment = WEB_SERVER, servername: str = ""
+    ) -> dict[str, Any]:
         self.workspace(user)
-        return self.xnat.state.launch(user, "P1", "", environment)
+        return self.xnat.state.launch(user, "P1", servername, environment)
 
-    def launch(self, user: str) -> str:
+    def launch(self, user: str, servername: str = "") -> str:
         """Start a server to the end, and give its container's ID."""
         self.plugin.ensure_user(user)
-        self.plugin.start(user, self.options(user))
-        self.plugin.wait_ready(user)
-        return self.reached(user)
+        self.plugin.start(user, self.options(user, servername=servername))
+        self.plugin.wait_ready(user, servername)
+        return self.reached(user, servername)
 
-    def reached(self, user: str) -> str:
+    def reached(self, user: str, servername: str = "") -> str:
         """Give the ID of the one container that a user's page comes from, through the proxy."""
-        page = requests.get(f"{self.url}/user/{user}/who", timeout=20)
+        path = f"{user}/{servername}" if servername else user
+        page = requests.get(f"{self.url}/user/{path}/who", timeout=20)
         (container,) = self.containers(user)
         assert container.status == "running"
         assert container.id.startswith(page.text.strip()), (page.status_code, page.text)

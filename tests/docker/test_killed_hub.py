@@ -16,6 +16,7 @@ from tests.support import new_standin, wait_until
 from xnathub_conf.standin import HubError, faults
 
 POINTS = 30
+NAME = "20260728T120000123Z"
 STEPS = ("asked", "xnat", "create", "start", "ready", "stop")
 """After which step the hub is killed: the request for a start, XNAT asked, the container made, started, the server
 up, and the request for a stop."""
@@ -37,7 +38,8 @@ def hub(shared_hub: DockerHub) -> Iterator[DockerHub]:
     yield shared_hub
     shared_hub.xnat.faults.clear()
     for user in shared_hub.plugin.users():
-        shared_hub.plugin.stop(user["name"])
+        for servername in user["servers"]:
+            shared_hub.plugin.stop(user["name"], servername)
     assert not shared_hub.containers()
 
 
@@ -124,8 +126,10 @@ def test_twenty_servers_outlive_a_killed_hub(hub: DockerHub):
     users = [f"reader{number}" for number in range(20)]
     for user in users:
         hub.xnat.state.add_user(user, roles=["Jupyter"], projects=["P1"])
+    # As XNAT's pages name them, but for the last five, which are their users' default servers.
+    names = [NAME] * 15 + [""] * 5
     with ThreadPoolExecutor(4) as pool:
-        before = list(pool.map(hub.launch, users))
+        before = list(pool.map(hub.launch, users, names))
     assert len(set(before)) == 20
     started = audited(hub, "start")
     assert {user: line["project"] for user, line in started.items() if user in users} == dict.fromkeys(
@@ -133,14 +137,18 @@ def test_twenty_servers_outlive_a_killed_hub(hub: DockerHub):
     )
     hub.kill()
     hub.start()
-    wait_until(lambda: all((hub.plugin.server(user) or {}).get("ready") for user in users), 60, "all servers")
+
+    def ready(user: str, name: str) -> bool:
+        return (hub.plugin.server(user, name) or {}).get("ready")
+
+    wait_until(lambda: all(map(ready, users, names)), 60, "all servers")
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(hub.reached, users)) == before
+        assert list(pool.map(hub.reached, users, names)) == before
     # Two looks of the sweep later, they are there still.
     time.sleep(3)
-    assert [hub.reached(user) for user in users] == before
+    assert list(map(hub.reached, users, names)) == before
     # What a server was started on is still on record when it stops, though another hub's process started it.
-    hub.plugin.stop(users[0])
+    hub.plugin.stop(users[0], NAME)
     stopped = wait_until(lambda: audited(hub, "stop").get(users[0]), what="the stop's audit line")
     facts = ("project", "item", "image")
     assert [stopped[fact] for fact in facts] == [started[users[0]][fact] for fact in facts]
