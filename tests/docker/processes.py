@@ -106,17 +106,17 @@ class DockerHub(RunningHub):
         assert container.id.startswith(page.text.strip()), (page.status_code, page.text)
         return container.id
 
-    def settle(self, user: str) -> bool:
+    def settle(self, user: str, servername: str = "") -> bool:
         """Wait until a user's server either runs or is gone, and nothing is left of another; say whether it runs."""
 
         def settled() -> bool:
-            server = self.plugin.server(user)
+            server = self.plugin.server(user, servername)
             if server and server["pending"]:
                 return False
             return len(self.containers(user)) == (1 if server else 0)
 
         wait_until(settled, 60, f"an end of what {user}'s server was at")
-        if self.plugin.server(user) is None:
+        if self.plugin.server(user, servername) is None:
             return False
-        self.reached(user)
+        self.reached(user, servername)
         return True

@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from tests.kubernetes.testbed import GID, UID, Release, wait_for
+from tests.plugin_pages import DASHBOARD, NAMES, add_people, opened, start, stop
 from tests.support import LOOKS_AROUND, what_it_sees
 
 HUB_POD = ("--selector", "app.kubernetes.io/component=hub")
@@ -325,3 +326,31 @@ def test_a_refused_pod_is_not_written_to_the_log_with_its_tokens(release: Releas
     assert "Kubernetes could not create the server: spec.affinity" in sentence
     secret = options["task_template"]["container_spec"]["env"]["XNAT_PASS"]
     assert secret not in release.namespace.kubectl("logs", "deployment/hub")
+
+
+WHO = """
+import http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(os.environ["JUPYTERHUB_USER"].encode())
+http.server.HTTPServer(("0.0.0.0", 8888), Handler).serve_forever()
+"""
+"""A server that is up in no time, and says whose it is."""
+
+
+def test_what_the_plugin_s_pages_do_for_six_names(release: Release):
+    add_people(release.state)
+    plugin, servers = release.plugin, []
+    environment = release.environment(command=f"python3 -c '{WHO}'")
+    for number, name in enumerate(NAMES):
+        release.workspace(name)
+        dashboard = DASHBOARD if number % 2 else None
+        servers.append((name, start(plugin, release.state, name, dashboard, environment)))
+    for name, event in servers:
+        answer = opened(plugin, name, event)
+        assert (answer.status_code, answer.content.decode()) == (200, name)
+    for name, event in servers:
+        stop(plugin, release.state, name, event)
+    wait_for(lambda: not release.servers(), 60)
