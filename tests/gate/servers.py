@@ -279,8 +279,15 @@ class Proxy:
         body = b64(json.dumps(data).encode())
         return f"{body}.{b64(self.sign(f'xnathub-gate:{body}'))}"
 
-    def send(self, *pieces: bytes, wait: float = 0.7, pause: float = 0.05, port: int | None = None) -> bytes:
-        """Send bytes over one connection, piece by piece, and give all that comes back until it is silent."""
+    def send(
+        self,
+        *pieces: bytes,
+        wait: float = 0.7,
+        pause: float = 0.05,
+        port: int | None = None,
+        silent: bool = False,
+    ) -> bytes:
+        """Send bytes over one connection, piece by piece, and give all that comes back; `silent` where nothing may."""
         with socket.create_connection(("127.0.0.1", port or self.port), timeout=10) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             try:
@@ -290,11 +297,13 @@ class Proxy:
                     connection.sendall(piece)
             except (BrokenPipeError, ConnectionResetError):
                 pass
-            connection.settimeout(wait)
+            # A busy machine may be late with the first byte.
+            connection.settimeout(wait if silent else max(wait, 5))
             got = b""
             try:
                 while data := connection.recv(65536):
                     got += data
+                    connection.settimeout(wait)
             except (TimeoutError, ConnectionResetError):
                 pass
             return got

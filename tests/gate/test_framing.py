@@ -215,9 +215,11 @@ def test_chunks_with_extensions_and_a_trailer(proxy):
 def test_a_body_that_breaks_off_poisons_no_connection(proxy, method, chunks):
     for _ in range(4):
         if chunks:
-            proxy.send(request(method, ["Transfer-Encoding: chunked"], b"ff\r\n" + SMUGGLED), wait=0.1)
+            proxy.send(
+                request(method, ["Transfer-Encoding: chunked"], b"ff\r\n" + SMUGGLED), wait=0.1, silent=True
+            )
         else:
-            proxy.send(request(method, ["Content-Length: 1000"], SMUGGLED), wait=0.1)
+            proxy.send(request(method, ["Content-Length: 1000"], SMUGGLED), wait=0.1, silent=True)
         assert b"answer of the hub to /jupyterhub/hub/api/next" in proxy.send(NEXT, wait=0.3)
     assert_nothing_smuggled(proxy.hub)
 

@@ -59,7 +59,7 @@ class Behind:
             "",
             "",
         ]
-        return self.send("\r\n".join(lines).encode("latin-1") + body, wait=0.12 if not close else 2)
+        return self.send("\r\n".join(lines).encode("latin-1") + body, wait=0.12 if not close else 10)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_bodies_of_every_method_stay_bodies(behind, form):
     for method in METHODS:
         for _ in range(2):
             behind.send(form(method))
-            assert b"answer of the hub to /jupyterhub/hub/api/next" in behind.send(LAST, wait=2)
+            assert b"answer of the hub to /jupyterhub/hub/api/next" in behind.send(LAST, wait=10)
     assert_nothing_smuggled(hub)
     assert sum(b"of-xnat" in each for each in hub.requests) == 2 * len(METHODS)
 
@@ -105,7 +105,7 @@ def test_lengths_that_can_be_read_in_two_ways(behind):
     for name, headers in TWO_WAYS.items():
         for method in ("DELETE", "POST"):
             behind.send(request(method, headers, b"5\r\nhello\r\n0\r\n\r\n" + NEXT))
-            answer = behind.send(LAST, wait=2)
+            answer = behind.send(LAST, wait=10)
             assert b"answer of the hub to /jupyterhub/hub/api/next" in answer, name
     assert_nothing_smuggled(behind.gate.hub)
 

@@ -24,6 +24,7 @@ export function guardFraming(ConfigurableProxy) {
 
 // Returns why a request may not go on, or null.
 function unsafeFraming(req, isUpgrade) {
+  if (req.headers["content-length"] === undefined && req.headers["transfer-encoding"] === undefined) return null;
   const lengths = values(req, "content-length");
   const codings = values(req, "transfer-encoding");
   if (lengths.length > 1 || codings.length > 1) return "its length is given twice";
@@ -40,12 +41,14 @@ function settleHeaders(req, isUpgrade) {
   const headers = req.headers;
   if (headers["transfer-encoding"]) headers["transfer-encoding"] = "chunked";
   // Node.js has answered an Expect: 100-continue already.
-  for (const name of ["expect", "te", "trailer", "keep-alive", "proxy-connection", "http2-settings"]) delete headers[name];
+  for (const name of ["expect", "te", "trailer", "keep-alive", "proxy-connection", "http2-settings"]) {
+    if (headers[name] !== undefined) delete headers[name];
+  }
   if (isUpgrade) {
     headers.connection = "Upgrade";
     return;
   }
-  delete headers.upgrade;
+  if (headers.upgrade !== undefined) delete headers.upgrade;
   const wish = headers.connection ?? "";
   const close = req.httpVersion === "1.1" ? /\bclose\b/i.test(wish) : !/\bkeep-alive\b/i.test(wish);
   headers.connection = close ? "close" : "keep-alive";
