@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import string
+import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -320,7 +321,8 @@ def test_one_env_file_for_xnat_and_hub(folder, capsys):
     assert site.orchestrator.swarm.network_name == "xnat-network"
     assert site.paths.archive[0].to == "/mnt/archive"
     assert site.hub.gid == 0
-    assert "XNAT_DATASOURCE" not in out
+    assert "XNAT_DATASOURCE_PASSWORD: It is for other programs that read this file." in out
+    assert "s3cr3t" not in out
     assert "HTTPS_PROXY: No key of site.yaml stands for it" in out
 
 
@@ -419,8 +421,8 @@ def test_helm_values(folder, capsys):
         "kubectl get secret xnat-hub --output jsonpath={.data.password} | base64 -d",
         "jupyterhub.hub.extraConfig.mine: It is code.",
         "jupyterhub.hub.config.JupyterHub.tornado_settings: ",
-        "jupyterhub.singleuser.extraEnv.SECRET: Servers get no secrets",
-        "jupyterhub.proxy: It is the chart's",
+        "jupyterhub.singleuser.extraEnv.SECRET.valueFrom.secretKeyRef.name: Servers get no secrets",
+        "jupyterhub.proxy.secretToken: The new chart makes a secret of its own.",
         "JH_XNAT_PT_ARCHIVE_SERVER_PREFIX",
     ):
         assert sentence in out, sentence
@@ -449,7 +451,6 @@ def test_helm_values_in_layers_and_a_claim_with_folders(folder, capsys):
 @pytest.mark.parametrize(
     ("files", "arguments", "code", "said"),
     [
-        ({"docker-stack.yml": STACK.replace("JH_START_TIMEOUT: 170", "JH_START_TIMEOUT: soon")}, [], 1, "is no whole number"),
         ({".env": "A=1\n"}, [], 1, "XNAT_URL is wanted"),
         ({".env": "XNAT_URL=https://x\n"}, [], 1, "JH_XNAT_SERVICE_TOKEN, JH_XNAT_PASSWORD: no value"),
         ({".env": ENV.replace("https://", "s3cr3t://")}, [], 1, "begins with https://"),
@@ -462,7 +463,6 @@ def test_helm_values_in_layers_and_a_claim_with_folders(folder, capsys):
         ({}, ["none.yml"], 1, "none.yml can't be read"),
         ({"docker-stack.yml": STACK.replace("JH_UID:", "JH_UID: $")}, [], 1, "a single $"),
         ({".env": ENV + "???\n"}, [], 1, ".env:6 is no NAME=value"),
-        ({".env": ENV.replace('word"', 'word "')}, [], 1, "ends with white space"),
         ({"site.yaml": "mine\n"}, [], 2, "site.yaml exists. Name other places, or add --force"),
         ({"secrets/xnat_password": "mine\n"}, [], 2, "secrets/xnat_password exists"),
         ({"x": ""}, ["--secrets-dir=x"], 2, "can't be written"),
@@ -497,3 +497,163 @@ def test_force_replaces(folder):
         json.dumps(sorted(path.name for path in Path("secrets").iterdir()))
         == '["hub_api_token", "xnat_password"]'
     )
+
+
+# ---- what used to be lost without a word
+
+
+def report(capsys, *arguments):
+    assert main(["migrate", *arguments, "--json", "--dry-run"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("part", "path", "outcome"),
+    [
+        ("ports: ['127.0.0.1:8000:8000']", ".ports[0]", "not carried"), ("ports: ['127.0.0.1:9000:8000']", ".ports[0]", "not carried"),
+        ("ports: ['8000:8000', '9443:9443']", ".ports[1]", "not carried"), ("extra_hosts: ['a:1.2.3.4']", ".extra_hosts[0]", "not carried"),
+        ("dns: 9.9.9.9", ".dns", "not carried"), ("labels: [traefik.enable=true]", ".labels[0]", "not carried"),
+        ("deploy: {placement: {constraints: [node.labels.hub == 1]}}", ".deploy.placement.constraints[0]", "not carried"),
+        ("deploy: {resources: {limits: {memory: 2G}}}", ".deploy.resources.limits.memory", "not carried"),
+        ("command: jupyterhub --debug", ".command", "not carried"), ("user: '1000:999'", ".user", "carried"),
+        ("logging: {driver: syslog}", ".logging.driver", "not carried"), ("networks: [jupyterhub-network, proxy]", ".networks[1]", "not carried"),
+        ("image: my/own-jupyterhub", ".image", "not carried"),
+        ("configs: [{source: c, target: /srv/jupyterhub/jupyterhub_config.py}]", ".configs[0].source", "not carried"),
+    ],
+)  # fmt: skip
+def test_each_part_of_the_hub_s_service_is_in_the_report(folder, capsys, part, path, outcome):
+    key = part.partition(":")[0]
+    stack = "\n".join(line for line in STACK.split("\n") if not line.startswith(f"    {key}:"))
+    if key == "user":
+        stack = stack.replace("      JH_UID:\n", "")
+    (folder / "docker-stack.yml").write_text(stack.rstrip() + f"\n    {part}\n")
+    line = (folder / "docker-stack.yml").read_text().count("\n")
+    (entry,) = [each for each in report(capsys, "docker-stack.yml")["settings"] if each["name"].endswith(path) or (
+        each["path"] and path.startswith(".ports") and each["path"][-2:] == ["ports", int(path[-2])])]  # fmt: skip
+    assert entry["outcome"] == outcome, entry
+    assert entry["line"] == line
+    assert entry["note"] or entry["keys"]
+
+
+def test_a_network_s_subnet_is_carried_and_its_encryption_is_said(folder, capsys):
+    network = "driver: overlay, ipam: {config: [{subnet: 10.9.0.0/24}]}, driver_opts: {encrypted: 'true'}"
+    (folder / "docker-stack.yml").write_text(STACK.replace("driver: overlay", network))
+    said = {each["name"].partition('"].')[2]: each for each in report(capsys, "docker-stack.yml")["settings"]}
+    assert said["ipam.config[0].subnet"]["keys"] == {"orchestrator.swarm.subnet": "10.9.0.0/24"}
+    assert said["driver_opts.encrypted"]["outcome"] == "not carried"
+
+
+def test_a_value_that_no_site_can_hold_ends_nothing(folder, capsys):
+    (folder / "docker-stack.yml").write_text(STACK.replace("JH_START_TIMEOUT: 170", "JH_START_TIMEOUT: soon"))
+    site = migrated("docker-stack.yml")
+    assert "JH_START_TIMEOUT: It is no whole number." in capsys.readouterr().out
+    assert site.servers.uid == 54
+    (folder / "values.yaml").write_text(
+        VALUES.replace("TZ: Europe/Berlin", "JUPYTERHUB_USER: x, TZ: Europe/Berlin")
+    )
+    site = migrated("values.yaml", "--force")
+    assert site.servers.environment == {"TZ": "Europe/Berlin"}
+    assert "jupyterhub.singleuser.extraEnv.JUPYTERHUB_USER: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("part", "path", "outcome"),
+    [
+        ("hub: {config: {JupyterHub: {authenticator_class: ldapauthenticator.LDAPAuthenticator}}}", "hub.config.JupyterHub.authenticator_class", "not carried"),
+        ("hub: {config: {JupyterHub: {admin_access: true}}}", "hub.config.JupyterHub.admin_access", "no concern"),
+        ("singleuser: {cmd: [x]}", "singleuser.cmd[0]", "not carried"), ("hub: {services: {other: {admin: true}}}", "hub.services.other.admin", "not carried"),
+        ("singleuser: {fsGid: 0}", "singleuser.fsGid", "not carried"), ("singleuser: {image: {pullSecrets: [a]}}", "singleuser.image.pullSecrets", "carried"),
+        ("singleuser: {storage: {extraVolumes: [{name: x}]}}", "singleuser.storage.extraVolumes[0].name", "not carried"),
+        ("singleuser: {image: {name: a/b}}", "singleuser.image.name", "not carried"),
+    ],
+)  # fmt: skip
+def test_each_value_of_an_override_is_in_the_report_at_its_own_place(folder, capsys, part, path, outcome):
+    (folder / "more.yaml").write_text(f"# mine\njupyterhub:\n  {part}\n")
+    said = [
+        each
+        for each in report(capsys, "values.yaml", "more.yaml")["settings"]
+        if each["origin"] == "more.yaml:3"
+    ]
+    assert [(each["name"].removeprefix("jupyterhub."), each["outcome"]) for each in said] == [(path, outcome)]
+
+
+COMPOSE = """\
+services:
+  xnat-web:
+    image: xnat/web
+    depends_on:
+      - xnat-db
+      - jupyterhub
+  # the hub
+  jupyterhub:
+    image: xnat/jupyterhub
+    env_file: .env
+  xnat-db:
+    image: postgres
+  xnat-nginx:
+    image: nginx
+    volumes: ["./nginx.conf:/etc/nginx/nginx.conf"]
+"""
+
+
+def test_a_file_that_holds_xnat_too_loses_its_hub_alone(folder, capsys):
+    (folder / ".env").write_text(ENV.replace("XNAT_URL=", "JH_XNAT_URL="))
+    (folder / "docker-compose.yml").write_text(COMPOSE)
+    (folder / "nginx.conf").write_text("location / {\n  proxy_pass http://jupyterhub:8000;\n}\n")
+    migrated("docker-compose.yml", "--without-hub=rest.yml")
+    out = capsys.readouterr().out
+    assert (
+        "Take the service jupyterhub out of the old stack and leave the rest: lines 8 to 10 of docker-compose.yml"
+        in out
+    )
+    assert "Do not remove the stack: xnat-web, xnat-db, xnat-nginx are in it." in out
+    assert "Remove the old stack" not in out
+    assert "nginx.conf:2 leads to the old hub" in out
+    rest = yaml.safe_load((folder / "rest.yml").read_text())
+    assert list(rest["services"]) == ["xnat-web", "xnat-db", "xnat-nginx"]
+    assert rest["services"]["xnat-web"]["depends_on"] == ["xnat-db"]
+    subprocess.run(["patch", "-p0", "--input=rest.yml.patch"], check=True, capture_output=True)
+    assert (folder / "docker-compose.yml").read_text() == (folder / "rest.yml").read_text()
+
+
+EDITED = """\
+import os
+raise SystemExit("never run")
+c.JupyterHub.spawner_class = 'dockerspawner.DockerSpawner'
+c.JupyterHub.allow_named_servers = False
+c.DockerSpawner.network_name = "mine"
+c.Spawner.http_timeout = int(os.environ['JH_HTTP_TIMEOUT'])
+c.Spawner.mem_limit = '4G'
+c.JupyterHub.authenticator_class = 'ldapauthenticator.LDAPAuthenticator'
+if os.environ.get("X"):
+    c.JupyterHub.active_server_limit = 3
+def mine(): pass
+c.Spawner.environment = {"JUPYTERHUB_USER": "x", "TZ": "UTC"}
+"""
+
+
+def test_a_jupyterhub_config_is_read_and_never_run(folder, capsys):
+    (folder / "jupyterhub_config.py").write_text(EDITED)
+    site = migrated("jupyterhub_config.py", "--xnat-url=https://x.org")
+    out = capsys.readouterr().out
+    assert site.orchestrator.docker.network_name == "mine"
+    assert not site.hub.allow_named_servers
+    assert site.servers.mem_limit == 4 * 1024**3
+    assert site.servers.environment == {"TZ": "UTC"}
+    for sentence in (
+        "jupyterhub_config.py:8: c.JupyterHub.authenticator_class: People sign in with XNAT here",
+        "jupyterhub_config.py:10: c.JupyterHub.active_server_limit: It holds only under a condition.",
+        "jupyterhub_config.py:11: mine: It is code.",
+        "JUPYTERHUB_USER",
+    ):
+        assert sentence in out, sentence
+
+
+def test_markdown_holds_no_secret_and_a_dry_run_writes_nothing(folder, capsys):
+    before = sorted(folder.rglob("*"))
+    assert main(["migrate", "docker-stack.yml", "--dry-run", "--format=markdown"]) == 0
+    out = capsys.readouterr().out
+    assert "| docker-stack.yml:13 | JH\\_UID | hub.uid: 54 |" in out
+    assert TOKEN not in out
+    assert "pa$word" not in out
+    assert sorted(folder.rglob("*")) == before

@@ -110,16 +110,28 @@ def command_line() -> argparse.ArgumentParser:
     migrate = commands.add_parser(
         "migrate",
         help="write site.yaml from the reference deployment's files",
-        description="Write a site file and its secrets from a compose or stack file, env files or Helm values.",
+        description="Write a site file and its secrets from a compose or stack file, env files, Helm values or a jupyterhub_config.py.",
     )
-    _file_argument(migrate, "files", nargs="+", help="compose file, env file or Helm values; later win")
+    _file_argument(migrate, "files", nargs="+", help="compose file, env file, values or .py; later win")
     _file_argument(migrate, "--env-file", action="append", default=[], help="as compose's (default: .env)")
     migrate.add_argument("--service", metavar="NAME", help="the hub's service, if not plain")
     _file_argument(migrate, "--output", default="site.yaml", help="the site file to write")
     migrate.add_argument("--secrets-dir", default="secrets", metavar="DIR", help="where secrets are written")
     migrate.add_argument("--secrets-path", metavar="DIR", help="where the hub will find them")
     migrate.add_argument("--public-url", metavar="URL", help="XNAT's address for browsers")
+    migrate.add_argument(
+        "--xnat-url", metavar="URL", help="XNAT's address for the hub, if the files don't say"
+    )
     migrate.add_argument("--image", metavar="IMAGE", action="append", default=[], help="image to allow")
+    _file_argument(
+        migrate, "--without-hub", help="write the compose file without the hub here, and FILE.patch"
+    )
+    migrate.add_argument("--dry-run", action="store_true", help="write nothing, only say what would be done")
+    form = migrate.add_mutually_exclusive_group()
+    form.add_argument("--format", choices=["text", "markdown", "json"], default="text", help="of the report")
+    form.add_argument(
+        "--json", dest="format", action="store_const", const="json", help="short for --format json"
+    )
     migrate.add_argument("--force", action="store_true", help="write over files that exist")
     migrate.set_defaults(run=_migrate)
 

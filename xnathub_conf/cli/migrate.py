@@ -11,13 +11,17 @@ from pathlib import Path
 from xnathub_conf.cli.init import EDITOR_LINE, write_schema
 from xnathub_conf.cli.reports import write_out
 from xnathub_conf.migration import MigrationError
-from xnathub_conf.migration.carry import Carrying, carry
-from xnathub_conf.migration.sources import read_old
+from xnathub_conf.migration.carry import carry
+from xnathub_conf.migration.compose import read_text
+from xnathub_conf.migration.ledger import Ledger
+from xnathub_conf.migration.report import Report
+from xnathub_conf.migration.sources import Old, read_old
+from xnathub_conf.migration.without_hub import advice, patch, without
 from xnathub_conf.render.yaml_text import yaml_text
 from xnathub_conf.site.load import LoadedSite, load
-from xnathub_conf.site.problems import SiteError
+from xnathub_conf.site.problems import Problem, SiteError, dotted
 
-SECRETS_PATHS = {"swarm": "/run/secrets", "kubernetes": "/etc/xnathub/secrets"}
+SECRETS_PATHS = {"swarm": "/run/secrets", "docker": "/run/secrets", "kubernetes": "/etc/xnathub/secrets"}
 """Where the hub's container finds its secrets, unless the command line says otherwise."""
 
 
@@ -34,6 +38,10 @@ class Options:
     public_url: str | None
     images: Sequence[str]
     force: bool
+    xnat_url: str | None = None
+    without_hub: str | None = None
+    format: str = "text"
+    dry_run: bool = False
 
 
 def migrate(options: Options, environment: Mapping[str, str]) -> int:
@@ -47,9 +55,15 @@ def migrate(options: Options, environment: Mapping[str, str]) -> int:
             [*map(Path, options.files)], [*map(Path, options.env_files)], environment, options.service
         )
         path = options.secrets_path or SECRETS_PATHS[old.kind]
-        carrying = carry(old, secrets_path=path, images=options.images, public_url=options.public_url)
-        text = _site_text(carrying, options)
-        loaded = load(options.output, content=text.encode())
+        ledger = carry(
+            old,
+            secrets_path=path,
+            images_allowed=options.images,
+            public_url=options.public_url,
+            xnat_url=options.xnat_url,
+        )
+        text, loaded = _fitting(ledger, options)
+        without_hub = _without_hub(old, options)
     except MigrationError as error:
         print(error, file=sys.stderr)
         return 1
@@ -61,30 +75,99 @@ def migrate(options: Options, environment: Mapping[str, str]) -> int:
         print(error, file=sys.stderr)
         return 1
     folder = Path(options.secrets_dir)
-    files = [(folder / name, value + "\n", 0o600) for name, value in carrying.secrets.items()]
-    files.append((Path(options.output), text, 0o644))
+    files = [(folder / name, value + "\n", 0o600) for name, value in ledger.secrets.items()]
+    files += [(Path(options.output), text, 0o644), *without_hub]
     there = [str(file) for file, _, _ in files if os.path.lexists(file)]
-    if there and not options.force:
+    if there and not options.force and not options.dry_run:
         print(
             f"{', '.join(there)} exist{'s' * (len(there) == 1)}. Name other places, or add --force to replace.",
             file=sys.stderr,
         )
         return 2
     try:
-        _write(folder, files)
-        write_schema(Path(options.output).parent)
+        if not options.dry_run:
+            _write(folder, files)
+            write_schema(Path(options.output).parent)
     except OSError as error:
         print(f"{error.filename} can't be written: {error.strerror}. Nothing is changed.", file=sys.stderr)
         return 2
-    write_out("".join(f"{line}\n" for line in _report(carrying, loaded, options)))
+    written = [
+        options.output,
+        *(f"{folder / name}, for its owner alone" for name in ledger.secrets),
+        *(str(file) for file, _, _ in without_hub),
+    ]
+    _say(Report(ledger, written, [*_steps(ledger, old, loaded, options)], options.dry_run), options.format)
     return 0
 
 
-def _site_text(carrying: Carrying, options: Options) -> str:
+def _say(report: Report, form: str) -> None:
+    if form == "json":
+        write_out(json.dumps(report.data(), indent=2, ensure_ascii=False) + "\n")
+    else:
+        lines = report.markdown() if form == "markdown" else report.text()
+        write_out("".join(f"{line}\n" for line in lines))
+
+
+def _fitting(ledger: Ledger, options: Options) -> tuple[str, LoadedSite]:
+    """Make the site's text. What of the old settings no site can hold is taken out of it, and said.
+
+    Raises SiteError where what is left is no site.
+    """
+    while True:
+        text = _site_text(ledger, options)
+        try:
+            return text, load(options.output, content=text.encode())
+        except SiteError as error:
+            errors = [
+                each for each in error.problems if each.severity == "error" and each.path not in _REQUIRED
+            ]
+            taken = [_withdrawn(ledger, problem) for problem in errors]
+            if not any(taken):
+                raise
+
+
+def _withdrawn(ledger: Ledger, problem: Problem) -> bool:
+    """Take what a problem is about out of the site: the value at its key, else one that it says contradicts it."""
+    why = f"{problem.message} {problem.fix}".strip()
+    if problem.path and ledger.withdraw(problem.path, why):
+        return True
+    keys = [
+        key for entry in ledger.entries for key in entry.keys if key not in _REQUIRED and dotted(key) in why
+    ]
+    return bool(keys) and ledger.withdraw(keys[0], f"{dotted(problem.path)}: {why}")
+
+
+_REQUIRED = {
+    ("xnat", "url"),
+    ("hub", "api_token"),
+    ("xnat", "service_account", "password"),
+    ("orchestrator",),
+}
+"""Keys without which there is no site."""
+
+
+def _without_hub(old: Old, options: Options) -> list[tuple[Path, str, int]]:
+    """Give the compose file without the hub's service, and the patch that makes it."""
+    if options.without_hub is None:
+        return []
+    if not (old.compose and old.service):
+        raise MigrationError("--without-hub is for a compose or stack file.")
+    own = [node for node in old.service.nodes if node.path[1:] == (old.service.name,)]
+    file = own[-1].file if own else options.files[0]
+    text = read_text(Path(file))
+    result = without(text, file, old.service.name)
+    target = Path(options.without_hub)
+    return [
+        (target, result, 0o644),
+        (target.with_name(target.name + ".patch"), patch(text, result, file), 0o644),
+    ]
+
+
+def _site_text(ledger: Ledger, options: Options) -> str:
     files = ", ".join(options.files)
     return (
         f"{EDITOR_LINE}# Made by `xnathub migrate` from {files}. Check it with: xnathub validate {options.output}\n"
-        + yaml_text(carrying.site)
+        + yaml_text(ledger.site)
     )
 
 
@@ -107,33 +190,24 @@ def _write(folder: Path, files: Sequence[tuple[Path, str, int]]) -> None:
             beside.replace(file)
 
 
-def _report(carrying: Carrying, loaded: LoadedSite, options: Options) -> Iterator[str]:
-    kind = carrying.old.kind
-    yield f"Wrote {options.output}"
-    for name in carrying.secrets:
-        yield f"Wrote {Path(options.secrets_dir, name)}, for its owner alone"
-    yield "\nCarried over:"
-    for each in carrying.carried:
-        note = f" ({each.note})" if each.note else ""
-        yield f"  {each.origin}: {each.name} -> {each.key}: {json.dumps(each.value, ensure_ascii=False)}{note}"
-    if carrying.left:
-        yield "\nNot carried over:"
-        for left in carrying.left:
-            yield f"  {left.origin}: {left.name}: {left.why}"
-    yield "\nTo do:"
-    steps = [*carrying.to_do, *(f"{warning.message} {warning.fix}".strip() for warning in loaded.warnings)]
-    if kind == "swarm":
-        steps += [
-            f"docker secret create {name} {Path(options.secrets_dir, name)}" for name in carrying.secrets
-        ]
-        steps.append(
-            f"xnathub render swarm {options.output} > xnathub-stack.yml, and deploy that (docs/swarm.md)"
+def _steps(ledger: Ledger, old: Old, loaded: LoadedSite, options: Options) -> Iterator[str]:
+    yield from ledger.to_do
+    yield from (f"{warning.message} {warning.fix}".strip() for warning in loaded.warnings)
+    if old.compose and old.service and len(old.compose.services) > 1:
+        yield from advice(old.compose, old.service, options.without_hub)
+    elif old.kind == "swarm":
+        yield (
+            "Remove the old stack before the new one is deployed: both want the hub's port, and maybe the network. "
+            "Running servers end with it; notebooks stay in the workspaces."
         )
+    secrets = [Path(options.secrets_dir, name) for name in ledger.secrets]
+    if old.kind == "swarm":
+        yield from (f"docker secret create {path.name} {path}" for path in secrets)
+        yield f"xnathub render swarm {options.output} > xnathub-stack.yml, and deploy that (docs/swarm.md)"
+    elif old.kind == "kubernetes":
+        given = " ".join(f"--from-file={path}" for path in secrets)
+        yield f"kubectl create secret generic xnathub-secrets {given}".rstrip()
+        yield f"xnathub render kubernetes {options.output} > values.yaml, and install the chart with it (docs/kubernetes.md)"
     else:
-        given = " ".join(f"--from-file={Path(options.secrets_dir, name)}" for name in carrying.secrets)
-        steps.append(f"kubectl create secret generic xnathub-secrets {given}".rstrip())
-        steps.append(
-            f"xnathub render kubernetes {options.output} > values.yaml, and install the chart with it (docs/kubernetes.md)"
-        )
-    for number, step in enumerate(steps, 1):
-        yield f"  {number}. {step}"
+        yield f"xnathub doctor {options.output}, then run the hub with it: xnathub run {options.output}"
+    yield "Keep the old files: docs/rollback.md says how to get back."

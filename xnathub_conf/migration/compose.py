@@ -1,14 +1,13 @@
 """Compose files and env files, read as `docker compose` reads them (docs.docker.com/reference/compose-file)."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import ChainMap
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-import yaml
-
-from xnathub_conf.migration import Found, MigrationError
+from xnathub_conf.migration import MigrationError
+from xnathub_conf.migration.tree import Found, Node
 from xnathub_conf.site.yaml_source import MAX_BYTES
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -20,31 +19,6 @@ _ASSIGNMENT = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
-
-
-class _Texts(yaml.SafeLoader):
-    """Reads every scalar as the text that stands there: 0777, no and 1:30 are what they say. Only null is null."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's
-
-
-_Texts.add_implicit_resolver(
-    "tag:yaml.org,2002:null", re.compile(r"(?:~|null|Null|NULL|)\Z"), ["~", "n", "N", ""]
-)
-_Texts.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"<<\Z"), ["<"])
-
-
-@dataclass
-class Service:
-    """One service of a compose file, with what its variables come to."""
-
-    name: str
-    image: str = ""
-    environment: dict[str, Found] = field(default_factory=dict)
-    own: set[str] = field(default_factory=set)
-    """The variables that stand under `environment` itself, not in an env file that others may share."""
-    ports: list[Any] = field(default_factory=list)
-    volumes: list[Any] = field(default_factory=list)
 
 
 def read_text(path: Path) -> str:
@@ -61,25 +35,6 @@ def read_text(path: Path) -> str:
         ) from None
     except UnicodeDecodeError:
         raise MigrationError(f"{path} is not UTF-8 text.") from None
-
-
-def parse_texts(text: str, name: str) -> Any:
-    """Parse YAML with every scalar as text. Raises MigrationError with the line that is wrong."""
-    try:
-        return yaml.load(text, _Texts)  # noqa: S506 - it is a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise MigrationError(f"{name}{line} is not YAML: {error.problem}.") from None
-    except (yaml.YAMLError, RecursionError):
-        raise MigrationError(f"{name} is not YAML.") from None
-
-
-def line_of(text: str, name: str) -> int:
-    """Give the line where a variable or key is set, 1 where none does it in a usual way."""
-    match = re.search(
-        rf"""^[ \t]*(?:-[ \t]*)?(?:export[ \t]+)?["']?{re.escape(name)}["']?[ \t]*(?:[:=]|$)""", text, re.M
-    )
-    return text.count("\n", 0, match.start()) + 1 if match else 1
 
 
 def interpolate(text: str, variables: Mapping[str, str], where: str) -> str:
@@ -134,11 +89,17 @@ def _reference(inner: str, variables: Mapping[str, str], where: str) -> str:
 
 
 def parse_env(text: str, name: str, variables: Mapping[str, str]) -> dict[str, Found]:
-    """Parse an env file: NAME=value, with quotes and comments; what stands in no single quotes is interpolated.
+    """Parse an env file to its variables, as `read_env` does; of a name that stands twice, the later line counts."""
+    return {str(leaf.path[0]): found for leaf, found in read_env(text, name, variables) if found is not None}
 
-    A name alone takes its value from `variables`. Raises MigrationError with the line that is wrong.
+
+def read_env(text: str, name: str, variables: Mapping[str, str]) -> list[tuple[Node, Found | None]]:
+    """Read an env file line by line: NAME=value, with quotes and comments; no single quotes are interpolated.
+
+    A name alone takes its value from `variables`, and may have none. Raises MigrationError with the line that is wrong.
     """
-    found: dict[str, Found] = {}
+    lines: list[tuple[Node, Found | None]] = []
+    found: dict[str, str] = {}
     position, line = 0, 1
     while position < len(text):
         end = text.find("\n", position)
@@ -150,14 +111,14 @@ def parse_env(text: str, name: str, variables: Mapping[str, str]) -> dict[str, F
             if not match:
                 raise MigrationError(f"{where} is no NAME=value.")
             end = match.end()
-            value = _env_value(
-                match, {**variables, **{key: each.value for key, each in found.items()}}, where
-            )
+            value = _env_value(match, ChainMap(found, cast("dict[str, str]", variables)), where)
+            leaf = Node(name, (match[1],), line, value)
+            lines.append((leaf, None if value is None else Found(value, where, leaf)))
             if value is not None:
-                found[match[1]] = Found(value, where)
+                found[match[1]] = value
         line += text.count("\n", position, end) + 1
         position = end + 1
-    return found
+    return lines
 
 
 def _env_value(match: re.Match[str], variables: Mapping[str, str], where: str) -> str | None:
@@ -169,61 +130,3 @@ def _env_value(match: re.Match[str], variables: Mapping[str, str], where: str) -
         text = re.sub(r"\\(.)", lambda m: "$$" if m[1] == "$" else _ESCAPES.get(m[1], m[1]), double)
         return interpolate(text, variables, where)
     return variables.get(name) if plain is None else interpolate(plain, variables, where)
-
-
-def read_services(
-    path: Path, text: str, data: Mapping[str, Any], variables: Mapping[str, str]
-) -> Iterator[Service]:
-    """Read a compose file's services. Raises MigrationError where one is not in compose's form."""
-    for name, raw in (data.get("services") or {}).items():
-        where = f"{path}: services.{name}"
-        if not isinstance(raw, Mapping):
-            raise MigrationError(f"{where} is no service.")
-        node = _interpolated(raw, variables, where)
-        service = Service(
-            name, node.get("image") or "", ports=node.get("ports") or [], volumes=node.get("volumes") or []
-        )
-        for file, required in _env_files(node.get("env_file"), where):
-            full = path.parent / file
-            if required or full.exists():
-                service.environment |= parse_env(read_text(full), str(full), variables)
-        for key, value in _environment(node.get("environment"), where):
-            value = variables.get(key) if value is None else value
-            service.own.add(key)
-            if value is None:
-                service.environment.pop(key, None)
-            else:
-                service.environment[key] = Found(value, f"{path}:{line_of(text, key)}")
-        yield service
-
-
-def _interpolated(node: Any, variables: Mapping[str, str], where: str) -> Any:
-    def of(value: Any) -> Any:
-        return _interpolated(value, variables, where)
-
-    if isinstance(node, str):
-        return interpolate(node, variables, where)
-    if isinstance(node, Mapping):
-        return {key: of(value) for key, value in node.items()}
-    return [of(value) for value in node] if isinstance(node, list) else node
-
-
-def _env_files(node: Any, where: str) -> Iterator[tuple[str, bool]]:
-    for entry in node if isinstance(node, list) else [node] if node else []:
-        if isinstance(entry, str):
-            yield entry, True
-        elif isinstance(entry, Mapping) and isinstance(entry.get("path"), str):
-            yield entry["path"], entry.get("required") != "false"
-        else:
-            raise MigrationError(f"{where}.env_file names no file.")
-
-
-def _environment(node: Any, where: str) -> Iterator[tuple[str, str | None]]:
-    if isinstance(node, Mapping) and all(isinstance(value, str | None) for value in node.values()):
-        yield from node.items()
-    elif isinstance(node, list) and all(isinstance(entry, str) for entry in node):
-        for entry in node:
-            name, equals, value = entry.partition("=")
-            yield name, value if equals else None
-    elif node is not None:
-        raise MigrationError(f"{where}.environment is neither a map nor a list of NAME=value.")

@@ -3,10 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from xnathub_conf.migration import Found, MigrationError
-from xnathub_conf.migration.compose import Service, line_of, parse_env, parse_texts, read_services, read_text
+from xnathub_conf.migration import MigrationError
+from xnathub_conf.migration.chart import ChartValues, read_chart
+from xnathub_conf.migration.compose import read_text
+from xnathub_conf.migration.python_config import PythonConfig, read_python
+from xnathub_conf.migration.services import Compose, Service
+from xnathub_conf.migration.tree import Found, Node, parse_tree
 
 IMAGE_DEFAULTS = {
     "JH_NETWORK": "jupyterhub-network",
@@ -16,49 +20,20 @@ IMAGE_DEFAULTS = {
 }
 """What the reference's image sets. Its address, password and token are nobody's own, and not taken for anybody's."""
 
-CHART_DEFAULTS = {
-    "JH_XNAT_URL": "http://xnat-xnat-web",
-    "JH_XNAT_USERNAME": "jupyterhub",
-    "JH_XNAT_UID": "0",
-    "JH_XNAT_GID": "0",
-    "JH_START_TIMEOUT": "180",
-    "JH_HTTP_TIMEOUT": "75",
-    "JH_XNAT_ARCHIVE_PVC": "archive",
-    "POSTGRES_DB": "jupyterhub",
-    "POSTGRES_USER": "jupyterhub",
-    "POSTGRES_PORT": "5432",
-}
-"""The variables that the reference's chart sets."""
-
-_CHART_VALUES: Mapping[str, Any] = {
-    "postgresql": {"enabled": "true"},
-    "jupyterhub": {
-        "hub": {
-            "baseUrl": "/jupyterhub",
-            "allowNamedServers": "true",
-            "concurrentSpawnLimit": "64",
-            "consecutiveFailureLimit": "5",
-            "db": {"type": "postgres"},
-            "extraConfig": {"shutdownOnLogout": "c.JupyterHub.shutdown_on_logout = True"},
-        },
-        "singleuser": {
-            "storage": {
-                "type": "static",
-                "static": {"pvcName": "workspaces", "subPath": "users/{unescaped_username}"},
-            }
-        },
-    },
-}
-"""The values that the reference's chart sets, as far as they have a part in a site."""
-
 _OF_XNAT = "JH_XNAT_"
+_VALUES_KEYS = frozenset(
+    {
+        "jupyterhub", "hub", "singleuser", "proxy", "postgresql", "postgresqlExternalHost", "scheduling", "prePuller", "cull", "ingress",
+        "imagePullSecrets", "imagePullSecret", "rbac", "global", "debug", "custom", "fullnameOverride", "nameOverride", "httpRoute",
+    }
+)  # fmt: skip
 
 
 @dataclass
 class Old:
-    """The settings of a reference deployment, from whatever files they stood in."""
+    """The settings of the old deployment, from whatever files they stood in."""
 
-    kind: Literal["swarm", "kubernetes"]
+    kind: Literal["swarm", "docker", "kubernetes"]
     folder: Path
     hub: dict[str, Found] = field(default_factory=dict)
     """The variables of the hub."""
@@ -68,64 +43,100 @@ class Old:
     """The hub's variables that stand in no file which others share."""
     elsewhere: dict[str, Found] = field(default_factory=dict)
     """Variables whose value is a Secret of the cluster: how to get it."""
+    compose: Compose | None = None
     service: Service | None = None
-    chart: Mapping[str, Any] = field(default_factory=dict)
-    values: Mapping[str, Any] = field(default_factory=dict)
-    """The chart's values, and those for the JupyterHub in it, each scalar as text."""
-    texts: dict[str, str] = field(default_factory=dict)
+    chart: ChartValues | None = None
+    python: list[PythonConfig] = field(default_factory=list)
+    env_lines: list[Node] = field(default_factory=list)
+    """The lines of all env files."""
 
-    def origin(self, name: str) -> str:
-        """Say where a key stands: the last file that has it, with the line."""
-        for file, text in reversed(self.texts.items()):
-            if (line := line_of(text, name)) > 1 or text.startswith(name):
-                return f"{file}:{line}"
-        return "the default"
+    @property
+    def is_reference(self) -> bool:
+        """Say whether it is the reference's hub, and not another one."""
+        return self.chart.is_reference if self.chart else bool(self.compose or self.hub)
+
+
+@dataclass
+class _Files:
+    compose: list[tuple[Path, str]] = field(default_factory=list)
+    values: list[Node] = field(default_factory=list)
+    plain: list[Path] = field(default_factory=list)
+    python: list[PythonConfig] = field(default_factory=list)
 
 
 def read_old(
     files: Sequence[Path], env_files: Sequence[Path], environment: Mapping[str, str], service: str | None
 ) -> Old:
-    """Read compose files, Helm values or env files, in the order in which later ones win.
+    """Read compose files, Helm values, env files or a jupyterhub_config.py, in the order in which later ones win.
 
     `env_files` are read like compose's --env-file, else the file .env beside the first compose file; `environment` is
     the process's own, which wins over them. `service` names the hub's service where it is not plain which one it is.
     Raises MigrationError.
     """
-    compose: list[tuple[Path, str, Mapping[str, Any]]] = []
-    values: list[tuple[Path, str, Mapping[str, Any]]] = []
-    plain: list[Path] = []
+    told = _told_apart(files)
+    if told.compose and told.values:
+        raise MigrationError("One deployment at a time: a compose file and Helm values are two.")
+    default = (
+        [told.compose[0][0].parent / ".env"] if told.compose and not env_files and not told.plain else []
+    )
+    compose = Compose({name: Found(value, "the shell") for name, value in environment.items()})
+    found: dict[str, Found] = {}
+    for path in dict.fromkeys([*(each for each in default if each.exists()), *env_files, *told.plain]):
+        compose.variables = {
+            **found,
+            **{name: Found(value, "the shell") for name, value in environment.items()},
+        }
+        for leaf, each in compose.read_env_file(path):
+            if each:
+                if (before := found.get(str(leaf.path[0]))) and before.leaf:
+                    compose.replaced.append((before.leaf, each))
+                found[str(leaf.path[0])] = each
+    compose.variables = {**found, **{name: Found(value, "the shell") for name, value in environment.items()}}
+    if told.values:
+        old = _helm(told.values, found, files[0].parent.absolute())
+    elif told.compose:
+        old = _compose(told.compose, found, compose, service)
+    elif told.python and not found:
+        old = Old(told.python[0].kind, files[0].parent.absolute())
+    elif any(name.startswith(("JH_", "NB_")) for name in found):
+        old = Old("swarm", files[0].parent.absolute(), dict(found), dict(found))
+        _with_defaults(old, IMAGE_DEFAULTS, "the image's default")
+    else:
+        raise MigrationError("None of these files sets a variable of the reference's hub (JH_..., NB_...).")
+    old.compose = compose if told.compose or compose.env_files else None
+    old.python += told.python
+    old.env_lines = [leaf for lines in compose.env_files.values() for leaf, _ in lines]
+    return old
+
+
+def _told_apart(files: Sequence[Path]) -> _Files:
+    told = _Files()
+    maybe: list[tuple[Path, Node]] = []
     for path in files:
         text = read_text(path)
-        data = None if _is_env(text) else parse_texts(text, str(path))
-        if data is None:
-            plain.append(path)
-        elif isinstance(data, Mapping) and isinstance(data.get("services"), Mapping):
-            compose.append((path, text, data))
-        elif isinstance(data, Mapping) and any(
-            isinstance(data.get(key), Mapping) for key in ("jupyterhub", "hub", "singleuser")
-        ):
-            values.append((path, text, data))
+        if path.suffix == ".py":
+            told.python.append(read_python(text, str(path)))
+        elif _is_env(text):
+            told.plain.append(path)
+        else:
+            tree = parse_tree(text, str(path))
+            if isinstance(tree.get("services").value, dict) and not _VALUES_KEYS & set(tree.keys):
+                told.compose.append((path, text))
+            elif _VALUES_KEYS & set(tree.keys):
+                told.values.append(tree)
+            else:
+                maybe.append((path, tree))
+    for path, tree in maybe:
+        # Any keys may stand in one values file of several; in a compose file that only overrides, other parts than services.
+        if told.values:
+            told.values.insert(
+                sum(each.file in map(str, files[: files.index(path)]) for each in told.values), tree
+            )
+        elif told.compose and {"networks", "volumes", "secrets", "configs", "include"} & set(tree.keys):
+            told.compose.append((path, read_text(path)))
         else:
             raise MigrationError(f"{path} is no compose file, no values of the Helm chart and no env file.")
-    if compose and values:
-        raise MigrationError("One deployment at a time: a compose file and Helm values are two.")
-    found: dict[str, Found] = {}
-    default = [compose[0][0].parent / ".env"] if compose and not env_files and not plain else []
-    for path in [*(each for each in default if each.exists()), *env_files, *plain]:
-        known = {**{name: each.value for name, each in found.items()}, **environment}
-        found |= parse_env(read_text(path), str(path), known)
-    variables = {**{name: each.value for name, each in found.items()}, **environment}
-    if values:
-        return _helm(values, found)
-    if compose:
-        return _compose(compose, found, variables, service)
-    if not any(name.startswith(("JH_", "NB_")) for name in found):
-        raise MigrationError("None of these files sets a variable of the reference's hub (JH_..., NB_...).")
-    return _with_defaults(
-        Old("swarm", files[0].parent.absolute(), dict(found), dict(found)),
-        IMAGE_DEFAULTS,
-        "the image's default",
-    )
+    return told
 
 
 def _is_env(text: str) -> bool:
@@ -138,23 +149,13 @@ def _is_env(text: str) -> bool:
 
 
 def _compose(
-    files: Sequence[tuple[Path, str, Mapping[str, Any]]],
-    found: Mapping[str, Found],
-    variables: Mapping[str, str],
-    wanted: str | None,
+    files: Sequence[tuple[Path, str]], found: Mapping[str, Found], compose: Compose, wanted: str | None
 ) -> Old:
-    services: dict[str, Service] = {}
-    for path, text, data in files:
-        for service in read_services(path, text, data, variables):
-            before = services.setdefault(service.name, service)
-            if before is not service:
-                before.image = service.image or before.image
-                before.environment |= service.environment
-                before.own |= service.own
-                before.ports, before.volumes = before.ports + service.ports, before.volumes + service.volumes
-    hub = services[_hub_service(services, wanted)]
+    for path, text in files:
+        compose.read(path, text)
+    hub = compose.services[_hub_service(compose.services, wanted)]
     plugin = dict(found)
-    for service in services.values():
+    for service in compose.services.values():
         if service is not hub:
             plugin |= service.environment
     plugin = {name: each for name, each in plugin.items() if name.startswith(_OF_XNAT)}
@@ -163,8 +164,31 @@ def _compose(
     old = Old(
         "swarm", files[0][0].parent.absolute(), dict(hub.environment), plugin, set(hub.own), service=hub
     )
-    old.texts = {str(path): text for path, text, _ in files}
+    old.python = _mounted_python(hub, files[0][0].parent, compose)
     return _with_defaults(old, IMAGE_DEFAULTS, "the image's default")
+
+
+def _mounted_python(hub: Service, folder: Path, compose: Compose) -> list[PythonConfig]:
+    """Read the hub's jupyterhub_config.py where the stack brings it: as a volume, or as a config."""
+    sources = []
+    for node in hub.nodes:
+        for each in node.get("volumes").items:
+            source, _, target = each.text.partition(":")
+            source, target = (
+                (each.get("source").text, each.get("target").text) if each.keys else (source, target)
+            )
+            if target.split(":")[0].endswith(".py"):
+                sources.append(folder / source)
+        for each in node.get("configs").items:
+            name = each.text or each.get("source").text
+            for tree in compose.trees:
+                config = tree.get("configs", name)
+                if config.get("content").text.strip() and "c." in config.get("content").text:
+                    inner = config.get("content")
+                    return [read_python(inner.text, f"{inner.origin} ({inner.name})")]
+                if config.get("file").text.endswith(".py"):
+                    sources.append(folder / config.get("file").text)
+    return [read_python(read_text(path), str(path)) for path in sources if path.is_file()]
 
 
 def _hub_service(services: Mapping[str, Service], wanted: str | None) -> str:
@@ -174,6 +198,7 @@ def _hub_service(services: Mapping[str, Service], wanted: str | None) -> str:
         return wanted
     signs: list[Callable[[Service], bool]] = [
         lambda service: "jupyterhub" in service.image.rpartition("/")[2],
+        lambda service: service.name == "jupyterhub",
         lambda service: "JH_NETWORK" in service.own,
         lambda service: "JH_XNAT_SERVICE_TOKEN" in service.environment,
     ]
@@ -186,49 +211,12 @@ def _hub_service(services: Mapping[str, Service], wanted: str | None) -> str:
     raise MigrationError(f"Which service is the hub? Name it with --service: {', '.join(services)}.")
 
 
-def _helm(files: Sequence[tuple[Path, str, Mapping[str, Any]]], found: Mapping[str, Found]) -> Old:
-    merged = dict(_CHART_VALUES)
-    for _, _, data in files:
-        # Values for Zero to JupyterHub itself are those of the chart in the chart.
-        merged = _merged(merged, data if "jupyterhub" in data else {"jupyterhub": data})
-    values = merged["jupyterhub"]
-    old = Old("kubernetes", files[0][0].parent.absolute(), chart=merged, values=values)
-    old.texts = {str(path): text for path, text, _ in files}
-    for name in ("hub", "singleuser"):
-        if not isinstance(values[name], Mapping):
-            raise MigrationError(f"jupyterhub.{name} holds no values.")
-    hub = values["hub"]
-    extra = hub.get("extraEnv") or {}
-    if isinstance(extra, list):
-        extra = {entry["name"]: entry for entry in extra if isinstance(entry, Mapping) and "name" in entry}
-    for key, entry in extra.items():
-        name = entry.get("name", key) if isinstance(entry, Mapping) else key
-        value = entry.get("value") if isinstance(entry, Mapping) else entry
-        reference = (
-            ((entry.get("valueFrom") or {}).get("secretKeyRef") or {}) if isinstance(entry, Mapping) else {}
-        )
-        if reference:
-            command = f"kubectl get secret {reference.get('name')} --output jsonpath={{.data.{reference.get('key')}}} | base64 -d"
-            old.elsewhere[name] = Found(command, old.origin(name))
-        elif isinstance(value, str):
-            old.hub[name] = Found(value, old.origin(name))
-        old.own.add(name)
-    service = (hub.get("services") or {}).get("xnat") or {}
-    if token := service.get("apiToken") or service.get("api_token"):
-        name = "apiToken" if service.get("apiToken") else "api_token"
-        old.hub["JH_XNAT_SERVICE_TOKEN"] = Found(token, old.origin(name))
+def _helm(trees: Sequence[Node], found: Mapping[str, Found], folder: Path) -> Old:
+    chart = read_chart(trees)
+    old = Old("kubernetes", folder, dict(chart.variables), own=set(chart.variables), chart=chart)
+    old.elsewhere = dict(chart.elsewhere)
     old.plugin = {name: each for name, each in {**old.hub, **found}.items() if name.startswith(_OF_XNAT)}
-    return _with_defaults(old, CHART_DEFAULTS, "the chart's default")
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in over.items():
-        before = result.get(key)
-        result[key] = (
-            _merged(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
-        )
-    return result
+    return _with_defaults(old, chart.defaults, "the chart's default")
 
 
 def _with_defaults(old: Old, defaults: Mapping[str, str], origin: str) -> Old:

@@ -1,0 +1,299 @@
+"""Every leaf of every old file is in the report of `migrate` exactly once, at its place: made-up stacks, values and env files."""
+
+import contextlib
+import io
+import json
+import re
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fuzz.bounds import fuzz
+from xnathub_conf.cli.migrate import Options, migrate
+
+TOKEN = "t0ken-" * 8
+COUNTS: Counter[str] = Counter()
+"""How many leaves were carried, not carried, and no concern, over all cases of a run."""
+
+
+class _Texts(yaml.SafeLoader):
+    """Reads scalars as text."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's
+
+
+_Texts.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"<<\Z"), ["<"])
+
+
+def leaves_of(text: str) -> Counter[tuple[str | int, ...]]:
+    """Read a YAML file's leaves by another way than the program's: each path, with aliases and merge keys followed."""
+    found: Counter[tuple[str | int, ...]] = Counter()
+
+    def walk(data: Any, path: tuple[str | int, ...]) -> None:
+        below = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+        if not data or not isinstance(data, dict | list):
+            found[path] += 1
+        for key, value in below:
+            walk(value, (*path, key))
+
+    walk(yaml.load(text, _Texts), ())
+    return found
+
+
+def lines_of(text: str) -> dict[tuple[str | int, ...], int]:
+    """Read where each leaf stands, for a file without aliases."""
+    found = {}
+
+    def walk(node: Any, path: tuple[str | int, ...], line: int) -> None:
+        if isinstance(node, yaml.MappingNode) and node.value:
+            for key, value in node.value:
+                walk(value, (*path, key.value), key.start_mark.line + 1)
+        elif isinstance(node, yaml.SequenceNode) and node.value:
+            for index, value in enumerate(node.value):
+                walk(value, (*path, index), value.start_mark.line + 1)
+        else:
+            found[path] = line
+
+    walk(yaml.compose(text, yaml.SafeLoader), (), 1)
+    return found
+
+
+def report_of(folder: Path, files: list[str], env_files: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
+    """Migrate, and give the report as data."""
+    out, err = io.StringIO(), io.StringIO()
+    options = Options(
+        files=[str(folder / name) for name in files], env_files=[str(folder / name) for name in env_files], service=None,
+        output=str(folder / "site.yaml"), secrets_dir=str(folder / "s"), secrets_path=None, public_url="https://x.org", images=["xnat/*"],
+        force=False, format="json", dry_run=True, **more,
+    )  # fmt: skip
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = migrate(options, {})
+    assert code == 0, err.getvalue()
+    return json.loads(out.getvalue())  # type: ignore[no-any-return]
+
+
+def judge(folder: Path, files: list[str], report: dict[str, Any], *, places: bool) -> None:
+    """Judge the property for the files of one migration."""
+    said: dict[str, Counter[tuple[str | int, ...]]] = {}
+    lines: dict[str, dict[tuple[str | int, ...], int]] = {}
+    for each in report["settings"]:
+        if each["file"]:
+            said.setdefault(each["file"], Counter())[tuple(each["path"])] += 1
+            lines.setdefault(each["file"], {})[tuple(each["path"])] = each["line"]
+            assert each["outcome"] in {"carried", "not carried", "no concern"}
+            assert each["keys"] or each["note"], each
+            assert each["outcome"] != "carried" or each["keys"], each
+            COUNTS[each["outcome"]] += 1
+    for name in files:
+        text = (folder / name).read_text()
+        got = said.get(str(folder / name), Counter())
+        assert got == leaves_of(text), (got - leaves_of(text), leaves_of(text) - got, text)
+        if places:
+            assert lines.get(str(folder / name), {}) == lines_of(text)
+
+
+# ---- made-up data
+
+WORDS = st.sampled_from(
+    ["", "a", "true", "no", "0777", "1:30", "1.10", "8000", "xnat/x:1", "${X:-y}", "$$", "/data", "./x.py", "jupyterhub", "node.role == manager",
+     "127.0.0.1:9000:8000", "8000:8000", "9000-9010:8000-8010", "/var/run/docker.sock:/var/run/docker.sock", "ä\n b", "#", "x: y", "-1", "0", "*", "4G"]
+) | st.text("ab:/.-0 ", max_size=6)  # fmt: skip
+KEYS = st.sampled_from(
+    [
+        "a",
+        "name",
+        "source",
+        "target",
+        "value",
+        "content",
+        "driver",
+        "x-a",
+        "limits",
+        "A.B",
+        "0",
+        "file",
+        "key",
+        "uid",
+    ]
+)
+JUNK = st.recursive(
+    st.none() | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def some(**parts: Any) -> Any:
+    """Give a map with any of these keys."""
+    return st.fixed_dictionaries(
+        {}, optional={name.replace("__", "."): value for name, value in parts.items()}
+    )
+
+
+PORT = st.sampled_from(["8000:8000", "127.0.0.1:8000:8000", "127.0.0.1:9000:8000", "9000:8000", "8000", "8081:8081", "53:53/udp", "[::1]:1:8000"]) | some(
+    target=st.sampled_from(["8000", "8081", "53"]), published=st.sampled_from(["8000", "9000"]), host_ip=st.just("127.0.0.1"), mode=WORDS,
+    protocol=st.sampled_from(["tcp", "udp"]),
+)  # fmt: skip
+VOLUME = st.sampled_from(
+    [
+        "/var/run/docker.sock:/var/run/docker.sock:rw",
+        "/other.sock:/run/docker.sock",
+        "./x:/x",
+        "data:/srv",
+        "/x",
+    ]
+) | some(
+    type=st.just("bind"),
+    source=WORDS,
+    target=st.sampled_from(["/x", "/var/run/docker.sock"]),
+    read_only=st.just("true"),
+    bind=JUNK,
+)
+SERVICE = {
+    "ports": st.lists(PORT, max_size=3), "volumes": st.lists(VOLUME, max_size=3), "networks": st.lists(st.sampled_from(["jh", "proxy"]), max_size=2, unique=True)
+    | st.dictionaries(st.sampled_from(["jh", "proxy"]), st.none() | some(aliases=st.lists(WORDS, max_size=2)), max_size=2),
+    "command": JUNK, "entrypoint": JUNK, "deploy": some(replicas=WORDS, labels=JUNK, resources=JUNK, placement=some(constraints=st.lists(WORDS, max_size=2))),
+    "labels": JUNK, "logging": JUNK, "user": st.sampled_from(["0", "1000:999", "me"]), "extra_hosts": JUNK, "dns": JUNK, "secrets": st.lists(WORDS, max_size=2),
+    "configs": st.lists(st.just("c") | some(source=st.just("c"), target=WORDS), max_size=2), "profiles": st.lists(WORDS, max_size=2), "hostname": WORDS, "build": JUNK,
+    "healthcheck": JUNK, "depends_on": JUNK, "sysctls": JUNK, "restart": WORDS, "expose": JUNK, "image": st.sampled_from(["xnat/jupyterhub:1.3", "my/jupyterhub"]),
+}  # fmt: skip
+BROKEN = st.sampled_from(["soon", "-1", "", "0", "99999999999999999999", "54", "1e3", " 5 "])
+VARIABLES = st.dictionaries(
+    st.sampled_from(["JH_UID", "JH_GID", "NB_UID", "NB_GID", "JH_START_TIMEOUT", "JH_HTTP_TIMEOUT", "JH_XNAT_START_TIMEOUT", "JH_XNAT_STOP_TIMEOUT"]),
+    BROKEN, max_size=5,
+) | st.dictionaries(
+    st.sampled_from(["JH_NETWORK", "DOCKER_HOST", "JH_TLS_VERIFY", "JH_TLS_CA_CERT", "DOCKER_CERT_PATH", "HTTPS_PROXY", "JH_OTHER", "JUPYTER_ENABLE_LAB",
+                     "JH_XNAT_PT_ARCHIVE_PREFIX", "JH_XNAT_PT_ARCHIVE_SERVER_PREFIX", "JH_XNAT_PT_WORKSPACE_DOCKER_PREFIX", "JH_XNAT_INACTIVITY_TIMEOUT"]),
+    st.sampled_from(["", "jh", "/data/xnat/archive", "../x", "tcp://h:2376", "${TOKEN}"]), max_size=5,
+)  # fmt: skip
+REQUIRED = {
+    "JH_XNAT_URL": "https://xnat.example.org",
+    "JH_XNAT_SERVICE_TOKEN": TOKEN,
+    "JH_XNAT_PASSWORD": "pa-word",
+}
+
+
+@st.composite
+def stacks(draw: Any) -> dict[str, Any]:
+    """Make up a stack whose hub is plain, with anything else in it."""
+    environment: Any = {**draw(VARIABLES), **REQUIRED}
+    if draw(st.booleans()):
+        environment = [f"{name}={value}" for name, value in environment.items()]
+    hub = {**draw(some(**SERVICE)), "environment": environment}
+    stack: dict[str, Any] = {"services": {"jupyterhub": hub}}
+    if draw(st.booleans()):
+        stack["x-common"] = draw(st.dictionaries(KEYS, JUNK, max_size=3))
+        stack["services"]["xnat-web"] = {
+            **draw(some(**SERVICE)),
+            "image": "xnat/web",
+            "environment": draw(VARIABLES),
+        }
+        hub["x-also"] = stack["x-common"]
+    stack |= draw(some(
+        version=WORDS, name=WORDS, networks=st.fixed_dictionaries({}, optional={
+            "jh": st.none() | some(name=WORDS, driver=WORDS, attachable=WORDS, driver_opts=JUNK, ipam=some(driver=WORDS, config=st.lists(
+                some(subnet=st.sampled_from(["10.7.0.0/24", "x"]), gateway=WORDS), max_size=2))),
+            "proxy": JUNK,
+        }), volumes=st.dictionaries(st.just("data"), JUNK), secrets=st.dictionaries(st.just("a"), JUNK),
+        configs=st.dictionaries(st.just("c"), some(file=WORDS, content=st.sampled_from(["x", "c.JupyterHub.port = 1"]), external=WORDS)),
+    ))  # fmt: skip
+    return stack
+
+
+VALUES = some(
+    baseUrl=st.sampled_from(["/jupyterhub", "/", "hub"]), config=st.dictionaries(
+        st.sampled_from(["JupyterHub", "Authenticator", "KubeSpawner", "LDAPAuthenticator"]),
+        st.dictionaries(st.sampled_from(["authenticator_class", "admin_access", "admin_users", "allow_named_servers", "start_timeout", "cpu_limit", "services"]), JUNK),
+        max_size=2),
+    extraConfig=JUNK, extraFiles=JUNK, image=JUNK, db=some(type=st.sampled_from(["postgres", "sqlite-pvc"]), url=WORDS), loadRoles=JUNK,
+    allowNamedServers=WORDS, concurrentSpawnLimit=WORDS, activeServerLimit=WORDS, networkPolicy=JUNK, extraVolumes=JUNK, shutdownOnLogout=WORDS,
+)  # fmt: skip
+ONE = some(
+    cmd=JUNK, uid=WORDS, fsGid=WORDS, nodeSelector=st.dictionaries(KEYS, WORDS, max_size=2), extraTolerations=st.lists(JUNK, max_size=2),
+    image=some(name=WORDS, tag=WORDS, pullPolicy=WORDS, pullSecrets=st.lists(WORDS, max_size=2)), cpu=some(limit=WORDS, guarantee=WORDS),
+    memory=some(limit=WORDS, guarantee=WORDS), defaultUrl=WORDS, extraEnv=st.dictionaries(st.sampled_from(["TZ", "JUPYTER_ENABLE_LAB", "A"]), JUNK),
+    storage=some(type=WORDS, static=some(pvcName=st.sampled_from(["w", ""]), subPath=WORDS), capacity=WORDS, extraVolumes=JUNK, extraVolumeMounts=JUNK),
+    profileList=JUNK, startTimeout=WORDS,
+)  # fmt: skip
+
+
+@st.composite
+def values(draw: Any) -> dict[str, Any]:
+    """Make up values of the reference's chart."""
+    plain = {**draw(VARIABLES), **REQUIRED}
+    form = draw(st.sampled_from(["plain", "named", "list"]))
+    extra: Any = (
+        plain if form == "plain" else {name: {"name": name, "value": value} for name, value in plain.items()}
+    )
+    extra = [*extra.values()] if form == "list" else extra
+    services = draw(
+        st.dictionaries(
+            st.sampled_from(["xnat", "other"]), some(apiToken=WORDS, admin=WORDS, url=WORDS), max_size=2
+        )
+    )
+    hub = {**draw(VALUES), "extraEnv": extra, "services": services}
+    top = draw(
+        some(
+            postgresql=some(enabled=st.sampled_from(["true", "false"]), size=WORDS),
+            postgresqlExternalHost=WORDS,
+            x=JUNK,
+        )
+    )
+    inner = {"hub": hub, "singleuser": draw(ONE), **draw(some(proxy=JUNK, cull=JUNK, scheduling=JUNK))}
+    return {"jupyterhub": inner, **top}
+
+
+def dumped(data: Any, flow: bool) -> str:
+    """Write as YAML; what is shared becomes an anchor and its aliases."""
+    return yaml.safe_dump(
+        data, default_flow_style=None if flow else False, sort_keys=False, allow_unicode=True
+    )
+
+
+@fuzz(40)
+@given(
+    stacks(),
+    st.booleans(),
+    st.lists(
+        st.sampled_from(["X=1", "TOKEN=a", "JH_XNAT_STOP_TIMEOUT=5", "# c", "A='b'", "X=2"]), max_size=4
+    ),
+)
+def test_every_leaf_of_a_stack_is_in_the_report_once(stack, flow, env):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "stack.yml").write_text(dumped(stack, flow))
+        (folder / "my.env").write_text("\n".join(env))
+        report = report_of(folder, ["stack.yml"], ("my.env",))
+        judge(folder, ["stack.yml"], report, places="*id" not in dumped(stack, flow))
+        lines = Counter(each["line"] for each in report["settings"] if each["file"] == str(folder / "my.env"))
+        assert lines == Counter(number for number, line in enumerate(env, 1) if "=" in line)
+
+
+@fuzz(40)
+@given(values(), st.booleans())
+def test_every_leaf_of_values_is_in_the_report_once(data, flow):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "values.yaml").write_text(dumped(data, flow))
+        judge(
+            folder,
+            ["values.yaml"],
+            report_of(folder, ["values.yaml"]),
+            places="*id" not in dumped(data, flow),
+        )
+
+
+@fuzz(25)
+@given(values(), values(), some(hub=VALUES, singleuser=ONE, proxy=JUNK))
+def test_every_leaf_of_merged_values_is_in_the_report_once(first, second, third):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = {"a.yaml": first, "b.yaml": second, "c.yaml": {"jupyterhub": third}}
+        for file, data in files.items():
+            (folder / file).write_text(dumped(data, flow=False))
+        judge(folder, [*files], report_of(folder, [*files]), places=False)

@@ -1,0 +1,142 @@
+"""Helm values, merged as Helm does it: the reference's chart, and Zero to JupyterHub, which it is built on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from xnathub_conf.migration import MigrationError
+from xnathub_conf.migration.ledger import at
+from xnathub_conf.migration.tree import Found, Node, parse_tree
+
+CHART_DEFAULTS = {
+    "JH_XNAT_URL": "http://xnat-xnat-web",
+    "JH_XNAT_USERNAME": "jupyterhub",
+    "JH_XNAT_UID": "0",
+    "JH_XNAT_GID": "0",
+    "JH_START_TIMEOUT": "180",
+    "JH_HTTP_TIMEOUT": "75",
+    "JH_XNAT_ARCHIVE_PVC": "archive",
+    "POSTGRES_DB": "jupyterhub",
+    "POSTGRES_USER": "jupyterhub",
+    "POSTGRES_PORT": "5432",
+}
+"""The variables that the reference's chart sets."""
+
+_REFERENCE = """\
+postgresql: {enabled: true}
+jupyterhub:
+  hub:
+    baseUrl: /jupyterhub
+    allowNamedServers: true
+    concurrentSpawnLimit: 64
+    consecutiveFailureLimit: 5
+    db: {type: postgres}
+    extraConfig: {shutdownOnLogout: c.JupyterHub.shutdown_on_logout = True}
+  singleuser:
+    storage: {type: static, static: {pvcName: workspaces, subPath: "users/{unescaped_username}"}}
+"""
+"""The values that the reference's chart sets, as far as they have a part in a site."""
+
+_ZERO = """\
+jupyterhub:
+  hub: {baseUrl: /, allowNamedServers: false, concurrentSpawnLimit: 64, consecutiveFailureLimit: 5, db: {type: sqlite-pvc}}
+  singleuser: {storage: {type: dynamic}}
+"""
+"""The same of Zero to JupyterHub itself."""
+
+
+@dataclass
+class ChartValues:
+    """The values that count, with where each stands."""
+
+    top: Node
+    is_reference: bool
+    variables: dict[str, Found] = field(default_factory=dict)
+    elsewhere: dict[str, Found] = field(default_factory=dict)
+    replaced: list[tuple[Node, Node]] = field(default_factory=list)
+    """Values of earlier files, and the later ones that count instead."""
+    hidden: list[tuple[Node, Node]] = field(default_factory=list)
+    """Values that are set again in the same file, and by what."""
+
+    @property
+    def hub(self) -> Node:
+        """The values of the hub."""
+        return self.top.get("jupyterhub", "hub")
+
+    @property
+    def singleuser(self) -> Node:
+        """The values of servers."""
+        return self.top.get("jupyterhub", "singleuser")
+
+    @property
+    def defaults(self) -> Mapping[str, str]:
+        """The variables that the chart sets itself."""
+        return CHART_DEFAULTS if self.is_reference else {}
+
+
+def read_chart(trees: Sequence[Node]) -> ChartValues:
+    """Merge values files, later ones winning, over the chart's own. Raises MigrationError."""
+    is_reference = any(
+        "jupyterhub" in tree.keys or any(key.startswith("postgresql") for key in tree.keys)
+        or any(name.startswith("JH_") for name in _names(tree.get("hub", "extraEnv")))
+        for tree in trees
+    )  # fmt: skip
+    base = parse_tree(_REFERENCE if is_reference else _ZERO, "the chart's default")
+    _unplaced(base)
+    chart = ChartValues(base, is_reference)
+    chart.hidden = [pair for tree in trees for pair in tree.all_hidden()]
+    for tree in trees:
+        if "jupyterhub" not in tree.keys and {"hub", "singleuser"} & set(tree.keys):
+            # Values for Zero to JupyterHub itself are those of the chart in the chart.
+            tree = Node(tree.file, (), tree.line, {"jupyterhub": tree})
+        _merge(chart, chart.top, tree)
+    for name, node in (("hub", chart.hub), ("singleuser", chart.singleuser)):
+        if not isinstance(node.value, dict):
+            raise MigrationError(f"{node.origin}: jupyterhub.{name} holds no values.")
+    _variables(chart)
+    return chart
+
+
+def _names(extra: Node) -> list[str]:
+    return [*extra.keys, *(each.get("name").text for each in extra.items)]
+
+
+def _unplaced(node: Node) -> None:
+    node.line = 0
+    for each in [*node.keys.values(), *node.items]:
+        _unplaced(each)
+
+
+def _merge(chart: ChartValues, base: Node, over: Node) -> None:
+    """Lay values over others, in place: maps are merged, null takes away what stood there, all else replaces it."""
+    for key, node in over.keys.items():
+        before = base.keys.get(key)
+        if before is None:
+            base.keys[key] = node
+        elif isinstance(before.value, dict) and isinstance(node.value, dict) and before.value:
+            _merge(chart, before, node)
+            if not node.value:
+                chart.replaced.append((node, before))
+        else:
+            chart.replaced += [(leaf, node) for leaf in before.leaves() if leaf.line]
+            base.keys[key] = node
+
+
+def _variables(chart: ChartValues) -> None:
+    extra = chart.hub.get("extraEnv")
+    entries = [*extra.keys.items(), *((each.get("name").text, each) for each in extra.items)]
+    for key, entry in entries:
+        name = entry.get("name").text or key
+        value = entry.get("value") if entry.keys else entry
+        reference = entry.get("valueFrom", "secretKeyRef")
+        if reference.keys:
+            command = (
+                f"kubectl get secret {reference.get('name').text} "
+                f"--output jsonpath={{.data.{reference.get('key').text}}} | base64 -d"
+            )
+            chart.elsewhere[name] = Found(command, reference.get("key").origin, next(reference.leaves()))
+        elif isinstance(value.value, str):
+            chart.variables[name] = at(value)
+    service = chart.hub.get("services", "xnat")
+    for name in ("apiToken", "api_token"):
+        if (token := service.get(name)).text:
+            chart.variables["JH_XNAT_SERVICE_TOKEN"] = at(token)

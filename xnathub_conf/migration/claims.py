@@ -1,0 +1,109 @@
+"""The claims of a hub on Kubernetes, from Helm values and XNAT's path translation."""
+
+import os.path
+import re
+from typing import Any
+
+from xnathub_conf.migration.chart import ChartValues
+from xnathub_conf.migration.ledger import Ledger, at
+from xnathub_conf.migration.stack import ARCHIVE, WORKSPACES
+from xnathub_conf.migration.tree import Found, Node
+from xnathub_conf.migration.variables import Migration, prefix_lines, prefixes
+
+_HERE = "orchestrator.kubernetes"
+_SUBPATH = "users/{unescaped_username}"
+
+
+def storage(m: Migration, chart: ChartValues) -> None:
+    """Carry over the claims that hold XNAT's folders, and how XNAT's paths become theirs."""
+    hub, to = m.old.hub, m.to
+    held_in = chart.singleuser.get("storage")
+    claim, volumes = held_in.get("static", "pvcName"), _claims(held_in)
+    workspaces = at(claim) if claim.text else Found("workspaces", "the chart's default")
+    archive = hub.get("JH_XNAT_ARCHIVE_PVC", Found("archive", "the chart's default"))
+    for node in volumes:
+        mounted = _mount_of(held_in, node)
+        held = node.get("persistentVolumeClaim", "claimName")
+        if mounted.startswith(ARCHIVE) and "JH_XNAT_ARCHIVE_PVC" not in hub:
+            archive = at(held)
+        elif mounted.startswith(WORKSPACES) and not claim.text:
+            workspaces = at(held)
+    archive, workspaces = _claim(to, archive, "archive"), _claim(to, workspaces, "workspaces")
+    claims: list[dict[str, str]] = []
+    mounts: list[dict[str, Any]] = []
+    translated = False
+    rows = (("ARCHIVE", "archive", ARCHIVE, archive), ("WORKSPACE", "workspaces", WORKSPACES, workspaces))
+    for kind, section, default, claimed in rows:
+        source, target, name = prefixes(m, kind, default)
+        path = root = source.value.rstrip("/")
+        if target:
+            translated = True
+            root, path = _translated(m, section, path, name, claimed.value)
+        claims.append({"path": root, "claim_name": claimed.value})
+        mounts.append(
+            {"path": path} if kind == "ARCHIVE" else {"path": f"{path}/users/{{username}}", "writable": True}
+        )
+        prefix_lines(m, kind, section)
+    names = ("JH_XNAT_ARCHIVE_PVC", "jupyterhub.singleuser.storage.static.pvcName")
+    for index, (name, found) in enumerate(zip(names, (archive, workspaces), strict=True)):
+        if found.leaf:
+            to.stands(("orchestrator", "kubernetes", "claims", index, "claim_name"), found.value, name, found)
+    to.put(
+        f"{_HERE}.claims",
+        claims,
+        "JH_XNAT_ARCHIVE_PVC, " + names[1],
+        Found("", "the lines above" if archive.leaf else archive.origin),
+    )
+    to.put("servers.allowed_mounts", mounts, "JH_XNAT_PT_..." if translated else "mounts",
+           Found("", "the lines above" if translated else "new"))  # fmt: skip
+    if "the chart's default" in {archive.origin, workspaces.origin} and not chart.is_reference:
+        to.to_do.append(
+            "Write the names of the claims that hold XNAT's archive and workspaces: orchestrator.kubernetes.claims."
+        )
+    static = (held_in.get("type"), held_in.get("static", "subPath"))
+    if static[0].text == "static" and static[1].text.strip("/") == _SUBPATH:
+        for leaf in static:
+            to.ignore(leaf.name, at(leaf), "Workspaces are mounted in the same way.") if leaf.line else None
+
+
+def _claim(to: Ledger, found: Found, default: str) -> Found:
+    """Give the name of a claim; where it can't be one, the chart's own."""
+    if re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", found.value):
+        return found
+    to.leave(
+        f"the claim {default}",
+        found,
+        "It can't be a claim's name. Write it under orchestrator.kubernetes.claims.",
+    )
+    return Found(default, "the chart's default")
+
+
+def _translated(m: Migration, section: str, source: str, name: str, claim: str) -> tuple[str, str]:
+    """Carry over a prefix of XNAT's path translation; gives the path of the claim, and that of the folder."""
+    to, target = m.to, m.old.plugin[name]
+    if target.value.startswith("/"):
+        path = target.value.rstrip("/")
+        to.put(f"paths.{section}", [{"from": source, "to": path}], name, target)
+        return path, path
+    if below := os.path.normpath(target.value).strip("./"):
+        path = f"/{claim}/{below}"
+        to.put(f"paths.{section}", [{"from": source, "to": path}], name, target)
+        return f"/{claim}", path
+    to.ignore(name, target, "The hub finds XNAT's path in the claim by itself.")
+    return source, source
+
+
+def _claims(held_in: Node) -> list[Node]:
+    return [
+        each
+        for each in held_in.get("extraVolumes").items
+        if each.get("persistentVolumeClaim", "claimName").text
+    ]
+
+
+def _mount_of(held_in: Node, volume: Node) -> str:
+    mounts = held_in.get("extraVolumeMounts").items
+    return next(
+        (each.get("mountPath").text for each in mounts if each.get("name").text == volume.get("name").text),
+        "",
+    )

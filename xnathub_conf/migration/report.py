@@ -1,0 +1,115 @@
+"""What `migrate` says: as text, as Markdown for a change request, or as JSON."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from xnathub_conf.migration.ledger import Entry, Ledger, Outcome
+from xnathub_conf.site.problems import dotted, holds_secret
+
+_TITLES = {
+    Outcome.CARRIED: "Carried over:",
+    Outcome.NOT_CARRIED: "Not carried over:",
+    Outcome.NO_CONCERN: "No concern of the hub:",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """The entries of a migration, what was or would be written, and what is left to do, in order."""
+
+    ledger: Ledger
+    written: Sequence[str]
+    steps: Sequence[str]
+    dry_run: bool = False
+
+    def counts(self) -> dict[str, int]:
+        """Give how many values of the old files were carried, not carried, and no concern."""
+        return {
+            outcome.value: sum(
+                each.outcome == outcome and each.leaf is not None for each in self.ledger.entries
+            )
+            for outcome in Outcome
+        }
+
+    def text(self) -> Iterator[str]:
+        """Give the lines for a terminal."""
+        for line in self.written:
+            yield f"{'Would write' if self.dry_run else 'Wrote'} {line}"
+        for outcome, title in _TITLES.items():
+            entries = [each for each in self.ledger.entries if each.outcome == outcome]
+            if entries:
+                yield f"\n{title}"
+            for each in entries:
+                yield f"  {_line(each)}"
+        yield "\nTo do:"
+        for number, step in enumerate(self.steps, 1):
+            yield f"  {number}. {step}"
+        yield "\nValues of the old files: " + ", ".join(
+            f"{count} {name}" for name, count in self.counts().items()
+        )
+
+    def markdown(self) -> Iterator[str]:
+        """Give the lines of a Markdown page."""
+        yield "# Move to xnathub\n"
+        for line in self.written:
+            yield f"- {'would write' if self.dry_run else 'wrote'} {_cell(line)}"
+        for outcome, title in _TITLES.items():
+            entries = [each for each in self.ledger.entries if each.outcome == outcome]
+            if not entries:
+                continue
+            yield f"\n## {title.rstrip(':')}\n\n| where | setting | becomes | why |\n|---|---|---|---|"
+            for each in entries:
+                keys = "<br>".join(
+                    _cell(f"{dotted(key)}: {_shown(key, value)}") for key, value in each.keys.items()
+                )
+                yield f"| {_cell(each.origin)} | {_cell(each.name)} | {keys} | {_cell(each.note)} |"
+        yield "\n## To do\n"
+        for step in self.steps:
+            yield f"- [ ] {_cell(step)}"
+
+    def data(self) -> dict[str, Any]:
+        """Give it all as plain data."""
+        return {
+            "written": list(self.written),
+            "dry_run": self.dry_run,
+            "counts": self.counts(),
+            "settings": [
+                {
+                    "file": each.leaf.file if each.leaf else None,
+                    "line": each.leaf.line if each.leaf else None,
+                    "path": list(each.leaf.path) if each.leaf else None,
+                    "name": each.name,
+                    "origin": each.origin,
+                    "outcome": each.outcome.value,
+                    "keys": {dotted(key): json.loads(_shown(key, value)) for key, value in each.keys.items()},
+                    "note": each.note,
+                }
+                for each in self.ledger.entries
+            ],
+            "to_do": list(self.steps),
+        }
+
+
+def _shown(key: tuple[str | int, ...], value: Any) -> str:
+    """Give a value as JSON, unless it may be a secret that stood open in the old files."""
+    if holds_secret(key) and not (isinstance(value, dict) and set(value) == {"file"}):
+        return '"(not shown)"'
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _line(entry: Entry) -> str:
+    keys = ", ".join(f"{dotted(key)}: {_shown(key, value)}" for key, value in entry.keys.items())
+    if entry.outcome == Outcome.CARRIED:
+        note = f" ({entry.note})" if entry.note else ""
+        return f"{entry.origin}: {entry.name} -> {keys}{note}"
+    aside = f" ({keys} is)" if keys else ""
+    return f"{entry.origin}: {entry.name}: {entry.note}{aside}"
+
+
+def _cell(text: str) -> str:
+    """Give text as it stands in a cell: nothing in it is Markdown or HTML."""
+    for character in "\\`*_[]<>|":
+        text = text.replace(character, "\\" + character if character != "<" else "&lt;")
+    return text.replace("\n", " ")

@@ -1,0 +1,108 @@
+"""Tables of rules: what an old setting's path looks like, and what becomes of it. The first rule that fits counts."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from xnathub_conf.migration.ledger import Ledger, NotCarriedError, at
+from xnathub_conf.migration.tree import Node
+from xnathub_conf.site.problems import KeyPath
+
+How = Callable[[Ledger, str, Node], None]
+"""Takes a value over, or says why not; gets its name in the report and its place."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A pattern of dotted paths, `*` for one key and `**` for any that follow, and what becomes of such a value."""
+
+    pattern: str
+    how: How
+
+    def fits(self, path: tuple[str, ...]) -> bool:
+        """Say whether a path has this form."""
+        wanted = tuple(self.pattern.split("."))
+        if wanted[-1] == "**":
+            wanted, path = wanted[:-1], path[: len(wanted) - 1]
+        return len(wanted) == len(path) and all(
+            each in {"*", part} for each, part in zip(wanted, path, strict=True)
+        )
+
+
+def apply(rules: Iterable[Rule], to: Ledger, node: Node, *, below: int = 0, name: str = "") -> None:
+    """Settle every leaf of a tree of which nothing is said yet, by the first rule that fits.
+
+    The first `below` keys of their paths are left out; `name` is put before what remains.
+    """
+    for leaf in node.leaves():
+        if to.entry_of(leaf):
+            continue
+        path = tuple(map(str, leaf.path[below:]))
+        rule = next(each for each in rules if each.fits(path))
+        run(rule.how, to, name + leaf.name if name else leaf.name, leaf)
+
+
+def run(how: How, to: Ledger, name: str, leaf: Node) -> None:
+    """Take a value over; if that can't be, say why in its line of the report, and go on."""
+    try:
+        how(to, name, leaf)
+    except NotCarriedError as error:
+        to.leave(name, at(leaf), str(error))
+
+
+def left(why: str) -> How:
+    """Give what leaves a value behind, and says what to do."""
+    return lambda to, name, leaf: to.leave(name, at(leaf), why)
+
+
+def nothing(why: str) -> How:
+    """Give what says why a value is no concern of the hub."""
+    return lambda to, name, leaf: to.ignore(name, at(leaf), why)
+
+
+def key(target: str, convert: Callable[[str], Any] = str) -> How:
+    """Give what writes a value at a key of the site."""
+
+    def how(to: Ledger, name: str, leaf: Node) -> None:
+        if leaf.value is None:
+            to.ignore(name, at(leaf), "It is empty, so the old hub had its default.")
+        elif not isinstance(leaf.value, str):
+            raise NotCarriedError(f"It holds no single value. Write it as {target} by hand.")
+        else:
+            path = tuple(target.split("."))
+            if path[0] == "extra":
+                path = ("extra", target.removeprefix("extra."))
+            to.put(path, convert(leaf.text), name, at(leaf))
+
+    return how
+
+
+def put_tree(to: Ledger, target: str | KeyPath, value: Any, name: str, node: Node) -> None:
+    """Write a value at a key that all leaves of a tree make together."""
+    lead, *others = node.leaves()
+    to.put(target, value, name, at(lead))
+    for leaf in others:
+        to.follow(leaf, lead, f"with {lead.origin}")
+
+
+def whole(text: str) -> int:
+    """Read a whole number. Raises NotCarriedError."""
+    if not re.fullmatch(r"[0-9]{1,18}", text.strip()):
+        raise NotCarriedError("It is no whole number. Write the key of site.yaml by hand.")
+    return int(text)
+
+
+def number(text: str) -> float:
+    """Read a number. Raises NotCarriedError."""
+    try:
+        return float(text)
+    except ValueError:
+        raise NotCarriedError("It is no number. Write the key of site.yaml by hand.") from None
+
+
+def yes(text: str) -> bool:
+    """Read true or false. Raises NotCarriedError."""
+    if text.lower() not in {"true", "false"}:
+        raise NotCarriedError("It is neither true nor false. Write the key of site.yaml by hand.")
+    return text.lower() == "true"

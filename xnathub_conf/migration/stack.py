@@ -1,0 +1,306 @@
+"""What a compose file says of the hub, part by part, and what becomes of it."""
+
+import os.path
+from typing import Any
+
+from xnathub_conf.migration.docker_api import docker_api
+from xnathub_conf.migration.ledger import Ledger, Outcome, at
+from xnathub_conf.migration.rules import Rule, apply, left, nothing, run
+from xnathub_conf.migration.services import Compose, Service
+from xnathub_conf.migration.traits import CODE
+from xnathub_conf.migration.tree import Found, Node
+from xnathub_conf.migration.variables import Migration, prefix_lines, prefixes
+
+ARCHIVE, WORKSPACES = "/data/xnat/archive", "/data/xnat/workspaces"
+"""Where XNAT's container has the archive and the workspaces, by default."""
+
+_RENDERED = "write it at the hub's service in the stack that `xnathub render swarm` writes"
+
+
+def _image(to: Ledger, name: str, leaf: Node) -> None:
+    repository = leaf.text.rpartition("/")[2].partition(":")[0]
+    if leaf.text.startswith("xnat/") or repository == "jupyterhub":
+        to.ignore(name, at(leaf), "The new stack has xnathub's own image.")
+    else:
+        to.leave(name, at(leaf), "The new stack has xnathub's own image. What yours adds has to be built on that: "
+                 "`xnathub render swarm --image YOURS`.")  # fmt: skip
+
+
+def _replicas(to: Ledger, name: str, leaf: Node) -> None:
+    if leaf.text == "1":
+        to.ignore(name, at(leaf), "There is one hub in the new stack too.")
+    else:
+        to.leave(name, at(leaf), "There can be one hub only.")
+
+
+def _constraint(to: Ledger, name: str, leaf: Node) -> None:
+    if leaf.text.replace(" ", "") == "node.role==manager":
+        to.ignore(name, at(leaf), "The new stack's hub runs on a manager too.")
+    else:
+        to.leave(name, at(leaf), f"It is the hub's own placement; {_RENDERED}. For people's servers there is "
+                 "orchestrator.swarm.placement_constraints.")  # fmt: skip
+
+
+def _user(to: Ledger, name: str, leaf: Node) -> None:
+    uid, _, gid = leaf.text.partition(":")
+    hub = to.site.get("hub", {})
+    if uid.isdigit() and int(uid) > 0 and gid.isdigit() and "uid" not in hub and "gid" not in hub:
+        to.put("hub.uid", int(uid), name, at(leaf))
+        to.put("hub.gid", int(gid), name, at(leaf))
+    else:
+        to.leave(name, at(leaf), "Write it as hub.uid and hub.gid, in numbers; the hub never runs as root.")
+
+
+_HUB: tuple[Rule, ...] = (
+    Rule("image", _image),
+    Rule("deploy.replicas", _replicas),
+    Rule("deploy.placement.constraints.*", _constraint),
+    Rule("user", _user),
+    Rule("hostname", nothing("The hub tells servers its address itself.")),
+    Rule("container_name", nothing("Swarm names the container.")),
+    Rule("restart", nothing("Swarm starts the hub again.")),
+    Rule("build.**", nothing("It was for building the old image.")),
+    Rule("expose.**", nothing("The hub's ports are open to its network.")),
+    Rule("depends_on.**", nothing("The hub waits for XNAT by itself.")),
+    Rule("healthcheck.**", nothing("The new stack has a check of its own.")),
+    Rule("tty", nothing("A hub reads no terminal.")),
+    Rule("stdin_open", nothing("A hub reads no terminal.")),
+    Rule("env_file.**", nothing("The variables in it are in this list by themselves.")),
+    Rule("extends.**", nothing("What it names is in this list by itself.")),
+    Rule("environment.**", nothing("It has no value, so the old hub did not have it.")),
+    Rule("profiles.**", left(f"The new stack's hub belongs to no profile. If it is to, {_RENDERED}.")),
+    Rule("networks.*.aliases.**", left(f"If something calls the hub by this name, {_RENDERED}.")),
+    Rule("command.**", left("The new image starts `xnathub run` itself. Look for a key of site.yaml for what the command said.")),
+    Rule("entrypoint.**", left("The new image starts `xnathub run` itself. Look for a key of site.yaml for what it did.")),
+    Rule("labels.**", left(f"If a proxy such as Traefik reads it, {_RENDERED}; the hub's port is that of hub.bind_url.")),
+    Rule("deploy.labels.**", left(f"If a proxy such as Traefik reads it, {_RENDERED}; the hub's port is that of hub.bind_url.")),
+    Rule("deploy.**", left(f"It is about the hub's own container. If it is still wanted, {_RENDERED}.")),
+    Rule("secrets.**", left("The new stack has secrets of its own, and lists them. What else the hub must read: " + _RENDERED + ".")),
+    Rule("configs.**", left(f"If the hub must read it, {_RENDERED}.")),
+    Rule("**", left(f"No key of site.yaml stands for it. If it is still wanted, {_RENDERED}.")),
+)  # fmt: skip
+
+_TOP: tuple[Rule, ...] = (
+    Rule("version", nothing("Compose's own.")),
+    Rule("name", nothing("It names the old stack.")),
+    Rule("include.**", nothing("What it names is in this list by itself.")),
+    Rule("services.**", nothing("Another service's: it stays as it is.")),
+    Rule("networks.**", nothing("The hub has no part in this network.")),
+    Rule("volumes.**", nothing("The hub does not mount it.")),
+    Rule("secrets.**", nothing("The hub does not read it.")),
+    Rule("configs.**", nothing("The hub does not read it.")),
+    Rule("**", nothing("A fragment: it counts where it is referred to, and is in this list there.")),
+)
+
+_NETWORK: tuple[Rule, ...] = (
+    Rule("name", nothing("JH_NETWORK says it.")),
+    Rule("driver", nothing("The new stack makes this network as an overlay.")),
+    Rule("attachable", nothing("The new stack makes this network.")),
+    Rule("external", nothing("The new stack makes this network. Remove the old one first, or name another in site.yaml.")),
+    Rule("ipam.driver", nothing("It is Docker's default.")),
+    Rule("**", left("No key of site.yaml stands for it. If it is still wanted, write it at the network in the stack that "
+                    "`xnathub render swarm` writes.")),
+)  # fmt: skip
+
+
+def swarm(m: Migration) -> None:
+    """Carry over what makes a Swarm hub: folders, the network, Docker's address, and the hub's service."""
+    _folders(m)
+    network = m.old.hub["JH_NETWORK"]
+    m.to.put("orchestrator.swarm.network_name", network.value, "JH_NETWORK", network)
+    docker_api(m)
+
+
+def stack_parts(m: Migration) -> None:
+    """Say what becomes of all in a compose file that is no variable."""
+    compose, service = m.old.compose, m.old.service
+    if compose and service:
+        _service(m.to, service)
+        _parts(m.to, compose, service, m.old.hub["JH_NETWORK"].value)
+
+
+def user(m: Migration) -> None:
+    """Carry over the user that compose runs the hub as, where no variable says it."""
+    if m.old.service and not all(m.old.hub.get(name, Found("", "")).value for name in ("JH_UID", "JH_GID")):
+        for node in m.old.service.nodes:
+            if (leaf := node.get("user")).line:
+                run(_user, m.to, leaf.name, leaf)
+
+
+def _folders(m: Migration) -> None:
+    to, folder = m.to, m.old.folder
+    mounts: list[dict[str, Any]] = []
+    origins: list[str] = []
+    for kind, key, default in (("ARCHIVE", "archive", ARCHIVE), ("WORKSPACE", "workspaces", WORKSPACES)):
+        source, target, name = prefixes(m, kind, default)
+        here = source.value.rstrip("/")
+        if target:
+            note = ""
+            path = target.value.rstrip("/")
+            if not path.startswith("/"):
+                path = os.path.normpath(os.path.join(folder, path))  # noqa: PTH118 - no link is to be followed
+                note = f"a path from {folder}, as the old files had it"
+            if path != here:
+                to.put(f"paths.{key}", [{"from": here, "to": path}], name, target, note)
+                here = path
+            else:
+                to.ignore(name, target, "It is the same path in XNAT: nothing to translate.")
+            origins.append(name)
+        mounts.append(
+            {"path": here} if kind == "ARCHIVE" else {"path": f"{here}/users/{{username}}", "writable": True}
+        )
+        prefix_lines(m, kind, key)
+    if origins or [mount["path"] for mount in mounts] != [ARCHIVE, f"{WORKSPACES}/users/{{username}}"]:
+        name = ", ".join(origins) or "JH_XNAT_WORKSPACE_PATH"
+        to.put("servers.allowed_mounts", mounts, name, Found("", "the lines above"))
+    if origins:
+        to.to_do.append(
+            "Paths are translated by the hub now. Take XNAT's own path translation out of its Jupyter settings, and the "
+            "variables JH_XNAT_PT_... out of XNAT's environment, which would set it again."
+        )
+    else:
+        to.to_do.append(
+            "If XNAT's Jupyter settings hold a path translation (Administer, Plugin Settings, JupyterHub), write it as "
+            "`paths`, name the translated folders in servers.allowed_mounts, and empty it in XNAT."
+        )
+
+
+def _service(to: Ledger, service: Service) -> None:
+    for node in service.nodes:
+        for each in node.get("ports").items:
+            _port(to, each)
+        for each in node.get("volumes").items:
+            _volume(to, each)
+
+
+def _port(to: Ledger, node: Node) -> None:
+    text = node.text or f"{node.get('host_ip').text}:{node.get('published').text}:{node.get('target').text}"
+    protocol = node.get("protocol").text or (text.partition("/")[2] or "tcp")
+    rest, _, target = text.partition("/")[0].rpartition(":")
+    address, _, published = rest.rpartition(":")
+    address = address.strip("[]")
+    lead = node if node.text else node.get("published") if node.get("published").line else node.get("target")
+    name = f"ports {text.strip(':')}"
+    if target != "8000" or protocol != "tcp":
+        why = "The hub listens on one port, hub.bind_url."
+        if target == "8081":
+            to.ignore(name, at(lead), "Servers call the hub on its network, without a published port.")
+        else:
+            to.leave(name, at(lead), why)
+    elif not published.isdigit() and published:
+        to.leave(name, at(lead), "A range of ports. Write the one that the proxy calls as hub.bind_url.")
+    else:
+        if published not in {"8000", ""}:
+            to.put("hub.bind_url", f"http://0.0.0.0:{published}", name, at(lead))
+        else:
+            to.ignore(name, at(lead), "It is the hub's default, hub.bind_url.")
+        _address(to, node, lead, name, address)
+    if node.keys:
+        for leaf in node.leaves():
+            if leaf.path[-1] in {"target", "published"} and leaf is not lead:
+                to.follow(leaf, lead, f"with {lead.origin}")
+            elif leaf.path[-1] == "protocol" and leaf.text == "tcp":
+                to.ignore(leaf.name, at(leaf), "The hub speaks TCP.")
+            elif leaf.path[-1] == "mode" and leaf.text == "host":
+                to.ignore(leaf.name, at(leaf), "The new stack publishes the port in the same way.")
+
+
+def _address(to: Ledger, node: Node, lead: Node, name: str, address: str) -> None:
+    if address in {"", "0.0.0.0", "::"}:  # noqa: S104 - it is only compared
+        if (leaf := node.get("host_ip")).line:
+            to.ignore(leaf.name, at(leaf), "It means every address, as in the new stack.")
+        return
+    leaf = node.get("host_ip") if node.keys else lead
+    to.leave(leaf.name if node.keys else name, at(leaf),
+             f"Swarm publishes a port on every address, so it would be open beyond {address}. Close it to others with the "
+             "host's firewall.")  # fmt: skip
+
+
+def _volume(to: Ledger, node: Node) -> None:
+    source, target = (
+        (node.get("source").text, node.get("target").text) if node.keys else [*node.text.split(":"), ""][:2]
+    )
+    lead = node if not node.keys else node.get("source") if node.get("source").line else next(node.leaves())
+    name = f"volume {source}:{target}"
+    if target.endswith("/docker.sock"):
+        if source in {"/var/run/docker.sock", "/run/docker.sock"}:
+            to.ignore(name, at(lead), "The new stack mounts Docker's socket too.")
+        else:
+            to.put("orchestrator.swarm.docker_host", f"unix://{source}", name, at(lead))
+    elif target.endswith("jupyterhub_config.py"):
+        to.leave(f"volume {source}", at(lead), CODE + " If the file is there, its lines are in this list.")
+    else:
+        why = "The new stack keeps the hub's data in a volume of its own. Add what the hub must read to the rendered stack."
+        to.leave(name, at(lead), why)
+    entry = to.entry_of(lead)
+    for leaf in node.leaves() if node.keys else ():
+        if leaf is lead:
+            continue
+        if entry and entry.outcome == Outcome.NOT_CARRIED:
+            to.leave(leaf.name, at(leaf), f"With {lead.origin}.")
+        else:
+            to.follow(leaf, lead, f"with {lead.origin}")
+
+
+def _parts(to: Ledger, compose: Compose, service: Service, network: str) -> None:
+    """Say what becomes of all else in the compose files: the hub's service, its network, and other services."""
+    for leaf, why in compose.missing.items():
+        to.leave(leaf.name, at(leaf), why)
+    for node in service.nodes:
+        for each, name in _network_names(node):
+            if not _is_of_servers(compose, name, network):
+                to.leave(each.name, at(each), "The new stack's hub is on its servers' network alone. If a proxy or XNAT "
+                         f"calls it on this one, {_RENDERED}.")  # fmt: skip
+            elif each.value is None or not each.keys:
+                to.ignore(each.name, at(each), "The new stack's hub is on its servers' network too.")
+        apply(_HUB, to, node, below=2)
+    for tree in compose.trees:
+        for name, node in tree.get("networks").keys.items():
+            if _is_of_servers(compose, name, network):
+                _network(to, node)
+        for kind in ("volumes", "secrets", "configs"):
+            used = {source for node in service.nodes for source in _sources(node.get(kind))}
+            for name, node in tree.get(kind).keys.items():
+                if name in used:
+                    _used(to, node, kind)
+        apply(_TOP, to, tree)
+
+
+def _network_names(node: Node) -> list[tuple[Node, str]]:
+    networks = node.get("networks")
+    named = [(each, each.text) for each in networks.items]
+    return [
+        *named,
+        *((leaf, name) for name, each in networks.keys.items() for leaf in [each] if not each.keys),
+    ]
+
+
+def _is_of_servers(compose: Compose, name: str, network: str) -> bool:
+    return name == network or any(
+        tree.get("networks", name, "name").text == network for tree in compose.trees
+    )
+
+
+def _network(to: Ledger, node: Node) -> None:
+    for config in node.get("ipam", "config").items[:1]:
+        if (subnet := config.get("subnet")).text:
+            run(
+                lambda to, name, leaf: to.put("orchestrator.swarm.subnet", leaf.text, name, at(leaf)),
+                to,
+                subnet.name,
+                subnet,
+            )
+    apply(_NETWORK, to, node, below=2)
+
+
+def _sources(node: Node) -> list[str]:
+    return [each.get("source").text if each.keys else each.text.partition(":")[0] for each in node.items]
+
+
+def _used(to: Ledger, node: Node, kind: str) -> None:
+    for leaf in node.leaves():
+        if kind == "configs" and (leaf.path[-1] == "content" or leaf.text.endswith(".py")):
+            why = CODE + " Its lines are in this list, if it could be read."
+        else:
+            why = f"The old hub had it. If the new one must, {_RENDERED}."
+        to.leave(leaf.name, at(leaf), why)

@@ -1,0 +1,263 @@
+"""JupyterHub's settings, and the keys of a site that they become: from a jupyterhub_config.py, or Helm's hub.config."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from xnathub_conf.migration.ledger import Ledger, NotCarriedError, at
+from xnathub_conf.migration.python_config import UNKNOWN, PythonConfig, Setting
+from xnathub_conf.migration.rules import number, whole, yes
+from xnathub_conf.migration.tree import Node
+
+LOOK = "Look for a key of site.yaml, or write it under `extra`."
+"""What to do with a setting that no rule takes."""
+
+CODE = "It is code. Look for a key of site.yaml for what it sets, or write it under `extra`."
+"""What to do with code."""
+
+_SIGN_IN = (
+    "People sign in with XNAT here, and in no other way. If they signed in otherwise, look at XNAT's own sign-in "
+    "(OpenID, LDAP) before the move."
+)
+
+
+def _bool(value: Any) -> bool:
+    return value if isinstance(value, bool) else yes(str(value))
+
+
+def _int(value: Any) -> int:
+    return value if isinstance(value, int) else whole(str(value))
+
+
+def _names(value: Any) -> list[str]:
+    if not isinstance(value, list | tuple | set | frozenset) or not all(
+        isinstance(each, str) for each in value
+    ):
+        raise NotCarriedError("It is no list of names. Write the key of site.yaml by hand.")
+    return sorted(value) if isinstance(value, set | frozenset) else list(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise NotCarriedError("It is no text. Write the key of site.yaml by hand.")
+    return value
+
+
+def _variables(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(
+        isinstance(each, str) for pair in value.items() for each in pair
+    ):
+        raise NotCarriedError("It is no map of names to text. Write servers.environment by hand.")
+    return dict(value)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _cores(value: Any) -> float:
+    return number(str(value))
+
+
+_KEYS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "JupyterHub.allow_named_servers": ("hub.allow_named_servers", _bool),
+    "JupyterHub.named_server_limit_per_user": ("hub.named_server_limit_per_user", _int),
+    "JupyterHub.shutdown_on_logout": ("hub.shutdown_on_logout", _bool),
+    "JupyterHub.concurrent_spawn_limit": ("servers.concurrent_starts", _int),
+    "JupyterHub.active_server_limit": ("extra.JupyterHub.active_server_limit", _int),
+    "JupyterHub.base_url": ("hub.base_url", _text),
+    "JupyterHub.log_level": ("logging.level", _text),
+    "Authenticator.admin_users": ("hub.admin_users", _names),
+    "Authenticator.auth_refresh_age": ("sign_in.auth_refresh_age", _int),
+    "Spawner.start_timeout": ("servers.start_timeout", _int),
+    "Spawner.http_timeout": ("servers.http_timeout", _int),
+    "Spawner.cpu_limit": ("servers.cpu_limit", _cores),
+    "Spawner.cpu_guarantee": ("servers.cpu_guarantee", _cores),
+    "Spawner.mem_limit": ("servers.mem_limit", _same),
+    "Spawner.mem_guarantee": ("servers.mem_guarantee", _same),
+    "Spawner.default_url": ("servers.default_url", _text),
+    "Spawner.environment": ("servers.environment", _variables),
+    "Spawner.consecutive_failure_limit": ("extra.Spawner.consecutive_failure_limit", _int),
+    "DockerSpawner.network_name": ("orchestrator.*.network_name", _text),
+    "DockerSpawner.prefix": ("orchestrator.*.prefix", _text),
+    "DockerSpawner.pull_policy": ("orchestrator.*.pull_policy", _text),
+    "KubeSpawner.namespace": ("orchestrator.*.namespace", _text),
+    "KubeSpawner.node_selector": ("orchestrator.*.node_selector", _variables),
+    "KubeSpawner.tolerations": ("orchestrator.*.tolerations", _same),
+    "KubeSpawner.image_pull_policy": ("orchestrator.*.image_pull_policy", _text),
+    "KubeSpawner.image_pull_secrets": ("orchestrator.*.image_pull_secrets", _names),
+    "KubeSpawner.uid": ("servers.uid", _int),
+    "KubeSpawner.gid": ("servers.gid", _int),
+}
+"""Settings that have a key of their own; `*` is the orchestrator. Those of Spawner hold for every spawner."""
+
+_NO_CONCERN = {
+    "JupyterHub.spawner_class": "`orchestrator` says it.",
+    "JupyterHub.admin_access": "Admins may open others' servers only where hub.admin_users names them.",
+    "JupyterHub.hub_ip": "The hub finds its own address.",
+    "JupyterHub.hub_port": "The hub finds its own address.",
+    "JupyterHub.hub_bind_url": "The hub finds its own address; hub.hub_bind_url would change it.",
+    "JupyterHub.hub_connect_url": "The hub finds its own address; hub.hub_connect_url would change it.",
+    "JupyterHub.hub_connect_ip": "The hub finds its own address; hub.hub_connect_url would change it.",
+    "JupyterHub.load_roles": "The service xnat gets what XNAT's plugin needs; hub.api_scopes would change it.",
+    "Spawner.pre_spawn_hook": "The hub asks XNAT itself what to start.",
+    "DockerSpawner.use_internal_ip": "Servers are always reached by their network's address.",
+}
+_OF_REFERENCE = {
+    "JupyterHub.template_paths": "The hub has pages of its own; `pages` names the site on them.",
+    "JupyterHub.services": "The service xnat, whose token is hub.api_token.",
+    "DockerSpawner.extra_container_spec": "servers.uid and servers.gid say what servers run as.",
+    "DockerSpawner.environment": "servers.uid and servers.gid say what servers run as.",
+    "DockerSpawner.tls_config": "The variables for Docker's TLS say it.",
+}
+"""Settings of the reference's file that variables decide, so that they are code there."""
+
+_XNAT_AUTHENTICATORS = ("xnat_authenticator.XnatAuthenticator", "XnatAuthenticator", "xnat")
+
+
+def _common(trait: str) -> str:
+    """Give the class that a setting belongs to among several that inherit it."""
+    class_name, _, name = trait.partition(".")
+    bases = {
+        "SwarmSpawner": ("DockerSpawner", "Spawner"),
+        "DockerSpawner": ("DockerSpawner", "Spawner"),
+        "KubeSpawner": ("KubeSpawner", "Spawner"),
+    }
+    for base in bases.get(class_name, ()):
+        if f"{base}.{name}" in {**_KEYS, **_NO_CONCERN, **_OF_REFERENCE}:
+            return f"{base}.{name}"
+    if class_name == "XnatAuthenticator" or class_name.endswith("Authenticator"):
+        return f"Authenticator.{name}"
+    return trait
+
+
+def carry_trait(to: Ledger, trait: str, value: Any, place: tuple[str, Node], kind: str) -> bool:
+    """Carry over one setting with a plain value; gives whether a rule took it. Raises NotCarriedError.
+
+    `place` is its name in the report, and its leaf.
+    """
+    common = _common(trait)
+    name, leaf = place
+    if common in _KEYS:
+        target, convert = _KEYS[common]
+        path: tuple[str, ...] = tuple(target.replace("*", kind).split("."))
+        if path[0] == "extra":
+            path = ("extra", ".".join(path[1:]))
+        converted = convert(value)
+        if common == "Spawner.environment":
+            for variable, text in converted.items():
+                to.put(("servers", "environment", variable), text, name, at(leaf))
+        else:
+            to.put(path, converted, name, at(leaf))
+    elif common in _NO_CONCERN:
+        to.ignore(name, at(leaf), _NO_CONCERN[common])
+    elif trait == "JupyterHub.authenticator_class":
+        if value not in _XNAT_AUTHENTICATORS:
+            raise NotCarriedError(_SIGN_IN)
+        to.ignore(name, at(leaf), "People sign in with XNAT here too.")
+    elif trait == "JupyterHub.bind_url":
+        _bind_url(to, _text(value), name, leaf)
+    elif trait in {
+        "DockerSpawner.image",
+        "SwarmSpawner.image",
+        "KubeSpawner.image",
+        "DockerSpawner.allowed_images",
+    }:
+        _images(to, value, name, leaf)
+    elif trait == "JupyterHub.db_url":
+        found = at(leaf)
+        to.secret("hub.db_url", "hub_db_url", type(found)(_text(value), found.origin, leaf), name)
+    else:
+        return False
+    return True
+
+
+def _images(to: Ledger, value: Any, name: str, leaf: Node) -> None:
+    named = (
+        [value]
+        if isinstance(value, str)
+        else list(value.values())
+        if isinstance(value, dict)
+        else _names(value)
+    )
+    before = to.site.get("servers", {}).get("allowed_images", [])
+    to.site.setdefault("servers", {})["allowed_images"] = [*dict.fromkeys([*before, *named])]
+    to.stands(
+        ("servers", "allowed_images"), named, name, at(leaf), "XNAT says which of them a server starts from"
+    )
+
+
+def _bind_url(to: Ledger, value: str, name: str, leaf: Node) -> None:
+    parts = urlsplit(value)
+    path = f"/{parts.path.strip('/')}/" if parts.path.strip("/") else "/"
+    if path != "/jupyterhub/":
+        to.put("hub.base_url", path, name, at(leaf))
+    if (parts.port or 8000) != 8000:
+        to.put("hub.bind_url", f"http://0.0.0.0:{parts.port}", name, at(leaf))
+    to.ignore(name, at(leaf), "It is the hub's default.")
+    if parts.hostname and parts.hostname not in {"0.0.0.0", "::"}:  # noqa: S104 - it is only compared
+        raise NotCarriedError(
+            f"The hub listens on every address of its container; {parts.hostname} would not be reached there."
+        )
+
+
+def carry_python(
+    to: Ledger, config: PythonConfig, kind: str, variables: set[str], *, is_reference: bool
+) -> None:
+    """Say what becomes of every statement of a jupyterhub_config.py; `variables` are those that are carried by themselves."""
+    for setting in config.settings:
+        try:
+            _setting(to, setting, kind, variables, is_reference=is_reference)
+        except NotCarriedError as error:
+            to.leave(f"c.{setting.trait}", at(setting.leaf), str(error))
+    for leaf in config.others:
+        name = str(leaf.path[-1])
+        if name in {
+            "import",
+            "get_config",
+            "c",
+            "logger",
+            "sh",
+            "formatter",
+            "tls_config",
+        } or name.startswith("logger."):
+            to.ignore(name, at(leaf), "It only serves the lines around it.")
+        elif name in {"XnatAuthenticator", "pre_spawn_hook"}:
+            to.leave(
+                name,
+                at(leaf),
+                "The hub does what the reference's does. If yours does more, look for a key of site.yaml.",
+            )
+        else:
+            to.leave(name, at(leaf), CODE)
+
+
+def _setting(to: Ledger, setting: Setting, kind: str, variables: set[str], *, is_reference: bool) -> None:
+    name, found = f"c.{setting.trait}", at(setting.leaf)
+    common = _common(setting.trait)
+    if setting.variable in variables:
+        to.ignore(name, found, f"The variable {setting.variable} says it, and is in this list.")
+    elif common in _NO_CONCERN:
+        to.ignore(name, found, _NO_CONCERN[common])
+    elif setting.value is UNKNOWN or setting.conditional:
+        if (
+            is_reference
+            and common in _OF_REFERENCE
+            and (setting.conditional or setting.trait == "JupyterHub.services")
+        ):
+            to.ignore(name, found, _OF_REFERENCE[common])
+        elif setting.trait == "JupyterHub.services":
+            to.leave(
+                name,
+                found,
+                "The hub has the service xnat, by hub.api_token. Others have no key: run them beside the hub.",
+            )
+        elif setting.conditional and setting.value is not UNKNOWN:
+            to.leave(name, found, f"It holds only under a condition. {LOOK}")
+        else:
+            to.leave(name, found, CODE)
+    elif not carry_trait(to, setting.trait, setting.value, (name, setting.leaf), kind):
+        if is_reference and setting.trait == "JupyterHub.template_paths":
+            to.ignore(name, found, _OF_REFERENCE[common])
+        else:
+            to.leave(name, found, LOOK)

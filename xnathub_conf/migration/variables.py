@@ -1,0 +1,323 @@
+"""The variables of the reference deployment, and the keys of a site that they become.
+
+They are those of its hub image, its Helm chart and XNAT's plugin (github.com/NrgXnat: xnat-jupyterhub-image,
+xnat-docker-compose, xnat-jupyterhub-plugin).
+"""
+
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from xnathub_conf.migration.ledger import Ledger, NotCarriedError
+from xnathub_conf.migration.rules import whole
+from xnathub_conf.migration.sources import Old
+from xnathub_conf.migration.tree import Found
+
+PLUGIN_DEFAULTS = {"JH_XNAT_START_TIMEOUT": 180, "JH_XNAT_STOP_TIMEOUT": 60}
+"""Seconds that XNAT's plugin waits where nobody set it."""
+
+_TOKEN_LENGTH = 32
+_STOP_SECONDS = 10
+"""What servers.stop_timeout is by default."""
+
+NO_CONCERN = {
+    "JH_XNAT_JUPYTERHUB_API_URL": "XNAT's own: where its plugin calls the hub.",
+    "JH_XNAT_INACTIVITY_TIMEOUT": "XNAT's own: its plugin goes on stopping idle servers.",
+    "JH_XNAT_MAX_SERVER_LIFETIME": "XNAT's own: its plugin goes on stopping old servers.",
+    "JH_XNAT_ALL_USERS_CAN_START_JUPYTER": "XNAT's own: the hub asks XNAT for it at each sign-in.",
+    "JH_XNAT_SERVICE_USER_ENABLED": "XNAT's own.",
+    "JUPYTERHUB_CRYPT_KEY": "Nothing is encrypted with it here: the hub keeps no sign-in data.",
+    "JH_SPAWNER": "`orchestrator` says it.",
+    "JH_VERSION": "It was for building the old image.",
+    "JH_DOCKERSPAWNER_VERSION": "It was for building the old image.",
+    "JUPYTERHUB_SINGLEUSER_EXTENSION": "It went around a fault of JupyterHub 4, which is mended.",
+}
+"""Variables that are no concern of the hub any more, and why."""
+
+_NO_KEY = "No key of site.yaml stands for it. If the hub's process needs it, set it where the hub runs."
+
+
+@dataclass
+class Migration:
+    """The old deployment, what is said of it so far, and what the command line adds."""
+
+    old: Old
+    to: Ledger
+    images: Sequence[str]
+    public_url: str | None
+    xnat_url: str | None = None
+
+    def attempt(self, name: str, found: Found, do: Callable[[], None]) -> None:
+        """Take a value over; if that can't be, say why in its line of the report, and go on."""
+        try:
+            do()
+        except NotCarriedError as error:
+            self.to.leave(name, found, str(error))
+
+
+def xnat(m: Migration) -> None:
+    """Carry over where XNAT is, and who the service account is."""
+    hub, to = m.old.hub, m.to
+    if m.xnat_url:
+        to.put("xnat.url", m.xnat_url.rstrip("/"), "--xnat-url", Found("", "the command line"))
+        if "JH_XNAT_URL" in hub:
+            to.ignore("JH_XNAT_URL", hub["JH_XNAT_URL"], "--xnat-url says it.")
+    elif "JH_XNAT_URL" in hub:
+        url = hub["JH_XNAT_URL"]
+        to.put("xnat.url", url.value.rstrip("/"), "JH_XNAT_URL", url)
+    username = hub.get("JH_XNAT_USERNAME", Found("jupyterhub", "the default"))
+    to.put("xnat.service_account.username", username.value, "JH_XNAT_USERNAME", username)
+    name, key = "JH_XNAT_PASSWORD", "xnat.service_account.password"
+    if name in m.old.elsewhere:
+        _of_the_cluster(m, key, "xnat_password", name)
+    elif name in hub:
+        password = hub[name]
+        m.attempt(name, password, lambda: to.secret(key, "xnat_password", password, name))
+        if not to.site["xnat"]["service_account"].get("password"):
+            _to_be_written(m, key, "xnat_password")
+        if password.value == "jupyterhub":
+            to.to_do.append(
+                f"The service account's password is the one that everybody knows. Give the XNAT user {username.value} "
+                "another one, and put it into the file xnat_password."
+            )
+    else:
+        _to_be_written(m, key, "xnat_password")
+
+
+def _to_be_written(m: Migration, key: str, file: str) -> None:
+    m.to.put(key, {"file": f"{m.to.secrets_path}/{file}"}, key, Found("", "new"))
+    m.to.to_do.append(
+        f"Put the value of {key} into the file {file}: it is not in the old files, or can't be taken."
+    )
+
+
+def _of_the_cluster(m: Migration, key: str, file: str, name: str) -> None:
+    where = m.old.elsewhere[name]
+    m.to.put(key, {"file": f"{m.to.secrets_path}/{file}"}, name, where)
+    m.to.to_do.append(f"{name} is a Secret of the cluster. Put its value into the file {file}: {where.value}")
+
+
+def addresses(m: Migration, base_url: str) -> None:
+    """Carry over XNAT's address for browsers, and make the hub's of it; `base_url` is the hub's path."""
+    to, name = m.to, "JH_XNAT_JUPYTERHUB_HOST_URL"
+    found = m.old.plugin.get(name)
+    if m.public_url:
+        if found:
+            to.ignore(name, found, "--public-url says it.")
+        public, name, found = m.public_url, "--public-url", Found("", "the command line")
+    elif found and found.value:
+        public = found.value
+    else:
+        to.to_do.append(
+            "XNAT's address for browsers is not in the old files. Write it as xnat.public_url, and the hub's as "
+            "hub.public_url, or call this again with --public-url https://YOUR.XNAT"
+        )
+        return
+    public = public.rstrip("/")
+    if public != to.site.get("xnat", {}).get("url"):
+        to.put("xnat.public_url", public, name, found)
+    parts = urlsplit(public)
+    to.put("hub.public_url", f"{parts.scheme}://{parts.netloc}{base_url}", name, found)
+
+
+def token(m: Migration) -> None:
+    """Carry over the token that XNAT calls the hub with; one that is too short is replaced by a new one."""
+    to, name = m.to, "JH_XNAT_SERVICE_TOKEN"
+    if name in m.old.elsewhere:
+        _of_the_cluster(m, "hub.api_token", "hub_api_token", name)
+        return
+    old = m.old.hub.get(name, Found("", "new"))
+    if (
+        len(old.value) >= _TOKEN_LENGTH
+        and old.value.isascii()
+        and old.value.isprintable()
+        and old.value.strip() == old.value
+    ):
+        to.secret("hub.api_token", "hub_api_token", old, name)
+        return
+    new = Found(secrets.token_hex(_TOKEN_LENGTH), old.origin, old.leaf)
+    note = "a new one: the old one is too short to be safe" if old.value else "a new one"
+    to.secret("hub.api_token", "hub_api_token", new, name, note)
+    to.to_do.append(
+        f"The token that XNAT calls the hub with is new. Put what is in the file hub_api_token into XNAT's Jupyter "
+        f"settings, and into {name} where XNAT gets that variable."
+    )
+
+
+SOCKET = (
+    "Write hub.uid, a user other than root, and hub.gid, the group that owns Docker's socket: "
+    "stat -c %g /var/run/docker.sock"
+)
+"""What to do where the old hub ran as root."""
+
+
+def hub_ids(m: Migration) -> None:
+    """Carry over what the hub runs as."""
+    to, names = m.to, ("JH_UID", "JH_GID")
+    found = {name: m.old.hub[name] for name in names if name in m.old.hub}
+    if len([each for each in found.values() if each.value]) < len(names):
+        if {"uid", "gid"} <= set(to.site["hub"]):
+            return
+        to.to_do.append(SOCKET)
+        for name in names:
+            where = found.get(name, Found("", "not set"))
+            to.leave(name, where, "Without both, the old hub ran as root; this one never does.")
+        return
+    for name, key in zip(names, ("hub.uid", "hub.gid"), strict=True):
+        m.attempt(name, found[name], lambda name=name, key=key: _hub_id(to, name, key, found[name]))  # type: ignore[misc]
+    if "uid" not in to.site.get("hub", {}):
+        to.to_do.append(SOCKET)
+
+
+def _hub_id(to: Ledger, name: str, key: str, found: Found) -> None:
+    if whole(found.value) == 0 and key == "hub.uid":
+        raise NotCarriedError("The hub never runs as root.")
+    to.put(key, whole(found.value), name, found)
+
+
+def server_ids(m: Migration, names: tuple[str, str]) -> None:
+    """Carry over what servers run as, from the two variables that say so."""
+    to = m.to
+    found = [m.old.hub.get(name, Found("", "not set")) for name in names]
+    if not all(each.value for each in found):
+        own = "what images of docker-stacks run as; the old hub left it to them"
+        for key, value, name, each in zip(("uid", "gid"), (1000, 100), names, found, strict=True):
+            if key not in to.site.get("servers", {}):
+                to.put(f"servers.{key}", value, name, each if each.leaf else Found("", "not set"), own)
+        return
+    for key, name, each in zip(("uid", "gid"), names, found, strict=True):
+        m.attempt(name, each, lambda key=key, name=name, each=each: _server_id(to, key, name, each))  # type: ignore[misc]
+
+
+def _server_id(to: Ledger, key: str, name: str, found: Found) -> None:
+    if whole(found.value) == 0:
+        to.to_do.append(
+            f"Write servers.{key}: Tomcat's, so that XNAT can read what users write. (The default is 1000.)"
+        )
+        raise NotCarriedError("Servers never work as root.")
+    to.put(f"servers.{key}", whole(found.value), name, found)
+
+
+def images(m: Migration) -> None:
+    """Write which images may be started: what the command line says, or any of XNAT's own."""
+    if m.images:
+        m.to.put("servers.allowed_images", list(m.images), "--image", Found("", "the command line"))
+    elif "allowed_images" not in m.to.site.get("servers", {}):
+        note = "the old hub started any image that XNAT named; add what else yours names"
+        m.to.put("servers.allowed_images", ["xnat/*"], "images", Found("", "new"), note)
+
+
+def timeouts(m: Migration) -> None:
+    """Carry over how long hub and XNAT wait; the hub no longer than XNAT."""
+    hub, plugin, to = m.old.hub, m.old.plugin, m.to
+    waits = {
+        "start_timeout": PLUGIN_DEFAULTS["JH_XNAT_START_TIMEOUT"],
+        "stop_timeout": PLUGIN_DEFAULTS["JH_XNAT_STOP_TIMEOUT"],
+    }
+
+    def plugin_s(name: str, key: str, found: Found) -> None:
+        waits[key] = whole(found.value)
+        to.put(f"xnat.{key}", waits[key], name, found)
+
+    def hub_s(name: str, key: str, found: Found) -> None:
+        seconds, note = whole(found.value), ""
+        if key == "start_timeout" and seconds > waits[key]:
+            note = f"{seconds} before: XNAT gives up after {waits[key]} s"
+            seconds = waits[key]
+        to.put(f"servers.{key}", seconds, name, found, note)
+
+    rows: list[tuple[Mapping[str, Found], str, str, Callable[[str, str, Found], None]]] = [
+        (plugin, "JH_XNAT_START_TIMEOUT", "start_timeout", plugin_s), (plugin, "JH_XNAT_STOP_TIMEOUT", "stop_timeout", plugin_s),
+        (hub, "JH_START_TIMEOUT", "start_timeout", hub_s), (hub, "JH_HTTP_TIMEOUT", "http_timeout", hub_s),
+    ]  # fmt: skip
+    for variables, name, key, do in rows:
+        if name in variables and variables[name].value:
+            found = variables[name]
+            m.attempt(name, found, lambda do=do, name=name, key=key, found=found: do(name, key, found))  # type: ignore[misc]
+
+
+def within_xnat_s(m: Migration) -> None:
+    """Shorten the hub's waiting to XNAT's, which the old hub did not look at."""
+    site, plugin = m.to.site, m.old.plugin
+    for key, default, name in (
+        ("start_timeout", 120, "JH_XNAT_START_TIMEOUT"),
+        ("stop_timeout", _STOP_SECONDS, "JH_XNAT_STOP_TIMEOUT"),
+    ):
+        wait = site.get("xnat", {}).get(key, PLUGIN_DEFAULTS[name])
+        before = site.get("servers", {}).get(key, default)
+        if before > wait:
+            found = plugin.get(name, Found("", "XNAT's default"))
+            m.to.put(
+                f"servers.{key}", wait, name, found, f"{before} before, or by default: XNAT waits no longer"
+            )
+
+
+def prefixes(m: Migration, kind: str, default: str) -> tuple[Found, Found | None, str]:
+    """Give where XNAT says a folder is, where the node or claim has it, and the name of the variable that says so."""
+    plugin = m.old.plugin
+    source = plugin.get(f"JH_XNAT_PT_{kind}_PREFIX")
+    if not (source and source.value) and kind == "WORKSPACE":
+        source = plugin.get("JH_XNAT_WORKSPACE_PATH")
+    if source and source.value and not source.value.startswith("/"):
+        name = (
+            f"JH_XNAT_PT_{kind}_PREFIX"
+            if source is plugin.get(f"JH_XNAT_PT_{kind}_PREFIX")
+            else "JH_XNAT_WORKSPACE_PATH"
+        )
+        m.to.leave(
+            name,
+            source,
+            f"It is no path from /. {default} is taken for it; look for it in servers.allowed_mounts.",
+        )
+        source = None
+    source = source if source and source.value else Found(default, "XNAT's default")
+    for name in (f"JH_XNAT_PT_{kind}_SERVER_PREFIX", f"JH_XNAT_PT_{kind}_DOCKER_PREFIX"):
+        if (target := plugin.get(name)) and re.search(r"[{}\x00-\x1f]", target.value):
+            m.to.leave(name, target, "It is no plain path. Write `paths` and servers.allowed_mounts by hand.")
+        elif target and target.value:
+            return source, target, name
+    return source, None, ""
+
+
+def prefix_lines(m: Migration, kind: str, key: str) -> None:
+    """Say of each variable of XNAT's path translation what became of it."""
+    for name in (f"JH_XNAT_PT_{kind}_PREFIX", f"JH_XNAT_PT_{kind}_SERVER_PREFIX", f"JH_XNAT_PT_{kind}_DOCKER_PREFIX",
+                 f"JH_XNAT_{kind}_PATH"):  # fmt: skip
+        found = m.old.plugin.get(name)
+        if not found or not found.leaf or m.to.entry_of(found.leaf):
+            continue
+        rules = m.to.site.get("paths", {}).get(key)
+        if name.endswith("DOCKER_PREFIX") and found.value:
+            m.to.ignore(name, found, "The SERVER_PREFIX of the same folder is what the old hub used.")
+        elif rules and found.value.rstrip("/") == rules[0]["from"]:
+            m.to.stands(("paths", key, 0, "from"), rules[0]["from"], name, found)
+        else:
+            m.to.ignore(
+                name,
+                found,
+                "XNAT's own. Where it says nothing else than the paths above, nothing is translated.",
+            )
+
+
+def rest(m: Migration) -> None:
+    """Say what becomes of every other variable of the old hub and of XNAT's plugin."""
+    to = m.to
+    for variables in (m.old.hub, m.old.plugin):
+        for name, found in variables.items():
+            # What is only put into another file's value has that one's fate.
+            if (
+                not found.leaf
+                or to.entry_of(found.leaf)
+                or (m.old.compose and found.leaf in m.old.compose.uses)
+            ):
+                continue
+            if name in NO_CONCERN:
+                to.ignore(name, found, NO_CONCERN[name])
+            elif not found.value:
+                to.ignore(name, found, "It is empty, so the old hub had its default.")
+            elif variables is m.old.plugin and found is not m.old.hub.get(name):
+                to.ignore(name, found, "XNAT's own: its plugin goes on reading it.")
+            elif name in m.old.own or name.startswith(("JH_", "JUPYTERHUB_", "NB_")):
+                to.leave(name, found, _NO_KEY)
