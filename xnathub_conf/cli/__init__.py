@@ -110,6 +110,8 @@ def command_line() -> argparse.ArgumentParser:
     migrate = commands.add_parser(
         "migrate",
         help="write site.yaml from the reference deployment's files",
+        # The one that argparse makes would take a quarter of a small terminal.
+        usage="xnathub migrate [OPTION ...] FILE [FILE ...]",
         description="Write a site file and its secrets from a compose or stack file, env files, Helm values or a jupyterhub_config.py.",
     )
     _file_argument(migrate, "files", nargs="+", help="compose file, env file, values or .py; later win")
@@ -123,9 +125,7 @@ def command_line() -> argparse.ArgumentParser:
         "--xnat-url", metavar="URL", help="XNAT's address for the hub, if the files don't say"
     )
     migrate.add_argument("--image", metavar="IMAGE", action="append", default=[], help="image to allow")
-    _file_argument(
-        migrate, "--without-hub", help="write the compose file without the hub here, and FILE.patch"
-    )
+    _file_argument(migrate, "--without-hub", help="write the file without the hub, and its patch")
     migrate.add_argument("--dry-run", action="store_true", help="write nothing, only say what would be done")
     form = migrate.add_mutually_exclusive_group()
     form.add_argument("--format", choices=["text", "markdown", "json"], default="text", help="of the report")
