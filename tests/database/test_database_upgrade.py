@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from tests.hub.test_database_upgrade import make_database
+from tests.hub.test_older_databases import make_database
 from xnathub_conf.operating.database_upgrade import DatabaseRefused, upgrade
 
 
