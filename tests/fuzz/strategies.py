@@ -126,7 +126,8 @@ LEAVES = tuple(_leaves(site_schema(), ()))
 _COMMON = [leaf for leaf in LEAVES if leaf[0][0] != "orchestrator"]
 
 
-def _extra(orchestrator):
+def extra_traits(orchestrator):
+    """Give a strategy for a trait of `extra` with a value that it takes, as a path and the value."""
     traits = jupyterhub_names()["traits"]
     usable = [name for name in traits if name not in SPAWNERS.values() or name == SPAWNERS[orchestrator]]
     each = [(f"{cls}.{name}", form) for cls in usable for name, form in traits[cls].items()]
@@ -158,5 +159,5 @@ def sites(draw, most_changes=4):
     by_schema = st.sampled_from(_COMMON + own * 3).flatmap(
         lambda leaf: st.tuples(st.just(leaf[0]), fitting(leaf[1]))
     )
-    changes = draw(st.lists(by_schema | _extra(orchestrator), min_size=1, max_size=most_changes))
+    changes = draw(st.lists(by_schema | extra_traits(orchestrator), min_size=1, max_size=most_changes))
     return changed(small_site(orchestrator), changes)

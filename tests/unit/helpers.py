@@ -22,6 +22,7 @@ xnat:
     password: {file: /run/secrets/xnat_password}
 hub:
   api_token: {file: /run/secrets/hub_api_token}
+  gid: 999
 servers:
   allowed_images: [xnat/*]
 orchestrator:

@@ -128,7 +128,7 @@ def test_the_table_names_key_and_line(capsys):
         f"failed   {'a.one':24} Broken.",
         f"{indent}-> Mend it. [site.yaml:7 hub.api_token]",
         f"failed   {'a.two':24} Broken.",
-        f"{indent}-> Mend it. [site.yaml:11 orchestrator.swarm.network_name]",
+        f"{indent}-> Mend it. [site.yaml:12 orchestrator.swarm.network_name]",
         f"ok       files.{'/long' * 20}",
         f"{indent}Fine.",
         "1 ok, 2 failed",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.support import XNATHUB, merged
 from xnathub_conf.cli import main
 from xnathub_conf.render.swarm import render_stack
 from xnathub_conf.site.load import load
@@ -104,7 +108,7 @@ def test_postgresql_is_a_service_that_only_the_hub_reaches(render):
         (
             "/etc/keys/hub_api_token",
             "/etc/keys/xnat_password",
-            "Two secrets would have the name xnat_password",
+            "would both be the secret xnat_password",
         ),
         ("/etc/keys/hub_api_token", "/etc/keys/hub token", "/etc/keys/hub token: Docker takes letters"),
         ("  uid: 1234", "  db_url: sqlite:////data/hub.sqlite", "hub.db_url: the stack keeps the folder"),
@@ -132,3 +136,73 @@ def test_values_for_kubernetes_are_printed(tmp_path, capsys):
     assert yaml.safe_load(capsys.readouterr().out)["site"]["version"] == 1
     assert main(["render", "kubernetes", "--manifests", str(file)]) == 0
     assert "kind: Deployment" in capsys.readouterr().out
+
+
+TLS = """\
+extra:
+  JupyterHub.ssl_cert: /run/tls/hub.pem
+  JupyterHub.ssl_key: /run/tls/hub.key
+  Authenticator.enable_auth_state: true
+"""
+
+
+def test_files_and_variables_of_raw_settings_come_along(render):
+    stack = render(SITE + TLS)
+    hub = stack["services"]["hub"]
+    assert {"source": "hub.pem", "target": "/run/tls/hub.pem"} in hub["configs"]
+    (key,) = [each for each in hub["secrets"] if each["source"] == "hub.key"]
+    assert (key["target"], key["mode"]) == ("/run/tls/hub.key", 0o400)
+    assert stack["secrets"]["hub.key"] == stack["configs"]["hub.pem"] == {"external": True}
+    assert hub["environment"]["JUPYTERHUB_CRYPT_KEY"] == "${JUPYTERHUB_CRYPT_KEY:?the hub needs it}"
+    assert "HTTPSConnection" in hub["healthcheck"]["test"][-1]
+
+
+def test_the_hub_is_called_as_the_site_says(render):
+    stack = render(SITE.replace("uid: 1234", "uid: 1234\n  hub_connect_url: http://xnat-hub:8081"))
+    hub = stack["services"]["hub"]
+    assert (hub["hostname"], hub["networks"]["jupyter"]["aliases"]) == ("xnat-hub", ["xnat-hub"])
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("logging: {audit_file: /var/log/hub/audit.log}", "logging.audit_file: the stack keeps the folder"),
+        ("logging: {audit_file: /srv/jupyterhub/sub/audit.log}", "logging.audit_file: the stack keeps the folder"),
+        ("extra: {JupyterHub.extra_log_file: /var/log/hub.log}", "extra JupyterHub.extra_log_file: "),
+        ("extra: {JupyterHub.ssl_cert: /a.pem}", "one without the other"),
+        ("extra: {ConfigurableHTTPProxy.should_start: false}", "the stack brings no proxy"),
+        ("pages: {logo: /a/site}", "as the site file itself is"),
+        ("xnat: {ca_file: /a/x.pem}\npages: {logo: /b/x.pem}", "would both be the config x.pem"),
+        ("hub: {bind_url: 'http://127.0.0.1:9000'}", "hub.bind_url: in its container"),
+        ("hub: {hub_connect_url: 'http://10.0.0.1:8081'}", "hub.hub_connect_url: the stack gives"),
+        ("hub: {hub_connect_url: 'http://jupyterhub:8082'}", "in the stack the hub answers at http://jupyterhub:8081."),
+        ("hub: {uid: 4294967294}", "hub.uid: Docker takes 2147483647 at most."),
+        ("orchestrator: {swarm: {network_name: ingress}}", "ingress is Docker's own"),
+    ],
+)  # fmt: skip
+def test_what_the_container_can_not_do_is_told(render, more, said):
+    text = yaml.safe_dump(merged(yaml.safe_load(SITE), yaml.safe_load(more)))
+    with pytest.raises(ValueError, match=re.escape(said)):
+        render(text)
+
+
+@pytest.mark.parametrize("where", ["", "stacks", "/tmp"])
+def test_the_stack_file_finds_the_site_file_wherever_it_is_written(tmp_path, where):
+    """Docker looks for the file from where the stack file is."""
+    (tmp_path / "sites").mkdir()
+    (tmp_path / "stacks").mkdir()
+    (tmp_path / "sites/site.yaml").write_text(SITE)
+    out = (tmp_path / where if where != "/tmp" else Path(tempfile.mkdtemp())) / "docker-stack.yml"
+    with out.open("w") as file:
+        subprocess.run([XNATHUB, "render", "swarm", "sites/site.yaml"], stdout=file, cwd=tmp_path, check=True)
+    named = yaml.safe_load(out.read_text())["configs"]["site"]["file"]
+    assert (out.parent / named).resolve() == (tmp_path / "sites/site.yaml").resolve()
+    piped = subprocess.run(
+        [XNATHUB, "render", "swarm", "sites/site.yaml"], capture_output=True, cwd=tmp_path, check=True
+    )
+    assert yaml.safe_load(piped.stdout)["configs"]["site"]["file"] == "sites/site.yaml"
+
+
+def test_a_dollar_sign_in_a_file_s_name_stays_one(render):
+    stack = render(SITE.replace("/etc/keys/hub_api_token", "/etc/$KEYS/hub_api_token"))
+    assert stack["services"]["hub"]["secrets"][1]["target"] == "/etc/$$KEYS/hub_api_token"

@@ -203,9 +203,9 @@ def test_eight_mistakes_are_eight_problems_each_in_its_place():
     ("change", "problems"),
     [
         ("cpu_guarantee: 8\n  cpu_limit: 4\n  mem_guarantee: 8G\n  mem_limit: 4G\n  start_timeout: 500\n  stop_timeout: 500",
-         [("guarantee-above-limit", 9), ("guarantee-above-limit", 11), ("start-outlasts-xnat", 13), ("stop-outlasts-xnat", 14)]),
+         [("guarantee-above-limit", 10), ("guarantee-above-limit", 12), ("start-outlasts-xnat", 14), ("stop-outlasts-xnat", 15)]),
         ("allowed_mount_targets: [/etc, /data, /usr/x]\n  allowed_mounts: [{path: /a, writable: true}, {path: /b/../c}]\n  environment: {NB_UID: x}",
-         [("reserved-target", 9), ("reserved-target", 9), ("shared-writable", 10), ("path", 10), ("reserved-variable", 11)]),
+         [("reserved-target", 10), ("reserved-target", 10), ("shared-writable", 11), ("path", 11), ("reserved-variable", 12)]),
     ],
 )  # fmt: skip
 def test_several_contradictions_in_one_run(change, problems):

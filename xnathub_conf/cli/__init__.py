@@ -104,6 +104,12 @@ def command_line() -> argparse.ArgumentParser:
     init.add_argument(
         "--orchestrator", choices=["local", "docker", "swarm", "kubernetes"], help="what runs the servers"
     )
+    init.add_argument(
+        "--docker-gid",
+        type=int,
+        metavar="GID",
+        help="the group that owns Docker's socket on the hub's node (default: the one that owns it here)",
+    )
     init.add_argument("--force", action="store_true", help="write over a file that exists")
     init.set_defaults(run=_init)
 
@@ -265,7 +271,9 @@ def _schema(_options: argparse.Namespace) -> int:
 def _init(options: argparse.Namespace) -> int:
     from xnathub_conf.cli.init import Answers, init
 
-    answers = Answers(options.xnat_url, options.public_url, options.image, options.orchestrator)
+    answers = Answers(
+        options.xnat_url, options.public_url, options.image, options.orchestrator, options.docker_gid
+    )
     return init(options.file, answers, force=options.force)
 
 
@@ -285,11 +293,13 @@ def _migrate(options: argparse.Namespace) -> int:
 def _render_swarm(options: argparse.Namespace) -> int:
     from functools import partial
 
-    from xnathub_conf.cli.render import render
+    from xnathub_conf.cli.render import output_folder, render
     from xnathub_conf.render.swarm import IMAGE, POSTGRES_IMAGE, render_stack
 
     image = (options.postgres_image or POSTGRES_IMAGE) if options.postgres else None
-    renderer = partial(render_stack, image=options.image or IMAGE, postgres_image=image)
+    renderer = partial(
+        render_stack, image=options.image or IMAGE, postgres_image=image, folder=output_folder()
+    )
     return render(options.file, renderer)
 
 

@@ -13,6 +13,10 @@ SCHEMA_FILE = "site.schema.json"
 EDITOR_LINE = f"# yaml-language-server: $schema={SCHEMA_FILE}\n"
 """What tells an editor where the schema is: beside the site file."""
 
+_SOCKET = "/var/run/docker.sock"
+_DEBIANS_GROUP = 999
+"""What the group `docker` often is, for a machine without Docker."""
+
 _ORCHESTRATORS = {
     "local": "  local: {directory: /var/lib/xnathub}",
     "docker": "  docker: {}",
@@ -41,6 +45,7 @@ class Answers:
     public_url: str | None = None
     image: str | None = None
     orchestrator: str | None = None
+    docker_gid: int | None = None
 
 
 def init(file: str, answers: Answers, *, force: bool) -> int:
@@ -94,6 +99,19 @@ def _ask(answers: Answers) -> None:
         setattr(answers, name, typed or default)
 
 
+def _gid(answers: Answers) -> str:
+    """Return the line with the group of Docker's socket, as it is here where the command line does not say."""
+    if answers.orchestrator not in {"swarm", "docker"}:
+        return ""
+    gid = answers.docker_gid
+    if gid is None:
+        try:
+            gid = Path(_SOCKET).stat().st_gid
+        except OSError:
+            gid = _DEBIANS_GROUP
+    return f"  gid: {gid} # the group that owns Docker's socket on the hub's node: stat -c %g {_SOCKET}\n"
+
+
 def _text(answers: Answers) -> str:
     orchestrator = _ORCHESTRATORS.get(
         answers.orchestrator or "", f"  {json.dumps(answers.orchestrator)}: {{}}"
@@ -111,7 +129,7 @@ xnat:
 hub:
   public_url: {json.dumps(answers.public_url)}
   api_token: {{file: /run/secrets/hub_api_token}} # the same as in XNAT's Jupyter settings
-
+{_gid(answers)}
 servers:
   allowed_images: [{json.dumps(answers.image)}]
 

@@ -1,5 +1,7 @@
 """`xnathub render`."""
 
+import os
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,3 +29,13 @@ def render(file: str, renderer: Callable[[LoadedSite, str], str]) -> int:
         return 1
     write_out(text)
     return 0
+
+
+def output_folder() -> Path | None:
+    """Return the folder of the file that standard output goes to, None where it is no file or the system can't tell."""
+    try:
+        out = sys.stdout.fileno()
+        file = Path(f"/proc/self/fd/{out}").readlink()
+        return file.parent if stat.S_ISREG(os.fstat(out).st_mode) and file.parent.is_dir() else None
+    except (OSError, ValueError):
+        return None

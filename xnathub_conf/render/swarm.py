@@ -1,17 +1,19 @@
 """A site as a stack file for `docker stack deploy`."""
 
 import hashlib
+import os
 import re
-from collections.abc import Iterator
-from pathlib import PurePosixPath
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
 from xnathub_conf import __version__
+from xnathub_conf.render.swarm_limits import DATA, check_stack, connect_host
 from xnathub_conf.render.yaml_text import yaml_text
 from xnathub_conf.site.load import LoadedSite
 from xnathub_conf.site.schema import entries
-from xnathub_conf.site.types import Swarm
+from xnathub_conf.site.types import Site, Swarm
 from xnathub_conf.values.secret import Secret
 
 IMAGE = f"xnathub:{__version__}"
@@ -21,31 +23,32 @@ POSTGRES_IMAGE = "postgres:17-alpine"
 """The database's image, unless the command line names another that takes the same variables and keeps the same folder."""
 
 _OWNER_ONLY = 0o400
-_DATA = "/srv/jupyterhub"
 _SITE = "/etc/xnathub/site.yaml"
 _HEALTH = (
-    "import http.client as h; c = h.HTTPConnection('127.0.0.1', {port}, timeout=4); "
+    "import http.client as h{imports}; c = h.{kind}('127.0.0.1', {port}, timeout=4{trust}); "
     "c.request('GET', '{base_url}hub/health'); exit(c.getresponse().status != 200)"
 )
 
 
 def render_stack(
-    loaded: LoadedSite, content: str, *, image: str = IMAGE, postgres_image: str | None = None
+    loaded: LoadedSite,
+    content: str,
+    *,
+    image: str = IMAGE,
+    postgres_image: str | None = None,
+    folder: Path | None = None,
 ) -> str:
     """Give a site's hub as a stack file; with `postgres_image`, its database as a second service of that image.
 
     `content` is the site file's text: the name of the config that holds it carries its hash, since Swarm never changes
-    a config, so that an edit starts the hub anew. Raises ValueError where the site can't be a stack.
+    a config, so that an edit starts the hub anew. `folder` is where the stack file will stand, which Docker looks from
+    for the site file; None is the working folder. Raises ValueError where the site can't be a stack.
     """
     site = loaded.site
     swarm = site.orchestrator.swarm
     if swarm is None:
         raise ValueError("The site's orchestrator is not swarm.")
-    db_url = site.hub.db_url
-    if db_url and db_url.where.startswith("sqlite:////") and f"///{_DATA}/" not in db_url.where:
-        raise ValueError(
-            f"hub.db_url: the stack keeps the folder {_DATA} alone; put the database file there."
-        )
+    check_stack(site, swarm)
     secrets, variables = _secrets(loaded), _variables(loaded)
     services = {"hub": _hub(loaded, swarm, image, secrets, variables)}
     networks: dict[str, Any] = {
@@ -54,13 +57,16 @@ def render_stack(
     if swarm.subnet:
         networks["jupyter"]["ipam"] = {"config": [{"subnet": swarm.subnet}]}
     configs: dict[str, Any] = {
-        "site": {"name": f"xnathub_site_{_digest(content)}", "file": _literal(loaded.document.file)}
+        "site": {
+            "name": f"xnathub_site_{_digest(content)}",
+            "file": _literal(_seen_from(folder, loaded.document.file)),
+        }
     }
     volumes: dict[str, Any] = {"data": {}}
     external = {name: {"external": True} for name in secrets}
     for file in _config_files(loaded, secrets):
         configs[_name(file)] = {"external": True}
-        services["hub"]["configs"].append({"source": _name(file), "target": file})
+        services["hub"]["configs"].append({"source": _name(file), "target": _literal(file)})
     if postgres_image:
         services["db"] = _postgres(postgres_image)
         services["hub"]["networks"]["database"] = {}
@@ -112,16 +118,16 @@ def _hub(
     port = urlsplit(hub.bind_url).port or 8000
     ids = {"uid": str(hub.uid), "gid": str(hub.gid)}
     volumes = [
-        {"type": "volume", "source": "data", "target": _DATA},
+        {"type": "volume", "source": "data", "target": DATA},
         {"type": "tmpfs", "target": "/tmp"},  # noqa: S108 - the container's own
     ]
     if swarm.docker_host.startswith("unix://"):
         socket = swarm.docker_host.removeprefix("unix://")
-        volumes.append({"type": "bind", "source": socket, "target": socket})
+        volumes.append({"type": "bind", "source": _literal(socket), "target": _literal(socket)})
     return {
         "image": image,
         # Swarm gives the alias below to a healthy service; the proxy must reach the hub by its name before that.
-        "hostname": "jupyterhub",
+        "hostname": connect_host(loaded.site),
         "user": f"{hub.uid}:{hub.gid}",
         "read_only": True,
         "cap_drop": ["ALL"],
@@ -132,13 +138,13 @@ def _hub(
             "XNATHUB_STACK": '{{index .Service.Labels "com.docker.stack.namespace"}}',
             **{name: f"${{{name}:?the hub needs it}}" for name in variables},
         },
-        "networks": {"jupyter": {"aliases": ["jupyterhub"]}},
+        "networks": {"jupyter": {"aliases": [connect_host(loaded.site)]}},
         "ports": [{"target": port, "published": port, "protocol": "tcp", "mode": "host"}],
         "configs": [{"source": "site", "target": _SITE}],
         **(
             {
                 "secrets": [
-                    {"source": name, "target": path, **ids, "mode": _OWNER_ONLY}
+                    {"source": name, "target": _literal(path), **ids, "mode": _OWNER_ONLY}
                     for name, path in secrets.items()
                 ]
             }
@@ -147,7 +153,7 @@ def _hub(
         ),
         "volumes": volumes,
         "healthcheck": {
-            "test": ["CMD", "python3", "-c", _HEALTH.format(port=port, base_url=hub.base_url)],
+            "test": ["CMD", "python3", "-c", _health(loaded.site, port)],
             # Servers find the hub after the first look that finds it healthy.
             "interval": "5s",
             "timeout": "5s",
@@ -162,6 +168,19 @@ def _hub(
             "restart_policy": {"condition": "any", "delay": "2s"},
         },
     }
+
+
+def _health(site: Site, port: int) -> str:
+    if site.extra.get("JupyterHub.ssl_cert"):
+        # The certificate is for the name that browsers use, and this asks within the container.
+        how = {
+            "kind": "HTTPSConnection",
+            "imports": ", ssl",
+            "trust": ", context=ssl._create_unverified_context()",
+        }
+    else:
+        how = {"kind": "HTTPConnection", "imports": "", "trust": ""}
+    return _HEALTH.format(port=port, base_url=site.hub.base_url, **how)
 
 
 def _postgres(image: str) -> dict[str, Any]:
@@ -188,11 +207,17 @@ def _postgres(image: str) -> dict[str, Any]:
 
 def _secrets(loaded: LoadedSite) -> dict[str, str]:
     """Give the path in the hub's container of each external secret, by the secret's name: the file's."""
-    paths: dict[str, str] = {}
-    for path in _secret_files(loaded):
-        if paths.setdefault(_name(path), path) != path:
-            raise ValueError(f"Two secrets would have the name {_name(path)}; give one file another name.")
-    return paths
+    return _named(_secret_files(loaded), "secret")
+
+
+def _named(paths: Iterable[str], kind: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in paths:
+        if found.setdefault(_name(path), path) != path:
+            raise ValueError(
+                f"The files {found[_name(path)]} and {path} would both be the {kind} {_name(path)}; give one another name."
+            )
+    return found
 
 
 def _secret_files(loaded: LoadedSite) -> Iterator[str]:
@@ -202,18 +227,30 @@ def _secret_files(loaded: LoadedSite) -> Iterator[str]:
     swarm = loaded.site.orchestrator.swarm
     if swarm and swarm.tls:
         yield from (swarm.tls.ca_cert, swarm.tls.client_cert, swarm.tls.client_key)
+    if key := loaded.site.extra.get("JupyterHub.ssl_key"):
+        yield key
 
 
 def _config_files(loaded: LoadedSite, secrets: dict[str, str]) -> list[str]:
     """Name the files that the site names and that are no secrets, each of which is a config."""
-    files = loaded.site.xnat.ca_file, loaded.site.pages.logo
-    return [file for file in files if file and file not in secrets.values()]
+    site = loaded.site
+    files = site.xnat.ca_file, site.pages.logo, site.extra.get("JupyterHub.ssl_cert")
+    found = dict.fromkeys(file for file in files if file and file not in secrets.values())
+    named = _named(found, "config")
+    if "site" in named or _SITE in (*found, *secrets.values()):
+        raise ValueError(
+            f"A file is named {_SITE}, or `site`, as the site file itself is in the stack; name it otherwise."
+        )
+    return list(found)
 
 
 def _variables(loaded: LoadedSite) -> list[str]:
-    return [
+    named = [
         value.where for _, value in entries(loaded.site) if isinstance(value, Secret) and value.kind == "env"
     ]
+    if loaded.site.extra.get("Authenticator.enable_auth_state"):
+        named.append("JUPYTERHUB_CRYPT_KEY")
+    return list(dict.fromkeys(named))
 
 
 def _name(path: str) -> str:
@@ -223,6 +260,13 @@ def _name(path: str) -> str:
             f"{path}: Docker takes letters, digits, dashes, dots and underscores, 64 at most, in a name."
         )
     return name
+
+
+def _seen_from(folder: Path | None, file: str) -> str:
+    """Return a file's path as it is seen from a folder; as it stands where that is the working folder."""
+    if folder is None or folder.resolve() == Path.cwd() or Path(file).is_absolute():
+        return file
+    return os.path.relpath(Path(file).resolve(), folder.resolve())
 
 
 def _literal(text: str) -> str:

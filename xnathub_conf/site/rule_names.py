@@ -79,6 +79,7 @@ RULES: Mapping[str, Rule] = {
     "scope": Rule("JupyterHub has such a scope."),
     # Orchestrators
     "tls-on-socket": Rule("Only an engine that is reached over the network has TLS."),
+    "socket-group": Rule("`hub.gid` says which group owns Docker's socket.", "warning"),
     "unencrypted-engine": Rule("The engine is reached over TLS.", "warning"),
     "claim": Rule("Each allowed mount lies in one volume claim."),
     "schedule-outlasts-start": Rule("A pod that can't be placed is given up before the start is."),

@@ -39,6 +39,14 @@ def check_docker(document: Document, site: Site) -> None:
             "Who reaches this address is root on the node.",
             "Add `tls`.",
         )
+    if not remote and "gid" not in document.data["hub"]:
+        report(
+            document,
+            ("hub", "gid"),
+            "socket-group",
+            f"It is not set, and the default, {site.hub.gid}, is hardly ever the group that may use Docker's socket.",
+            f"Write the group that owns it: stat -c %g {docker.docker_host.removeprefix('unix://')}",
+        )
     if site.orchestrator.swarm and (subnet := site.orchestrator.swarm.subnet):
         _subnet(document, subnet)
 
