@@ -15,6 +15,7 @@ from requests import RequestException
 
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
 from xnathub_conf.doctor.images import exact_images
+from xnathub_conf.doctor.registries import try_logins
 from xnathub_conf.launch.plan import Constraint
 from xnathub_conf.launch.policy import PolicyRefusal
 from xnathub_conf.site.problems import KeyPath
@@ -47,6 +48,11 @@ class DockerChecks:
             Check("docker.api", self.api),
             *(swarm if self._site.orchestrator.swarm else [Check("docker.plan", self.plan, ("xnat.plan",))]),
             Check("docker.network", self.network, ("docker.api",)),
+            *(
+                [Check("docker.registries", self.registries, ("docker.api",))]
+                if self._site.servers.registry_logins
+                else []
+            ),
             Check("docker.images", self.images, ("docker.api",)),
         ]
 
@@ -215,6 +221,10 @@ class DockerChecks:
             )
         return ok("The engine can do what the plan asks for.")
 
+    async def registries(self) -> Finding:
+        """Private registries take their logins."""
+        return await try_logins(self._examination, self.client.api)
+
     async def images(self) -> Finding:
         """The images that are named in full are here, or the engine finds them in their registry."""
         names, patterns = exact_images(self._examination)
@@ -247,7 +257,7 @@ class DockerChecks:
             first = next(iter(missing))
             return failed(
                 " ".join(f"{name} can't be had: {why}." for name, why in missing.items()),
-                f"Correct the name, log the node in to the registry, or bring it there: docker pull {first}.",
+                f"Correct the name, name the registry's login in servers.registry_logins, or bring it there: docker pull {first}.",
                 key,
             )
         return ok(f"Images: {', '.join(told)} ({', '.join(names)}). {untold}".strip())

@@ -24,6 +24,7 @@ from xnathub_conf.doctor.kubernetes_reading import (
     too_small,
 )
 from xnathub_conf.launch.policy import PolicyRefusal
+from xnathub_conf.site.hub_settings import pull_secrets
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.types import Kubernetes
 from xnathub_conf.spawners.kubernetes_failures import refusal_of
@@ -76,7 +77,7 @@ class KubernetesChecks:
             Check("kubernetes.nodes", _told(self.nodes), api),
             *(
                 Check(f"kubernetes.pull_secret.{name}", _told(self._pull_secret(name)), api)
-                for name in self._settings.image_pull_secrets
+                for name in pull_secrets(self._site)
             ),
             Check("kubernetes.images", _told(self.images), api),
             Check("kubernetes.plan", self.plan, ("xnat.plan",)),

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.types import Docker, Site, Swarm
+from xnathub_conf.values.registry_logins import PULL_SECRET
 
 SPAWNERS = {
     "local": "SimpleLocalProcessSpawner",
@@ -245,9 +246,16 @@ def _orchestrator(site: Site) -> Iterator[Setting]:
         yield Setting(
             "KubeSpawner.image_pull_policy", kubernetes.image_pull_policy, (*here, "image_pull_policy")
         )
-        secrets = list(kubernetes.image_pull_secrets)
+        secrets = pull_secrets(site)
         yield Setting("KubeSpawner.image_pull_secrets", secrets, (*here, "image_pull_secrets"))
         yield Setting("KubeSpawner.delete_grace_period", site.servers.stop_timeout, stop)
+
+
+def pull_secrets(site: Site) -> list[str]:
+    """Return the names of the Secrets from which Kubernetes' nodes take the logins of registries."""
+    kubernetes = site.orchestrator.kubernetes
+    named = list(kubernetes.image_pull_secrets) if kubernetes else []
+    return list(dict.fromkeys([*named, PULL_SECRET] if site.servers.registry_logins else named))
 
 
 def _docker_api(docker: Docker | Swarm, spawner: str, here: KeyPath) -> Iterator[Setting]:

@@ -12,7 +12,7 @@ Mark: TypeAlias = tuple[int, int]
 """A line and a column of a file, both counted from 1."""
 
 
-_SECRET_WORDS = ("password", "token", "secret", "db_url")
+_SECRET_WORDS = ("password", "token", "secret", "db_url", "logins")
 
 
 def holds_secret(path: KeyPath) -> bool:

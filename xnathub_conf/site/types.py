@@ -116,6 +116,7 @@ class Servers:
     http_timeout: int
     stop_timeout: int
     sweep_interval: float
+    registry_logins: Secret | None
     image_health_checks: bool
     default_url: str
 

@@ -1,11 +1,14 @@
 """What containers on one engine and services of a swarm share."""
 
+import os
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from threading import Lock
 from typing import Any
 
+from docker.auth import AuthConfig
 from docker.errors import APIError, DockerException, NotFound
 from docker.types import Healthcheck
 from dockerspawner import DockerSpawner
@@ -19,13 +22,21 @@ from xnathub_conf.site.types import Docker, Servers, Site, Swarm
 from xnathub_conf.spawners.object_names import object_name
 from xnathub_conf.spawners.running import Found
 from xnathub_conf.spawners.wait_for_port import listening
+from xnathub_conf.values.registry_logins import auth_configs, parse_registry_logins
+from xnathub_conf.values.secret import Secret
 
 LABELS = "org.xnat.jupyter"
 """What the names of all labels start with."""
 
 _ENGINE_CALLS = ThreadPoolExecutor(8, thread_name_prefix="docker")
 _MAKING_CLIENT = Lock()
+_NO_IMAGE = r"no such image|pull access denied|manifest|repository .* not found|no basic auth credentials|unauthorized"
 _ADMIN = "Tell your XNAT administrator."
+
+
+@cache
+def _auth_configs(logins: Secret) -> AuthConfig:
+    return AuthConfig({"auths": auth_configs(parse_registry_logins(logins.read(os.environ)))})
 
 
 def health_check(servers: Servers) -> Healthcheck | None:
@@ -90,7 +101,11 @@ class PlannedObject(DockerSpawner):
         class's attribute that way crashes CPython 3.11: the old client is freed while another thread still finds it.
         """
         with _MAKING_CLIENT:
-            return super().client
+            client = super().client
+            if secret := self.site.servers.registry_logins:
+                # With a service or a pull, Docker's SDK sends the login of its image's registry.
+                client._auth_configs = _auth_configs(secret)
+            return client
 
     def _ours(self, identity: str, name: str, labels: Mapping[str, str] | None) -> list[Found]:
         """Give what the engine lists, if it is a server of this hub: by its labels and its name's prefix."""
@@ -261,11 +276,11 @@ def engine_failure(text: str, image: str) -> LaunchFailed:
         return _failed(
             "mount", f"The folder {found[1]}, which XNAT asks for, is not on the node.", "site.yaml: paths."
         )
-    if re.search(r"no such image|pull access denied|manifest|repository .* not found", text, re.IGNORECASE):
+    if re.search(_NO_IMAGE, text, re.IGNORECASE):
         return _failed(
             "image",
             f"The image {image} can't be had: {text}.",
-            "Is its name right, and may the node pull it?",
+            "Is its name right, and may the node pull it? site.yaml: servers.registry_logins.",
         )
     if found := re.search(r"network (\S+) not found", text):
         return _failed("network", f"The network {found[1]} does not exist.", "site.yaml: network_name.")

@@ -9,6 +9,7 @@ from xnathub_conf.site.rules.reporting import report
 from xnathub_conf.site.schema import entries
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
+from xnathub_conf.values.registry_logins import LoginsError, parse_registry_logins
 from xnathub_conf.values.secret import Secret, SecretError
 
 _TOKENS: frozenset[KeyPath] = frozenset({("hub", "api_token"), ("hub", "metrics_token")})
@@ -69,6 +70,12 @@ def _check_secret_value(document: Document, path: KeyPath, value: str) -> None:
             "Expected a database address that the hub has a driver for.",
             "Write sqlite:///jupyterhub.sqlite, or postgresql://user:password@host/database.",
         )
+
+    if path == ("servers", "registry_logins"):
+        try:
+            parse_registry_logins(value)
+        except LoginsError as error:
+            report(document, path, "secret", str(error))
 
 
 def _is_database(address: str) -> bool:
