@@ -79,7 +79,7 @@ def test_pre_commit(checkout, tmp_path):
     (checkout / "site.yaml").write_text(BAD)
     done = run(command, checkout, check=False, **home)
     assert done.returncode == 1
-    assert re.search(r"site\.yaml:11:3: error: orchestrator\.swarms: ", done.stdout)
+    assert re.search(r"site\.yaml:12:3: error: orchestrator\.swarms: ", done.stdout)
 
 
 def steps(inputs):
@@ -150,7 +150,7 @@ def test_the_action_annotates_what_is_wrong(action, checkout):
     ends, _ = action(files="site.yaml\n")
     assert list(ends) == ["Check"]
     assert ends["Check"].returncode == 1
-    assert "::error file=site.yaml,line=11,col=3," in ends["Check"].stdout
+    assert "::error file=site.yaml,line=12,col=3," in ends["Check"].stdout
 
 
 def test_the_action_takes_patterns_and_strictness(action, checkout):
@@ -179,4 +179,4 @@ def test_the_gitlab_job(checkout, tmp_path):
     commit(checkout, BAD)
     done = run(["bash", "-c", script], checkout, check=False, **environment)
     assert done.returncode == 1
-    assert "site.yaml:11:3: error" in done.stdout
+    assert "site.yaml:12:3: error" in done.stdout
