@@ -1,9 +1,12 @@
 """What XNAT's plugin asks of the hub's REST API, for names that a path must not change."""
 
+import time
+
 import pytest
 import requests
 
-from tests.support import wait_until
+from tests.support import SMALL_SERVER, wait_until
+from xnathub_conf.standin import Environment
 
 NAMES = ["alice", "Alice", "a.b@c.org"]
 
@@ -42,6 +45,23 @@ def test_start_look_and_stop(hub, xnat, name, servername):
     path = f"/users/{name}/servers/{servername}" if servername else f"/users/{name}/server"
     assert hub.api("DELETE", path, json={"remove": True}).status_code in {202, 204}
     wait_until(lambda: plugin.server(name, servername) is None, 20, "the server's end")
+
+
+def test_a_server_that_ends_at_no_signal_is_killed_in_its_time(hub, xnat):
+    deaf = SMALL_SERVER.command.replace(
+        "signal.signal(signal.SIGINT, signal.SIG_DFL)",
+        "[signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)]",
+    )
+    assert deaf != SMALL_SERVER.command
+    hub.plugin.ensure_user("alice")
+    hub.plugin.start("alice", xnat.state.launch("alice", "P1", "", Environment(command=deaf)))
+    hub.plugin.wait_ready("alice")
+    (process,) = hub.server_processes()
+    began = time.monotonic()
+    hub.plugin.stop("alice")
+    assert not process.is_running()
+    # servers.stop_timeout is 5 s here; the rest is for a busy machine.
+    assert 4 < time.monotonic() - began < 20
 
 
 def test_root_and_info(hub):

@@ -228,7 +228,11 @@ def _orchestrator(site: Site) -> Iterator[Setting]:
     spawner = SPAWNERS[name]
     stop: KeyPath = ("servers", "stop_timeout")
     if name == "local":
-        yield Setting(f"{spawner}.interrupt_timeout", site.servers.stop_timeout, stop)
+        # SIGINT, then SIGTERM, then SIGKILL. A Jupyter server whose loop has ended may still wait for a thread that asks
+        # a package index for news, and no signal but the last ends that: JupyterHub's own 30 s must not come on top.
+        again = site.servers.stop_timeout // 2
+        yield Setting(f"{spawner}.interrupt_timeout", site.servers.stop_timeout - again, stop)
+        yield Setting(f"{spawner}.term_timeout", again, stop)
     docker = site.orchestrator.docker or site.orchestrator.swarm
     if docker:
         yield from _docker_api(docker, spawner, here)
