@@ -258,9 +258,12 @@ class Release:
 
         Not in users' pods, whose environment holds what XNAT and the hub give their users.
         """
-        for name in ("xnathub-secrets", "xnathub-internal"):
+        # The small hub's own; Zero to JupyterHub's is named for its Deployment, and repeats its values as a whole.
+        own = "hub" if self.values["jupyterhub"].get("enabled", True) else "xnathub-internal"
+        for name in ("xnathub-secrets", own):
             for key, value in self.secrets(name).items():
-                search.secret(f"Kubernetes Secret's {key}", value)
+                if key != "values.yaml":
+                    search.secret(f"Kubernetes Secret's {key}", value)
         kinds = "all,configmaps,ingresses,networkpolicies,roles,rolebindings,serviceaccounts,pvc"
         objects = ("get", kinds, "--selector", "component!=singleuser-server", "--output", "yaml")
         logs = [("logs", f"deployment/{name}", "--all-containers", "--tail=-1") for name in ("hub", "proxy")]
