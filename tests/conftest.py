@@ -1,35 +1,90 @@
-"""Over every run: the secrets that it makes are looked for, at its end, in all that it gave out."""
+"""Over every run: which tests it has, and the secrets that it makes, looked for at its end in all that it gave out.
+
+Tests may run in several processes (pytest-xdist). Each keeps its secrets and what was given out; the first one, which
+runs no tests then, gets all of that and searches.
+"""
 
 import functools
+import os
+import shutil
+import tempfile
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 
+from tests.layers import FIRST_TEST_SECONDS, LAYERS, TESTS, group_of, layer_of, left_out
 from tests.secret_search import Search
 from xnathub_conf.standin.state import State
 
 SEARCH = pytest.StashKey[Search]()
+SECRETS = "xnathub-secrets"
+"""Under which name the first process and those of pytest-xdist hand over a folder, and what they know of secrets."""
 
 
 def pytest_configure(config):
     config.stash[SEARCH] = None
+    try:
+        left_out(os.environ.get("XNATHUB_SKIP_LAYERS", ""))
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """Tell a process of pytest-xdist where to keep what was given out."""
+    node.workerinput[SECRETS] = str(node.config.stash[SEARCH].folder)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Take over what a process of pytest-xdist knew; one that crashed has failed the run anyway."""
+    if handed_over := getattr(node, "workeroutput", {}).get(SECRETS):
+        node.config.stash[SEARCH].take(handed_over)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(config, items):
+    skipped = left_out(os.environ.get("XNATHUB_SKIP_LAYERS", ""))
+    of_layers = [item for item in items if TESTS in item.path.parents]
+    if hasattr(config, "workerinput"):
+        # What takes longest begins first.
+        items.sort(key=lambda item: LAYERS.index(layer_of(item.path)) if item in of_layers else 0)
+    begun = set()
+    for item in of_layers:
+        layer = layer_of(item.path)
+        item.add_marker(pytest.mark.xdist_group(group_of(item.path)))
+        if layer in skipped:
+            item.add_marker(pytest.mark.skip(reason=f"XNATHUB_SKIP_LAYERS leaves out {layer}: NOT tested"))
+        elif layer in FIRST_TEST_SECONDS and layer not in begun:
+            begun.add(layer)
+            item.add_marker(pytest.mark.timeout(FIRST_TEST_SECONDS[layer]))
 
 
 def pytest_sessionstart(session):
     if session.config.option.collectonly:
         return
-    folder = session.config._tmp_path_factory.mktemp("secret-search")
-    search = session.config.stash[SEARCH] = Search(folder).start()
+    # Not one of pytest's folders, which the next runs clear away. The processes of one run share it.
+    shared = getattr(session.config, "workerinput", {}).get(SECRETS)
+    folder = Path(tempfile.mkdtemp(prefix="xnathub-secret-search-", dir=shared))
+    search = session.config.stash[SEARCH] = Search(folder)
     Search.current = search
+    if not shared:
+        search.start()
     _know_what_xnat_gives(search)
     _keep_what_the_hub_says(search)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session):
     search = session.config.stash[SEARCH]
-    if search and search.finish():
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if search and hasattr(session.config, "workerinput"):
+        session.config.workeroutput[SECRETS] = search.hand_over()
+    elif search:
+        if search.finish():
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        shutil.rmtree(search.folder)
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -40,10 +40,11 @@ class Search:
     """The secrets of a run and what was given out during it, in a folder of its own."""
 
     def __init__(self, folder: Path):
-        self._folder = folder
+        self.folder = folder
         self._lock = threading.Lock()
         self._kinds: dict[bytes, str] = {}
         self._spools: dict[str, Path] = {}
+        self._spools_of_others: list[tuple[str, Path]] = []
         self._files: dict[Path, str] = {}
         self._commands: set[bytes] = set()
         self.bytes = Counter[str]()
@@ -77,7 +78,7 @@ class Search:
         """Keep something that was given out, to be looked through at the end; `what` tells it from others."""
         data = content.encode("utf-8", "replace") if isinstance(content, str) else content
         with self._lock:
-            spool = self._spools.setdefault(source, self._folder / f"{len(self._spools)}.spool")
+            spool = self._spools.setdefault(source, self.folder / f"{len(self._spools)}.spool")
             with spool.open("ab") as out:
                 head = what.replace("\n", " ")
                 for line in data.split(b"\n"):
@@ -91,7 +92,7 @@ class Search:
 
     def stream(self, source: str, command: list[str], what: str) -> None:
         """Look through what a command prints, such as an image's layers, now, for the secrets known by now."""
-        printed = self._folder / "stream"
+        printed = self.folder / "stream"
         with self._patterns() as patterns, printed.open("wb") as out:
             subprocess.run(command, stdout=out, check=True)
             self._look(patterns, source, printed, what)
@@ -102,6 +103,24 @@ class Search:
         self._watching.start()
         return self
 
+    def hand_over(self) -> dict[str, list[object]]:
+        """Return all that is known here, for the search of another process, which is to `take` it."""
+        return {
+            "kinds": list(self._kinds.items()),
+            "spools": [(source, str(path)) for source, path in self._spools.items()],
+            "files": [(str(path), source) for path, source in self._files.items()],
+            "bytes": list(self.bytes.items()),
+            "found": [(each.kind, each.where) for each in self.found],
+        }
+
+    def take(self, known: dict[str, list[tuple]]) -> None:
+        """Take over what another process has handed over."""
+        self._kinds |= dict(known["kinds"])
+        self._spools_of_others += [(source, Path(path)) for source, path in known["spools"]]
+        self._files |= {Path(path): source for path, source in known["files"]}
+        self.bytes.update(dict(known["bytes"]))
+        self.found += [Found(kind, where) for kind, where in known["found"]]
+
     def finish(self) -> list[Found]:
         """Look through everything, once, and give what was found."""
         self._stop.set()
@@ -109,7 +128,7 @@ class Search:
             self._watching.join()
         self.text("process lists", "a process's command line", b"\n".join(self._commands))
         with self._patterns() as patterns:
-            for source, spool in self._spools.items():
+            for source, spool in [*self._spools.items(), *self._spools_of_others]:
                 self._look(patterns, source, spool)
             for path, source in self._files.items():
                 self._look_at_files(path, source, patterns)
@@ -144,7 +163,7 @@ class Search:
 
     @contextlib.contextmanager
     def _patterns(self) -> Iterable[Path]:
-        with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".patterns") as file:
+        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".patterns") as file:
             with self._lock:
                 file.write(b"\n".join(self._kinds))
             file.flush()

@@ -13,8 +13,10 @@ import sys
 import time
 import uuid
 from pathlib import Path
+from typing import NoReturn
 
 import psutil
+import pytest
 import requests
 import websocket
 import yaml
@@ -43,9 +45,29 @@ XNATHUB = Path(sys.executable).with_name("xnathub")
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a port that nothing listens at.
+
+    None that the system gives to outgoing calls, or another test running at the same time could get it before it is used.
+    """
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def cannot_test(layer: str, reason: str) -> NoReturn:
+    """Fail, since a layer of the tests has not got what it needs."""
+    pytest.fail(f"{reason}\nXNATHUB_SKIP_LAYERS={layer} leaves these tests out.", pytrace=False)
+
+
+def install(layer: str, *packages: str) -> None:
+    """Install Debian packages that a layer of the tests needs; fail where that can't be done."""
+    done = subprocess.run(
+        [ROOT / "scripts/packages", *packages], stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
+    )
+    if done.returncode:
+        cannot_test(layer, f"scripts/packages {' '.join(packages)} ended with:\n{done.stderr[-1000:]}")
 
 
 def wait_until(look, timeout: float = 30, what: str = "it"):
@@ -214,9 +236,14 @@ def merged(base: dict, changes: dict) -> dict:
 
 
 def build_wheel(folder: Path) -> Path:
-    """Build the package's wheel into `folder`."""
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    """Build the package's wheel into `folder` as `python -m build` does: an sdist first, and the wheel from that."""
+    build = [sys.executable, "-m", "hatchling", "build", "-d", folder, "-t"]
+    subprocess.run([*build, "sdist"], cwd=ROOT, check=True, capture_output=True)
+    (sdist,) = folder.glob("*.tar.gz")
+    subprocess.run(["tar", "-xf", sdist, "-C", folder], check=True)
+    subprocess.run(
+        [*build, "wheel"], cwd=folder / sdist.name.removesuffix(".tar.gz"), check=True, capture_output=True
+    )
     (wheel,) = folder.glob("*.whl")
     return wheel
 

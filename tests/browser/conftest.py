@@ -1,6 +1,5 @@
 """A real Chromium, and what it looks at: the demo's process, or a hub and a stand-in XNAT of the tests' own."""
 
-import contextlib
 import os
 import re
 import shutil
@@ -14,7 +13,7 @@ import psutil
 import pytest
 from playwright.sync_api import sync_playwright
 
-from tests.support import XNATHUB, RunningHub, free_port, new_standin, wait_until
+from tests.support import XNATHUB, RunningHub, free_port, install, new_standin, wait_until
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
@@ -37,34 +36,10 @@ LOGO = """\
 """
 
 
-def pytest_collection_modifyitems(items):
-    if "browser" not in re.split(r"[,\s]+", os.environ.get("XNATHUB_SKIP_LAYERS", "")):
-        return
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.skip(reason="XNATHUB_SKIP_LAYERS leaves out the browser: NOT tested"))
-
-
-def install_chromium() -> None:
-    """Install Chromium with apt where there is none; RuntimeError where that can't be done."""
-    if Path(CHROMIUM).exists():
-        return
-    root = [] if os.getuid() == 0 else ["sudo", "--non-interactive"]
-    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "chromium"]):
-        with contextlib.suppress(FileNotFoundError):
-            subprocess.run(
-                [*root, *command], env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, timeout=900
-            )
-    if not Path(CHROMIUM).exists():
-        raise RuntimeError(
-            f"The browser tests need {CHROMIUM}, and apt-get did not install it. Install the package chromium, or "
-            'leave these tests out: XNATHUB_SKIP_LAYERS="browser".'
-        )
-
-
 @pytest.fixture(scope="module")  # its event loop must not run on into the tests of other folders
 def chromium():
-    install_chromium()
+    if not Path(CHROMIUM).exists():
+        install("browser", "chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser

@@ -11,16 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import free_port
+from tests.support import cannot_test, free_port, install
 
 
-def must_or_skip(done: subprocess.CompletedProcess) -> None:
-    if done.returncode == 0:
-        return
-    reason = f"{done.args} gave {done.returncode}:\n{done.stdout}{done.stderr}"
-    if "database" in os.environ.get("XNATHUB_SKIP_LAYERS", "").split(","):
-        pytest.skip(f"SKIPPED ON REQUEST (XNATHUB_SKIP_LAYERS): {reason}")
-    pytest.fail(f"{reason}\nXNATHUB_SKIP_LAYERS=database skips these tests.", pytrace=False)
+def must(done: subprocess.CompletedProcess) -> None:
+    if done.returncode:
+        cannot_test("database", f"{done.args} gave {done.returncode}:\n{done.stdout}{done.stderr}")
 
 
 def command(*words: object) -> subprocess.CompletedProcess:
@@ -50,7 +46,7 @@ class SmallDisk:
 def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
     folder = tmp_path / "disk"
     folder.mkdir()
-    must_or_skip(command("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder))
+    must(command("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder))
     yield SmallDisk(folder)
     subprocess.run(["umount", "--lazy", folder], check=True)
 
@@ -77,7 +73,7 @@ class Postgres:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def create(self) -> None:
-        must_or_skip(self._run("initdb", "--pgdata", self.folder / "data", "--auth=trust", "--no-sync"))
+        must(self._run("initdb", "--pgdata", self.folder / "data", "--auth=trust", "--no-sync"))
         self.control("start")
         for sql in (
             "create role hub login password 'secret-of-the-database'",
@@ -103,8 +99,7 @@ def postgres() -> Iterator[Postgres]:
         return sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
 
     if not programs():
-        must_or_skip(command("apt-get", "update", "-qq"))
-        must_or_skip(command("apt-get", "install", "-y", "-qq", "--no-install-recommends", "postgresql"))
+        install("database", "postgresql")
     # PostgreSQL's own user can't look into pytest's folders.
     folder = Path(f"/var/tmp/xnathub-postgres-{os.getpid()}")
     folder.mkdir()

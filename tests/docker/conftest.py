@@ -16,6 +16,7 @@ import pytest
 from docker.errors import APIError, NotFound
 
 from tests.docker.testbed import remove_what_a_killed_run_left
+from tests.support import cannot_test
 
 SOCKET = "unix:///var/run/docker.sock"
 
@@ -43,12 +44,8 @@ def engine() -> None:
     os.environ["DOCKER_HOST"] = SOCKET
     os.environ.pop("DOCKER_CONTEXT", None)
     done = subprocess.run([Path(__file__).with_name("engine")], stderr=subprocess.PIPE, text=True)
-    if done.returncode == 0:
-        return
-    reason = f"no Docker Engine to test with; tests/docker/engine ended with:\n{done.stderr}"
-    if "docker" in os.environ.get("XNATHUB_SKIP_LAYERS", "").split(","):
-        pytest.skip(f"SKIPPED ON REQUEST (XNATHUB_SKIP_LAYERS): {reason}")
-    pytest.fail(f"{reason}\nXNATHUB_SKIP_LAYERS=docker skips these tests.", pytrace=False)
+    if done.returncode:
+        cannot_test("docker", f"tests/docker/engine ended with:\n{done.stderr}")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,18 +9,16 @@ from pathlib import Path
 import pytest
 
 from tests.kubernetes.testbed import Cluster, Release, new_release
+from tests.support import cannot_test
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
     """The cluster runs and holds the project's images."""
     done = subprocess.run([Path(__file__).with_name("cluster")], stderr=subprocess.PIPE, text=True)
-    if done.returncode == 0:
-        return Cluster()
-    reason = f"no Kubernetes to test with; tests/kubernetes/cluster ended with:\n{done.stderr}"
-    if "kubernetes" in os.environ.get("XNATHUB_SKIP_LAYERS", "").split(","):
-        pytest.skip(f"SKIPPED ON REQUEST (XNATHUB_SKIP_LAYERS): {reason}")
-    pytest.fail(f"{reason}\nXNATHUB_SKIP_LAYERS=kubernetes skips these tests.", pytrace=False)
+    if done.returncode:
+        cannot_test("kubernetes", f"tests/kubernetes/cluster ended with:\n{done.stderr}")
+    return Cluster()
 
 
 @pytest.fixture(scope="session")

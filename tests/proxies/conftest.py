@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.proxies.web_servers import KINDS, Echo, WebServer, install, make_certificate
+from tests.proxies.web_servers import KINDS, Echo, WebServer, install_web_servers, make_certificate
 from tests.support import RunningHub, Visitor, free_port, new_standin
 from xnathub_conf.standin import HubLink, HubPlugin, StandIn
 
@@ -34,7 +34,7 @@ class Site:
 
 @pytest.fixture(scope="session")
 def _folder(tmp_path_factory):
-    install()
+    install_web_servers()
     folder = tmp_path_factory.mktemp("proxies")
     make_certificate(folder)
     return folder

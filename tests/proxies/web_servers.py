@@ -10,37 +10,25 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import pytest
 import requests
 
-from tests.support import free_port, wait_until
+from tests.support import free_port, install, wait_until
 
 SHIPPED = Path(__file__).parents[2] / "reverse-proxy"
 KINDS = ["nginx", "haproxy", "caddy"]
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
-def install() -> None:
-    """Make sure of the web servers; without them, fail, or skip where that was asked for."""
+def install_web_servers() -> None:
+    """Make sure of the web servers."""
     missing = [name for name in KINDS if not shutil.which(name, path=PATH)]
     if not missing:
         return
-    commands = [
-        ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing],
-    ]
+    install("proxies", *missing)
     if Path("/run/systemd/system").is_dir():
         # Nothing but the tests wants them, and port 80 may be wanted by others.
-        commands.append(["systemctl", "disable", "--now", *missing])
-    sudo = [] if os.getuid() == 0 else ["sudo", "-n"]
-    for command in commands:
-        whole = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", *command]
-        done = subprocess.run(whole, capture_output=True, text=True)
-        if done.returncode:
-            reason = f"no web servers to test with: {' '.join(command)} ended with:\n{done.stderr[-1000:]}"
-            if "proxies" in os.environ.get("XNATHUB_SKIP_LAYERS", "").split(","):
-                pytest.skip(f"SKIPPED ON REQUEST (XNATHUB_SKIP_LAYERS): {reason}")
-            pytest.fail(f"{reason}\nXNATHUB_SKIP_LAYERS=proxies skips these tests.", pytrace=False)
+        root = [] if os.getuid() == 0 else ["sudo", "-n"]
+        subprocess.run([*root, "systemctl", "disable", "--now", *missing], check=True)
 
 
 def make_certificate(folder: Path) -> None:

@@ -383,9 +383,9 @@ def test_thousands_of_mounts_are_read_fast():
     mounts = [{**mount, "source": f"/data/xnat/archive/P{i}", "target": f"/data/P{i}"} for i in range(30_000)]
     answer = put(SAMPLE, f"{SPEC}/mounts", mounts)
     tracemalloc.start()
-    start = time.monotonic()
+    start = time.process_time()
     assert len(plan_of(answer).mounts) == 30_000
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
     assert tracemalloc.get_traced_memory()[1] < 50_000_000
     tracemalloc.stop()
 
@@ -394,7 +394,7 @@ def test_thousands_of_mounts_are_read_fast():
     "text", ["a==" + "b " * 50_000 + "\n!", "a" * 100_000, " " * 100_000 + "a==b\0", "a==" + " " * 100_000]
 )
 def test_a_long_constraint_takes_no_long_time(text):
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(PlanError):
         changed("task_template/placement/constraints", [text])
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1

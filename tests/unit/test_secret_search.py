@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.unit.helpers import ROOT
 
 HEAD = """
@@ -47,7 +49,7 @@ PLANTED = {
 }
 
 
-def run(tmp_path, lines):
+def run(tmp_path, lines, *more):
     tests = "".join(f"def test_{n}(tmp_path):\n    {line}\n" for n, line in enumerate(lines))
     (tmp_path / "test_planted.py").write_text(HEAD + tests)
     options = [
@@ -68,6 +70,7 @@ def run(tmp_path, lines):
             "pytest",
             *options,
             f"--basetemp={tmp_path}/tmp",
+            *more,
             tmp_path / "test_planted.py",
         ],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -78,8 +81,9 @@ def run(tmp_path, lines):
     )
 
 
-def test_a_run_with_planted_secrets_fails_and_says_of_each_where(tmp_path):
-    done = run(tmp_path, [line for _, line in PLANTED.values()])
+@pytest.mark.parametrize("processes", [(), ("--numprocesses=2",)], ids=["one process", "two processes"])
+def test_a_run_with_planted_secrets_fails_and_says_of_each_where(tmp_path, processes):
+    done = run(tmp_path, [line for _, line in PLANTED.values()], *processes)
     assert f"{len(PLANTED)} passed" in done.stdout, done.stdout + done.stderr
     assert done.returncode == 1
     found = [line for line in done.stdout.splitlines() if line.startswith("FOUND: ")]

@@ -727,9 +727,9 @@ def test_dotted(path, text):
     ids=["unknown keys", "mixed types", "patterns", "extra"],
 )
 def test_thousands_of_mistakes_take_no_long_time(text):
-    start = time.monotonic()
+    start = time.process_time()
     assert len(problems_of(text)) > 500
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
 
 
 # ---- any parsed site

@@ -178,9 +178,9 @@ def test_line_and_column_count_characters_from_one(text, path, key, value):
 @pytest.mark.parametrize("text", [BOMB, BOMB * 3, TOWER], ids=["bomb", "bombs", "tower"])
 def test_aliases_cost_neither_time_nor_memory(text):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.monotonic()
+    start = time.process_time()
     assert problems(text)
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kilobytes
 
 
@@ -204,9 +204,9 @@ def test_aliases_cost_neither_time_nor_memory(text):
     ids=lambda text: text[:6],
 )
 def test_a_large_file_takes_no_long_time(text):
-    start = time.monotonic()
+    start = time.process_time()
     problems(text)
-    assert time.monotonic() - start < 3
+    assert time.process_time() - start < 3
 
 
 @pytest.mark.parametrize("key", ["password", "api_token", "cookie_secret", "db_url"])

@@ -1,0 +1,44 @@
+"""The layers of the tests, by folder: which are left out, which share one engine, and what waits for an engine."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+
+LAYERS = [
+    "kubernetes", "docker", "hub", "gate", "database", "browser", "proxies", "tools", "fuzz", "docs", "standin", "unit",
+]  # fmt: skip
+"""What takes longest comes first. All but `standin`, the files beside this one, are folders."""
+
+ONE_AT_A_TIME = {"kubernetes", "docker", "database", "browser", "proxies"}
+"""Layers whose tests share a thing that only one test may use: they run beside others, never beside each other."""
+
+FIRST_TEST_SECONDS = {"kubernetes": 1800, "docker": 1200}
+"""The first test of these waits until the engine is there: on a bare machine, everything of it is built."""
+
+
+def left_out(value: str) -> set[str]:
+    """Return the layers that XNATHUB_SKIP_LAYERS names, apart by commas or spaces; ValueError for one that there is not."""
+    names = set(re.split(r"[,\s]+", value)) - {""}
+    if unknown := sorted(names - set(LAYERS)):
+        raise ValueError(
+            f"XNATHUB_SKIP_LAYERS: there is no layer {', '.join(unknown)}. The layers are {', '.join(sorted(LAYERS))}."
+        )
+    return names
+
+
+def layer_of(path: Path) -> str:
+    """Return the layer that a file of tests belongs to; ValueError for a folder that is none."""
+    inside = path.relative_to(TESTS)
+    layer = inside.parts[0] if len(inside.parts) > 1 else "standin"
+    if layer not in LAYERS:
+        raise ValueError(f"tests/{layer} is no layer: name it in {Path(__file__).name}.")
+    return layer
+
+
+def group_of(path: Path) -> str:
+    """Return the name that tests share which run in one process, one after the other: a layer's or a file's."""
+    layer = layer_of(path)
+    return layer if layer in ONE_AT_A_TIME else str(path.relative_to(TESTS))

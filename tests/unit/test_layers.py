@@ -1,0 +1,51 @@
+"""Which layers of the tests are left out, and which tests share a process."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.layers import LAYERS, TESTS, group_of, layer_of, left_out
+from tests.support import ROOT
+
+
+@pytest.mark.parametrize("value", ["docker,kubernetes", "docker kubernetes", " docker, kubernetes "])
+def test_layers_are_named_with_commas_and_spaces(value):
+    assert left_out(value) == {"docker", "kubernetes"}
+
+
+def test_each_file_of_tests_belongs_to_a_layer():
+    assert {layer_of(path) for path in TESTS.rglob("test_*.py")} == set(LAYERS)
+
+
+def test_an_engine_s_tests_share_a_process_and_others_are_apart_by_file():
+    assert group_of(TESTS / "docker/test_docker.py") == group_of(TESTS / "docker/test_swarm.py")
+    assert group_of(TESTS / "hub/test_diff.py") != group_of(TESTS / "hub/test_doctor.py")
+
+
+def pytest_run(value, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "XNATHUB_SKIP_LAYERS": value},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_nothing_of_a_layer_left_out_is_started_and_the_run_says_so():
+    # Each of these would take minutes, or fail here and there.
+    done = pytest_run("docker, kubernetes database", "tests/docker", "tests/kubernetes", "tests/database")
+    assert done.returncode == 0, done.stdout
+    summary = done.stdout.splitlines()[-1]
+    assert "skipped" in summary
+    assert "passed" not in summary
+    assert "XNATHUB_SKIP_LAYERS leaves out docker: NOT tested" in done.stdout
+
+
+def test_an_unknown_layer_is_an_error():
+    done = pytest_run("docker,kuberntes", "tests/unit/test_layers.py")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "there is no layer kuberntes. The layers are browser, " in done.stderr
