@@ -1,13 +1,17 @@
 """The schema itself, and that code, schema and the pinned packages are in step."""
 
 import json
+import re
+import runpy
 import subprocess
 import sys
+import tomllib
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from tests.unit.helpers import EXAMPLE, MINIMAL, ROOT, dump, loaded, problems_of, put, site_text
+from xnathub_conf import __version__
 from xnathub_conf.site.hub_settings import SPAWNERS, hub_settings
 from xnathub_conf.site.schema import (
     entries,
@@ -154,7 +158,44 @@ def test_generated_files_are_in_step():
     done = subprocess.run(
         [sys.executable, ROOT / "scripts" / "generate", "--check"], capture_output=True, text=True
     )
-    assert (done.returncode, done.stdout) == (0, "")
+    # The Kubernetes tests, which have helm, look at this one.
+    without_helm = "xnathub_conf/render/manifests.yaml is not looked at: that needs helm.\n"
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout in {"", without_helm}
+
+
+def test_the_version_is_typed_once_and_generate_writes_it_wherever_else_it_stands(monkeypatch):
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert version == __version__
+    by_itself = re.compile(rf"(?<![\d.]){re.escape(version)}(?![\d.]*\d)")
+    files = subprocess.run(
+        [
+            "git",
+            "ls-files",
+            "-z",
+            "--",
+            ":!*.lock",
+            ":!package-lock.json",
+            ":!tests/kubernetes/binaries/go.*",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = {
+        name
+        for name in files.stdout.rstrip("\0").split("\0")
+        if (ROOT / name).is_file() and by_itself.search((ROOT / name).read_text("utf-8", "ignore"))
+    }
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    script = runpy.run_path(str(ROOT / "scripts" / "generate"))
+    by_hand, rendered = {"pyproject.toml", "CHANGELOG.md"}, {"xnathub_conf/render/manifests.yaml"}
+    assert found == set(script["VERSIONED"]) | by_hand | rendered
+    for name, pattern in script["VERSIONED"].items():
+        changed = script["with_version"]((ROOT / name).read_text(), pattern, "9.8.7")
+        assert "9.8.7" in changed
+        assert not by_itself.search(changed), name
 
 
 def test_every_trait_that_a_site_decides_exists_in_the_pinned_packages():

@@ -16,7 +16,7 @@ PLACEHOLDER_BASE_URL = "/base.url.of.xnathub/"
 PLACEHOLDER_UID = 1999999991
 PLACEHOLDER_GID = 1999999992
 PLACEHOLDER_NAMESPACE = "namespace-of-xnathub"
-"""What stands in manifests.yaml where a site decides; xnat-jupyterhub-chart/generate renders the chart with these."""
+"""What stands in manifests.yaml where a site decides; scripts/generate renders the chart with these."""
 
 
 def render_values(loaded: LoadedSite, content: str) -> str:

@@ -1,14 +1,8 @@
-#!/usr/bin/env python3
-"""Makes what follows from the schema of site.yaml and from the chart; `--check` says what is out of step. Needs helm.
-
-- values.schema.json, which holds the schema of site.yaml
-- xnathub_conf/render/manifests.yaml, what `xnathub render kubernetes --manifests` fills in
-"""
+"""What follows from the schema of site.yaml and from the chart; scripts/generate writes it."""
 
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +15,7 @@ from xnathub_conf.render.kubernetes import (
     PLACEHOLDER_UID,
 )
 
-CHART = Path(__file__).resolve().parent
+CHART = Path(__file__).resolve().parents[1] / "xnat-jupyterhub-chart"
 SITE = CHART.parent / "schema" / "site.schema.json"
 SCHEMA = CHART / "values.schema.json"
 MANIFESTS = CHART.parent / "xnathub_conf" / "render" / "manifests.yaml"
@@ -35,12 +29,12 @@ NAME = {"type": "string", "pattern": "^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"}
 
 
 def fixed(**properties: Any) -> dict[str, Any]:
-    """Give the schema of an object that has these properties and no others."""
+    """Return the schema of an object that has these properties and no others."""
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
 def site_schema() -> dict[str, Any]:
-    """Give the schema of a site.yaml for Kubernetes, whose claims may come from the chart's own values."""
+    """Return the schema of a site.yaml for Kubernetes, whose claims may come from the chart's own values."""
     # Helm's regular expressions know \x0a, and not \u000a.
     schema: dict[str, Any] = json.loads(re.sub(r"\\\\u00([0-9a-f]{2})", r"\\\\x\1", SITE.read_text()))
     orchestrator = schema["properties"]["orchestrator"]
@@ -50,7 +44,7 @@ def site_schema() -> dict[str, Any]:
 
 
 def values_schema() -> dict[str, Any]:
-    """Give the schema of the chart's values."""
+    """Return the schema of the chart's values."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Values of xnat-jupyterhub-chart",
@@ -81,7 +75,7 @@ def values_schema() -> dict[str, Any]:
     }
 
 
-def manifests() -> str:
+def manifests(helm: str) -> str:
     """Render the chart's small hub for a site that has placeholders where sites differ."""
     values = {
         "site": {
@@ -99,7 +93,7 @@ def manifests() -> str:
         "secrets": {"existingSecret": "xnathub-secrets"},
         "jupyterhub": {"enabled": False},
     }
-    command = ["helm", "template", "hub", str(CHART), "--namespace", PLACEHOLDER_NAMESPACE, "--values", "-"]
+    command = [helm, "template", "hub", str(CHART), "--namespace", PLACEHOLDER_NAMESPACE, "--values", "-"]
     text = subprocess.run(
         command, input=json.dumps(values), text=True, check=True, capture_output=True
     ).stdout
@@ -115,24 +109,3 @@ def manifests() -> str:
         if one["kind"] == "Deployment":
             one["spec"]["template"]["metadata"].pop("annotations", None)
     return yaml.safe_dump_all(objects, sort_keys=False)
-
-
-def main() -> int:
-    """Write the files, or with --check name those that differ."""
-    made = {SCHEMA: json.dumps(values_schema(), indent=1) + "\n"}
-    if "--check" not in sys.argv[1:]:
-        # The chart is rendered with the new schema.
-        SCHEMA.write_text(made[SCHEMA])
-    made[MANIFESTS] = manifests()
-    stale = [path for path, text in made.items() if not path.exists() or path.read_text() != text]
-    if "--check" in sys.argv[1:]:
-        for path in stale:
-            print(f"{path.relative_to(CHART.parent)} is out of step; run xnat-jupyterhub-chart/generate")
-        return 1 if stale else 0
-    for path in stale:
-        path.write_text(made[path])
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
