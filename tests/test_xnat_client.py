@@ -264,6 +264,8 @@ def test_no_secret_in_any_error(xnat):
 
 def test_the_loop_goes_on_while_xnat_hangs(xnat):
     xnat.faults.set("/xapi", faults.Delay(1))
+    # The stand-in has a thread for each connection that other tests left open.
+    threads = threading.active_count()
 
     async def both():
         task = asyncio.create_task(client(xnat).username(alice(xnat)))
@@ -275,7 +277,7 @@ def test_the_loop_goes_on_while_xnat_hangs(xnat):
         return longest
 
     assert asyncio.run(both()) < 0.5
-    assert threading.active_count() < 50
+    assert threading.active_count() < threads + 10
 
 
 def test_a_private_ca_is_trusted_where_it_is_named(tmp_path):

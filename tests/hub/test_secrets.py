@@ -113,9 +113,10 @@ def test_no_command_prints_one(tmp_path, xnat, monkeypatch, kind, command):
     orchestrator = {"kubernetes": {"claims": [{"path": str(tmp_path), "claim_name": "x"}]}}
     if command[-1] != "kubernetes":
         orchestrator = {"swarm": {}}
+    in_container = {"bind_url": "http://0.0.0.0:8000", "hub_bind_url": "http://0.0.0.0:8081"}
     changes = {
         "xnat": {"service_account": {"password": given("password")}},
-        "hub": {"api_token": given("api_token"), "cookie_secret": given("cookie_secret")},
+        "hub": {"api_token": given("api_token"), "cookie_secret": given("cookie_secret")} | in_container,
         "orchestrator": {"local": None, **orchestrator},
     }
     hub = RunningHub(tmp_path, xnat, changes)
