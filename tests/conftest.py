@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.layers import FIRST_TEST_SECONDS, LAYERS, TESTS, group_of, layer_of, left_out
+from tests.layers import FIRST_TEST_SECONDS, LAYERS, TESTS, layer_of, left_out
 from tests.secret_search import Search
 from xnathub_conf.standin.state import State
 
@@ -44,17 +44,23 @@ def pytest_testnodedown(node):
         node.config.stash[SEARCH].take(handed_over)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep together what may not run side by side; the marks that pytest-xdist has for it do nothing in pytest 9.2."""
+    from tests.scheduling import GroupScheduling  # needs pytest-xdist
+
+    return GroupScheduling(config, log)
+
+
 def pytest_collection_modifyitems(config, items):
     skipped = left_out(os.environ.get("XNATHUB_SKIP_LAYERS", ""))
-    of_layers = [item for item in items if TESTS in item.path.parents]
     if hasattr(config, "workerinput"):
         # What takes longest begins first.
-        items.sort(key=lambda item: LAYERS.index(layer_of(item.path)) if item in of_layers else 0)
+        items.sort(key=lambda item: LAYERS.index(layer_of(item.path)) if TESTS in item.path.parents else 0)
     begun = set()
+    of_layers = [item for item in items if TESTS in item.path.parents]
     for item in of_layers:
         layer = layer_of(item.path)
-        item.add_marker(pytest.mark.xdist_group(group_of(item.path)))
         if layer in skipped:
             item.add_marker(pytest.mark.skip(reason=f"XNATHUB_SKIP_LAYERS leaves out {layer}: NOT tested"))
         elif layer in FIRST_TEST_SECONDS and layer not in begun:

@@ -1,6 +1,7 @@
 """Which layers of the tests are left out, and which tests share a process."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -33,6 +34,13 @@ def pytest_run(value, *arguments):
         text=True,
         timeout=120,
     )
+
+
+def test_processes_take_whole_groups():
+    done = pytest_run("", "-vv", "-n", "2", "tests/unit/test_layout.py", "tests/unit/test_names.py")
+    ran = re.findall(r"^\[(gw\d)\].* PASSED (tests/\S+)::", done.stdout, re.MULTILINE)
+    assert len(ran) > 9, done.stdout
+    assert len(set(ran)) == 2, done.stdout
 
 
 def test_nothing_of_a_layer_left_out_is_started_and_the_run_says_so():
