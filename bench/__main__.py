@@ -28,7 +28,7 @@ ROWS = {
 
 
 def _measure(row: str, small: bool) -> Callable[[int], list[Result]]:
-    """Give a row's benchmark, in its real size or in one that only shows that it runs."""
+    """Return a row's benchmark, in its real size or in one that only shows that it runs."""
     from bench import active_users, engines, gate, hub_start, large_site, plans, slow_xnat, validate  # noqa: PLC0415
 
     real: dict[str, Callable[[int], list[Result]]] = {

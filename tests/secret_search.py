@@ -140,7 +140,7 @@ class Search:
                 self._look(patterns, "logs" if each.suffix == ".log" else source, each, str(each))
 
     def _is_a_secret(self, path: Path) -> bool:
-        """Say whether a file holds a secret and nothing else, as those do that site.yaml names."""
+        """Return whether a file holds a secret and nothing else, as those do that site.yaml names."""
         if path.stat().st_size > 4096:
             return False
         content = path.read_bytes().strip()
@@ -177,7 +177,7 @@ class Search:
             time.sleep(_LOOK_AT_PROCESSES_SECONDS)
 
     def summary(self) -> list[str]:
-        """Say how much was searched, and what was found."""
+        """Return how much was searched, and what was found."""
         counts = ", ".join(f"{count} of {kind}" for kind, count in sorted(self.secrets.items()))
         searched = ", ".join(f"{source} {size:,}" for source, size in sorted(self.bytes.items()))
         return [

@@ -214,7 +214,7 @@ class RunningHub:
         return requests.request(method, f"{self.url}/hub/api{path}", headers=headers, timeout=30, **kwargs)
 
     def server_processes(self) -> list[psutil.Process]:
-        """Give the processes of users' servers: children of the hub, but for its proxy."""
+        """Return the processes of users' servers: children of the hub, but for its proxy."""
         children = psutil.Process(self.process.pid).children()
         return [child for child in children if "configurable-http-proxy" not in " ".join(child.cmdline())]
 
@@ -304,7 +304,7 @@ def signed_in(hub_url: str, username: str, password: str) -> requests.Session:
 
 
 def page_text(response: requests.Response) -> str:
-    """Give what a page shows, without its tags."""
+    """Return what a page shows, without its tags."""
     body = response.text.partition("<body>")[2]
     body = re.sub(r"<(script|style)\b.*?</\1>", " ", body, flags=re.DOTALL)
     return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))).strip()

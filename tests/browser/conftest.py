@@ -141,7 +141,7 @@ class Demo:
         return "".join(self.lines)
 
     def family(self) -> list[psutil.Process]:
-        """Give every process that the demo started, itself included."""
+        """Return every process that the demo started, itself included."""
         me = psutil.Process(self.process.pid)
         return [me, *me.children(recursive=True)]
 

@@ -75,7 +75,7 @@ class DockerHub(RunningHub):
         self.network.remove()
 
     def containers(self, user: str | None = None) -> list[Any]:
-        """Give the containers of all servers, or of a user's, those that have ended too."""
+        """Return the containers of all servers, or of a user's, those that have ended too."""
         label = "org.xnat.jupyter.user" + ("" if user is None else f"={user}")
         found = self.client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
         return [each for each in found if each.name.startswith(f"{self.name}-")]
@@ -98,7 +98,7 @@ class DockerHub(RunningHub):
         return self.reached(user, servername)
 
     def reached(self, user: str, servername: str = "") -> str:
-        """Give the ID of the one container that a user's page comes from, through the proxy."""
+        """Return the ID of the one container that a user's page comes from, through the proxy."""
         path = f"{user}/{servername}" if servername else user
         page = requests.get(f"{self.url}/user/{path}/who", timeout=20)
         (container,) = self.containers(user)

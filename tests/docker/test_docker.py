@@ -65,7 +65,7 @@ class Engine(Site):
         command("docker", "volume", "rm", f"{self.name}_data")
 
     def servers(self) -> list[Any]:
-        """Give the containers of users' servers, those that have ended too."""
+        """Return the containers of users' servers, those that have ended too."""
         return self.client.containers.list(all=True, filters={"name": f"{self.name}-"}, ignore_removed=True)
 
     def logs(self) -> str:

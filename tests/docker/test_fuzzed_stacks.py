@@ -46,7 +46,7 @@ SITES = st.lists(_CHANGES | extra_traits("swarm"), min_size=1, max_size=4).map(
 
 
 def of_this_machine(site: dict[str, Any], name: str) -> dict[str, Any]:
-    """Give the site with a free port, and a network of its own."""
+    """Return the site with a free port, and a network of its own."""
     bind_url = site["hub"].get("bind_url", "http://0.0.0.0:8000")
     changes = [
         (("hub", "bind_url"), re.sub(r":[0-9]+/?$", f":{free_port()}", bind_url)),
@@ -57,7 +57,7 @@ def of_this_machine(site: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def is_valid(file: Path) -> bool:
-    """Say whether a site is valid with these variables; its files are not here, but in the stack."""
+    """Return whether a site is valid with these variables; its files are not here, but in the stack."""
     try:
         load(str(file), environment=VARIABLES)
     except SiteError as error:

@@ -33,7 +33,7 @@ def sources() -> Iterator[tuple[Path, ast.Module]]:
 
 
 def texts(node: ast.expr, function: ast.AST) -> set[str]:
-    """Give the texts that an expression can be; none where it is none."""
+    """Return the texts that an expression can be; none where it is none."""
     match node:
         case ast.Constant(value=str(text)):
             return {text}

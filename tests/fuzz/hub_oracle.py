@@ -1,4 +1,4 @@
-"""Says whether a hub starts from a site file, by really setting up JupyterHub with it: no shortcut of ours is taken.
+"""Finds out whether a hub starts from a site file, by really setting up JupyterHub with it: no shortcut of ours is taken.
 
 `python -m tests.fuzz.hub_oracle` reads names of folders, one a line, each with a `site.yaml`, and answers each with a line:
 `starts`, or what stopped it. Each hub is set up in a process of its own, forked when all is imported: JupyterHub's

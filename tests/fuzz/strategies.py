@@ -23,7 +23,7 @@ ANYTHING = st.recursive(
 
 
 def fitting(node):
-    """Give a strategy for values that fit a JSON Schema, of the keywords that ours use."""
+    """Return a strategy for values that fit a JSON Schema, of the keywords that ours use."""
     node = resolve(node)
     known = [value for value in (*node.get("examples", ()), node.get("default")) if value is not None]
     made = _fitting(node)
@@ -127,7 +127,7 @@ _COMMON = [leaf for leaf in LEAVES if leaf[0][0] != "orchestrator"]
 
 
 def extra_traits(orchestrator):
-    """Give a strategy for a trait of `extra` with a value that it takes, as a path and the value."""
+    """Return a strategy for a trait of `extra` with a value that it takes, as a path and the value."""
     traits = jupyterhub_names()["traits"]
     usable = [name for name in traits if name not in SPAWNERS.values() or name == SPAWNERS[orchestrator]]
     each = [(f"{cls}.{name}", form) for cls in usable for name, form in traits[cls].items()]

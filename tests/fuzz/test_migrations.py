@@ -129,7 +129,7 @@ JUNK = st.recursive(
 
 
 def some(**parts: Any) -> Any:
-    """Give a map with any of these keys."""
+    """Return a map with any of these keys."""
     return st.fixed_dictionaries(
         {}, optional={name.replace("__", "."): value for name, value in parts.items()}
     )

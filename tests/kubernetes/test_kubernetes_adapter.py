@@ -72,7 +72,7 @@ def site(tmp_path: Path) -> Site:
 
 @pytest.fixture
 def manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
-    """Give the pods that a spawner would send for plans, one after the other."""
+    """Return the pods that a spawner would send for plans, one after the other."""
     kubeconfig = {
         "current-context": "x",
         "clusters": [{"name": "x", "cluster": {"server": "http://127.0.0.1:1"}}],

@@ -249,7 +249,7 @@ class Release:
         return HubPlugin(HubLink(f"{self.url}/hub/api", self.url, token), start_timeout=90)
 
     def secrets(self, name: str) -> dict[str, bytes]:
-        """Give what a Secret of the release holds."""
+        """Return what a Secret of the release holds."""
         data = self.namespace.get("secret", name)["data"]
         return {key: base64.b64decode(value) for key, value in data.items()}
 
@@ -274,7 +274,7 @@ class Release:
 
     @staticmethod
     def environment(**options: Any) -> Environment:
-        """Give what an XNAT admin sets for servers, with the tests' image."""
+        """Return what an XNAT admin sets for servers, with the tests' image."""
         return Environment(**{"image": SINGLEUSER, **options})
 
     def start(
@@ -322,7 +322,7 @@ class Release:
         wait_for(lambda: not self.servers(), 30)
 
     def servers(self) -> list[dict[str, Any]]:
-        """Give the pods of users' servers."""
+        """Return the pods of users' servers."""
         pods: list[dict[str, Any]] = self.namespace.get("pods", "--selector", "component=singleuser-server")[
             "items"
         ]

@@ -50,7 +50,7 @@ class WebServer:
         self.log = folder / f"{kind}-{self.port}.log"
 
     def shipped(self, name: str) -> str:
-        """Give a shipped file with its example values replaced."""
+        """Return a shipped file with its example values replaced."""
         text = (SHIPPED / name).read_text()
         changes = {
             "127.0.0.1:8080": self.xnat,

@@ -147,7 +147,7 @@ _REQUIRED = {
 
 
 def _without_hub(old: Old, options: Options) -> list[tuple[Path, str, int]]:
-    """Give the compose file without the hub's service, and the patch that makes it."""
+    """Return the compose file without the hub's service, and the patch that makes it."""
     if options.without_hub is None:
         return []
     if not (old.compose and old.service):

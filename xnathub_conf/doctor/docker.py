@@ -283,7 +283,7 @@ class DockerChecks:
         )
 
     async def _ask(self, call: Callable[[], _T]) -> tuple[_T | None, Finding | None]:
-        """Give what a call to the engine gives, or the finding that it failed."""
+        """Return what a call to the engine gives, or the finding that it failed."""
         try:
             return await asyncio.to_thread(call), None
         except (DockerException, RequestException) as error:
@@ -297,7 +297,7 @@ def _constraint(text: str) -> Constraint:
 
 
 def _holds(constraint: Constraint, node: Mapping[str, Any]) -> bool:
-    """Say whether a node fits a constraint, by the rules of https://docs.docker.com/reference/cli/docker/service/create/."""
+    """Return whether a node fits a constraint, by the rules of https://docs.docker.com/reference/cli/docker/service/create/."""
     spec, description = node["Spec"], node["Description"]
     key = constraint.key
     values: Iterable[str]
@@ -324,7 +324,7 @@ def _holds(constraint: Constraint, node: Mapping[str, Any]) -> bool:
 
 
 def _last_words(error: Exception) -> str:
-    """Say what lies at the bottom of an error of the Docker SDK."""
+    """Return what lies at the bottom of an error of the Docker SDK."""
     if isinstance(error, APIError):
         return str(error.explanation or error).strip().rstrip(".")
     if isinstance(error, NotFound):

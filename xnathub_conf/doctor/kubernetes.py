@@ -315,7 +315,7 @@ class KubernetesChecks:
     async def _call(
         self, call: Callable[[], Awaitable[Any]], *, missing: Finding | None = None, what: str = "that"
     ) -> Any:
-        """Give what the API server answers. Raises _Told."""
+        """Return what the API server answers. Raises _Told."""
         try:
             return await call()
         except ApiException as error:

@@ -29,7 +29,7 @@ def keep_flat_options(spawner: Any, options: Any) -> None:
 
 
 def plan_reader(site: Site) -> Callable[..., LaunchPlan]:
-    """Give what turns XNAT's answer for a user's server (the user's name, the server's) into a plan that may start.
+    """Return what turns XNAT's answer for a user's server (the user's name, the server's) into a plan that may start.
 
     It raises PlanError and PolicyRefusal, and fills a dict that it is given with what the audit log says of the plan.
     """
@@ -48,7 +48,7 @@ def plan_reader(site: Site) -> Callable[..., LaunchPlan]:
 
 
 def pre_spawn_hook(site: Site, xnat: XnatClient) -> Callable[[Any], Awaitable[None]]:
-    """Give the hook for Spawner.pre_spawn_hook. It raises LaunchFailed where nothing is started."""
+    """Return the hook for Spawner.pre_spawn_hook. It raises LaunchFailed where nothing is started."""
     checked_plan = plan_reader(site)
 
     async def hook(spawner: Any) -> None:
@@ -102,7 +102,7 @@ def pre_spawn_hook(site: Site, xnat: XnatClient) -> Callable[[Any], Awaitable[No
 
 
 def _with_request(plan: LaunchPlan, spawner: Any) -> dict[str, Any]:
-    """Give the plan's facts, and where XNAT stores none, what its request says: the item's label, and the dashboard.
+    """Return the plan's facts, and where XNAT stores none, what its request says: the item's label, and the dashboard.
 
     XNAT's pages name servers, and tell dashboards from notebooks, by them. What anybody else sends does not count.
     """
@@ -140,7 +140,7 @@ async def _check_permission(spawner: Any, plan: LaunchPlan) -> None:
 
 
 def _facts(plan: LaunchPlan) -> dict[str, str]:
-    """Give what the audit log says of a plan: the data and the image."""
+    """Return what the audit log says of a plan: the data and the image."""
     item = {"project": "projectId", "item": "itemId", "type": "xsiType"}
     facts = {name: str(plan.item[key]) for name, key in item.items() if plan.item.get(key) is not None}
     return {"image": plan.image, **facts}

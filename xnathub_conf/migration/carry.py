@@ -102,7 +102,7 @@ def _check_required(m: Migration) -> None:
 
 
 def _known_twice(m: Migration) -> None:
-    """Say of what stands twice in one place which of the two counts."""
+    """Report of what stands twice in one place which of the two counts."""
     old = m.old
     pairs = [pair for tree in (old.compose.trees if old.compose else ()) for pair in tree.all_hidden()]
     for leaf, by in [*pairs, *(old.chart.hidden if old.chart else ())]:
@@ -110,7 +110,7 @@ def _known_twice(m: Migration) -> None:
 
 
 def _env_lines(m: Migration) -> None:
-    """Say what became of each line of an env file that is no variable of the hub's by itself."""
+    """Report what became of each line of an env file that is no variable of the hub's by itself."""
     to, compose = m.to, m.old.compose
     if compose is None:
         return

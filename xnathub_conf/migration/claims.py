@@ -67,7 +67,7 @@ def storage(m: Migration, chart: ChartValues) -> None:
 
 
 def _claim(to: Ledger, found: Found, default: str) -> Found:
-    """Give the name of a claim; where it can't be one, the chart's own."""
+    """Return the name of a claim; where it can't be one, the chart's own."""
     if re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", found.value):
         return found
     to.leave(

@@ -141,7 +141,7 @@ def kubernetes(m: Migration, chart: ChartValues) -> None:
 
 
 def _walk(node: Node, path: tuple[str, ...]) -> list[tuple[Node, tuple[str, ...]]]:
-    """Give each leaf with its path in Zero to JupyterHub's values, wherever those stand."""
+    """Return each leaf with its path in Zero to JupyterHub's values, wherever those stand."""
     below = [*node.keys.items(), *((str(index), each) for index, each in enumerate(node.items))]
     if not below:
         return [(node, path[1:] if path[:1] == ("jupyterhub",) else path)]
@@ -219,7 +219,7 @@ def _with_database(to: Ledger, parts: dict[str, Found], external: Node, lead: Fo
 
 
 def _hub_variables(to: Ledger, chart: ChartValues) -> None:
-    """Say of the parts of each variable of the hub that is no plain text: its name, and where its Secret is."""
+    """Report of the parts of each variable of the hub that is no plain text: its name, and where its Secret is."""
     extra = chart.hub.get("extraEnv")
     for entry in [*extra.keys.values(), *extra.items]:
         reference = entry.get("valueFrom", "secretKeyRef")

@@ -37,7 +37,7 @@ class Entry:
 
 
 def at(node: Node) -> Found:
-    """Give a scalar of a tree as a value that was found."""
+    """Return a scalar of a tree as a value that was found."""
     return Found(node.text, node.origin, node if node.line else None)
 
 
@@ -53,7 +53,7 @@ class Ledger:
     _of: dict[Node, Entry] = field(default_factory=dict)
 
     def entry_of(self, leaf: Node | None) -> Entry | None:
-        """Give what is said of a leaf so far."""
+        """Return what is said of a leaf so far."""
         return self._of.get(leaf) if leaf else None
 
     def put(self, key: str | KeyPath, value: Any, name: str, found: Found, note: str = "") -> None:
@@ -73,7 +73,7 @@ class Ledger:
         self.stands(path, value, name, found, note)
 
     def stands(self, key: KeyPath, value: Any, name: str, found: Found, note: str = "") -> None:
-        """Say that a value stands at a key already, put there together with others."""
+        """Note that a value stands at a key already, put there together with others."""
         self._entry(name, found, Outcome.CARRIED, note).keys[key] = value
 
     def secret(self, key: str, file: str, found: Found, name: str, note: str = "") -> None:
@@ -84,16 +84,16 @@ class Ledger:
         self.put(key, {"file": f"{self.secrets_path}/{file}"}, name, found, note)
 
     def leave(self, name: str, found: Found, why: str) -> None:
-        """Say why a setting is not carried over, and what to do."""
+        """Report why a setting is not carried over, and what to do."""
         entry = self._entry(name, found, Outcome.NOT_CARRIED, why)
         entry.outcome, entry.note = Outcome.NOT_CARRIED, why
 
     def ignore(self, name: str, found: Found, why: str) -> None:
-        """Say why a setting is no concern of the hub."""
+        """Report why a setting is no concern of the hub."""
         self._entry(name, found, Outcome.NO_CONCERN, why)
 
     def follow(self, leaf: Node, lead: Node, note: str) -> None:
-        """Say that a leaf only counts through another one, whose fate it has."""
+        """Note that a leaf only counts through another one, whose fate it has."""
         entry = self._of.get(lead)
         carried = entry is not None and entry.outcome == Outcome.CARRIED
         outcome = Outcome.CARRIED if carried else Outcome.NO_CONCERN

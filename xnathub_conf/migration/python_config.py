@@ -100,7 +100,7 @@ def _settings_below(statement: ast.stmt) -> Iterator[ast.stmt]:
 
 
 def _trait(statement: ast.stmt) -> str | None:
-    """Give the setting that a statement sets, as in c.Class.name = ... or c.Class.name.update(...)."""
+    """Return the setting that a statement sets, as in c.Class.name = ... or c.Class.name.update(...)."""
     node: ast.expr | None = None
     if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
         node = statement.targets[0]
@@ -139,7 +139,7 @@ def _literal(node: ast.expr, constants: dict[str, Any]) -> Any:
 
 
 def _variable(node: ast.expr | None) -> str | None:
-    """Give the name in os.environ['X'], os.environ.get('X', ...), os.getenv('X') and the like in int(...)."""
+    """Return the name in os.environ['X'], os.environ.get('X', ...), os.getenv('X') and the like in int(...)."""
     names = []
     for each in ast.walk(node) if node else ():
         key: ast.expr | None = None

@@ -25,7 +25,7 @@ class Report:
     dry_run: bool = False
 
     def counts(self) -> dict[str, int]:
-        """Give how many values of the old files were carried, not carried, and no concern."""
+        """Return how many values of the old files were carried, not carried, and no concern."""
         return {
             outcome.value: sum(
                 each.outcome == outcome and each.leaf is not None for each in self.ledger.entries
@@ -34,7 +34,7 @@ class Report:
         }
 
     def text(self) -> Iterator[str]:
-        """Give the lines for a terminal."""
+        """Return the lines for a terminal."""
         for line in self.written:
             yield f"{'Would write' if self.dry_run else 'Wrote'} {line}"
         for outcome, title in _TITLES.items():
@@ -51,7 +51,7 @@ class Report:
         )
 
     def markdown(self) -> Iterator[str]:
-        """Give the lines of a Markdown page."""
+        """Return the lines of a Markdown page."""
         yield "# Move to xnathub\n"
         for line in self.written:
             yield f"- {'would write' if self.dry_run else 'wrote'} {_cell(line)}"
@@ -70,7 +70,7 @@ class Report:
             yield f"- [ ] {_cell(step)}"
 
     def data(self) -> dict[str, Any]:
-        """Give it all as plain data."""
+        """Return it all as plain data."""
         return {
             "written": list(self.written),
             "dry_run": self.dry_run,
@@ -93,7 +93,7 @@ class Report:
 
 
 def _shown(key: tuple[str | int, ...], value: Any) -> str:
-    """Give a value as JSON, unless it may be a secret that stood open in the old files."""
+    """Return a value as JSON, unless it may be a secret that stood open in the old files."""
     if holds_secret(key) and not (isinstance(value, dict) and set(value) == {"file"}):
         return '"(not shown)"'
     return json.dumps(value, ensure_ascii=False)
@@ -109,7 +109,7 @@ def _line(entry: Entry) -> str:
 
 
 def _cell(text: str) -> str:
-    """Give text as it stands in a cell: nothing in it is Markdown or HTML."""
+    """Return text as it stands in a cell: nothing in it is Markdown or HTML."""
     for character in "\\`*_[]<>|":
         text = text.replace(character, "\\" + character if character != "<" else "&lt;")
     return text.replace("\n", " ")

@@ -21,7 +21,7 @@ class Rule:
     how: How
 
     def fits(self, path: tuple[str, ...]) -> bool:
-        """Say whether a path has this form."""
+        """Return whether a path has this form."""
         wanted = tuple(self.pattern.split("."))
         if wanted[-1] == "**":
             wanted, path = wanted[:-1], path[: len(wanted) - 1]
@@ -52,17 +52,17 @@ def run(how: How, to: Ledger, name: str, leaf: Node) -> None:
 
 
 def left(why: str) -> How:
-    """Give what leaves a value behind, and says what to do."""
+    """Return what leaves a value behind, and says what to do."""
     return lambda to, name, leaf: to.leave(name, at(leaf), why)
 
 
 def nothing(why: str) -> How:
-    """Give what says why a value is no concern of the hub."""
+    """Return what says why a value is no concern of the hub."""
     return lambda to, name, leaf: to.ignore(name, at(leaf), why)
 
 
 def key(target: str, convert: Callable[[str], Any] = str) -> How:
-    """Give what writes a value at a key of the site."""
+    """Return what writes a value at a key of the site."""
 
     def how(to: Ledger, name: str, leaf: Node) -> None:
         if leaf.value is None:

@@ -52,7 +52,7 @@ class Old:
 
     @property
     def is_reference(self) -> bool:
-        """Say whether it is the reference's hub, and not another one."""
+        """Return whether it is the reference's hub, and not another one."""
         return self.chart.is_reference if self.chart else bool(self.compose or self.hub)
 
 

@@ -112,7 +112,7 @@ def swarm(m: Migration) -> None:
 
 
 def stack_parts(m: Migration) -> None:
-    """Say what becomes of all in a compose file that is no variable."""
+    """Report what becomes of all in a compose file that is no variable."""
     compose, service = m.old.compose, m.old.service
     if compose and service:
         _service(m.to, service)
@@ -243,7 +243,7 @@ def _volume(to: Ledger, node: Node) -> None:
 
 
 def _parts(to: Ledger, compose: Compose, service: Service, network: str) -> None:
-    """Say what becomes of all else in the compose files: the hub's service, its network, and other services."""
+    """Report what becomes of all else in the compose files: the hub's service, its network, and other services."""
     for leaf, why in compose.missing.items():
         to.leave(leaf.name, at(leaf), why)
     for node in service.nodes:

@@ -116,7 +116,7 @@ _XNAT_AUTHENTICATORS = ("xnat_authenticator.XnatAuthenticator", "XnatAuthenticat
 
 
 def _common(trait: str) -> str:
-    """Give the class that a setting belongs to among several that inherit it."""
+    """Return the class that a setting belongs to among several that inherit it."""
     class_name, _, name = trait.partition(".")
     bases = {
         "SwarmSpawner": ("DockerSpawner", "Spawner"),
@@ -204,7 +204,7 @@ def _bind_url(to: Ledger, value: str, name: str, leaf: Node) -> None:
 def carry_python(
     to: Ledger, config: PythonConfig, kind: str, variables: set[str], *, is_reference: bool
 ) -> None:
-    """Say what becomes of every statement of a jupyterhub_config.py; `variables` are those that are carried by themselves."""
+    """Report what becomes of every statement of a jupyterhub_config.py; `variables` are those that are carried by themselves."""
     for setting in config.settings:
         try:
             _setting(to, setting, kind, variables, is_reference=is_reference)

@@ -33,7 +33,7 @@ class Node:
 
     @property
     def origin(self) -> str:
-        """Say where it stands, as file:line."""
+        """Return where it stands, as file:line."""
         return f"{self.file}:{self.line}" if self.line else self.file
 
     @property
@@ -64,7 +64,7 @@ class Node:
         return node
 
     def leaves(self) -> "Iterator[Node]":
-        """Give every value that has none below it, in the file's order."""
+        """Return every value that has none below it, in the file's order."""
         below = list(self.keys.values()) or self.items
         for node in below:
             yield from node.leaves()
@@ -72,7 +72,7 @@ class Node:
             yield self
 
     def all_hidden(self) -> "Iterator[tuple[Node, Node]]":
-        """Give each leaf that does not count, with the value that counts instead."""
+        """Return each leaf that does not count, with the value that counts instead."""
         for node in self.hidden:
             yield from ((leaf, self) for leaf in node.leaves())
             yield from node.all_hidden()
@@ -80,7 +80,7 @@ class Node:
             yield from node.all_hidden()
 
     def plain(self) -> Any:
-        """Give it as plain data, each scalar as text."""
+        """Return it as plain data, each scalar as text."""
         if isinstance(self.value, dict):
             return {key: node.plain() for key, node in self.value.items()}
         return [node.plain() for node in self.value] if isinstance(self.value, list) else self.value

@@ -255,7 +255,7 @@ def within_xnat_s(m: Migration) -> None:
 
 
 def prefixes(m: Migration, kind: str, default: str) -> tuple[Found, Found | None, str]:
-    """Give where XNAT says a folder is, where the node or claim has it, and the name of the variable that says so."""
+    """Return where XNAT says a folder is, where the node or claim has it, and the name of the variable that says so."""
     plugin = m.old.plugin
     source = plugin.get(f"JH_XNAT_PT_{kind}_PREFIX")
     if not (source and source.value) and kind == "WORKSPACE":
@@ -282,7 +282,7 @@ def prefixes(m: Migration, kind: str, default: str) -> tuple[Found, Found | None
 
 
 def prefix_lines(m: Migration, kind: str, key: str) -> None:
-    """Say of each variable of XNAT's path translation what became of it."""
+    """Report of each variable of XNAT's path translation what became of it."""
     for name in (f"JH_XNAT_PT_{kind}_PREFIX", f"JH_XNAT_PT_{kind}_SERVER_PREFIX", f"JH_XNAT_PT_{kind}_DOCKER_PREFIX",
                  f"JH_XNAT_{kind}_PATH"):  # fmt: skip
         found = m.old.plugin.get(name)
@@ -302,7 +302,7 @@ def prefix_lines(m: Migration, kind: str, key: str) -> None:
 
 
 def rest(m: Migration) -> None:
-    """Say what becomes of every other variable of the old hub and of XNAT's plugin."""
+    """Report what becomes of every other variable of the old hub and of XNAT's plugin."""
     to = m.to
     for variables in (m.old.hub, m.old.plugin):
         for name, found in variables.items():

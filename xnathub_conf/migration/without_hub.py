@@ -17,7 +17,7 @@ _PASSES = re.compile(r"proxy_pass|server\s|reverse_proxy|ProxyPass")
 
 
 def lines_of(text: str, node: Node) -> Lines | None:
-    """Say which lines a service takes, from its key to its last value; none where it shares its first line."""
+    """Return which lines a service takes, from its key to its last value; none where it shares its first line."""
     lines = text.split("\n")
     last = max((leaf.line for leaf in node.leaves()), default=node.line)
     key = f"{node.path[-1]}"
@@ -43,7 +43,7 @@ def lines_of(text: str, node: Node) -> Lines | None:
 
 
 def without(text: str, file: str, name: str) -> str:
-    """Give a compose file's text without one service, and without what others say of it in `depends_on`.
+    """Return a compose file's text without one service, and without what others say of it in `depends_on`.
 
     Raises MigrationError where the lines can't be told apart, or the rest needs what stood there.
     """
@@ -75,7 +75,7 @@ def without(text: str, file: str, name: str) -> str:
 
 
 def _bare(data: object) -> object:
-    """Give data with nothing for what is empty: a key whose last line is gone holds null."""
+    """Return data with nothing for what is empty: a key whose last line is gone holds null."""
     if isinstance(data, dict):
         return {key: kept for key, value in data.items() if (kept := _bare(value)) not in (None, {}, [])}
     return [_bare(value) for value in data] if isinstance(data, list) else data
@@ -95,7 +95,7 @@ def _dependents(tree: Node, name: str) -> Iterator[Lines]:
 
 
 def patch(text: str, result: str, file: str) -> str:
-    """Give the change as a patch for `patch -p0` or `git apply -p0`."""
+    """Return the change as a patch for `patch -p0` or `git apply -p0`."""
     pieces = difflib.unified_diff(
         text.splitlines(keepends=True), result.splitlines(keepends=True), file, file
     )
@@ -105,7 +105,7 @@ def patch(text: str, result: str, file: str) -> str:
 
 
 def advice(compose: Compose, service: Service, without_hub: str | None) -> Iterator[str]:
-    """Say which lines to take out of files that hold other services too, and what else names the hub there."""
+    """Return which lines to take out of files that hold other services too, and what else names the hub there."""
     for node in service.nodes:
         text = compose.texts.get(node.file)
         if text is None or node.path[1:] != (service.name,):

@@ -20,7 +20,7 @@ PLACEHOLDER_NAMESPACE = "namespace-of-xnathub"
 
 
 def render_values(loaded: LoadedSite, content: str) -> str:
-    """Give the Helm values of a site, for `helm upgrade --install --values`.
+    """Return the Helm values of a site, for `helm upgrade --install --values`.
 
     `content` is the site file's text. A change of it changes the hub's pod, so that an upgrade starts the hub anew.
     Raises ValueError where the site is not one for Kubernetes.
@@ -42,7 +42,7 @@ def render_values(loaded: LoadedSite, content: str) -> str:
 
 
 def render_manifests(loaded: LoadedSite, content: str) -> str:
-    """Give a site's hub, proxy, rights and network policies as plain manifests, for `kubectl apply`.
+    """Return a site's hub, proxy, rights and network policies as plain manifests, for `kubectl apply`.
 
     They hold a new proxy token and cookie secret, and want a Secret `xnathub-secrets` with what the site file names
     below /etc/xnathub/secrets. Raises ValueError where the site is not one for Kubernetes, or names no namespace.

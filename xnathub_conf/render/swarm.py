@@ -38,7 +38,7 @@ def render_stack(
     postgres_image: str | None = None,
     folder: Path | None = None,
 ) -> str:
-    """Give a site's hub as a stack file; with `postgres_image`, its database as a second service of that image.
+    """Return a site's hub as a stack file; with `postgres_image`, its database as a second service of that image.
 
     `content` is the site file's text: the name of the config that holds it carries its hash, since Swarm never changes
     a config, so that an edit starts the hub anew. `folder` is where the stack file will stand, which Docker looks from
@@ -206,7 +206,7 @@ def _postgres(image: str) -> dict[str, Any]:
 
 
 def _secrets(loaded: LoadedSite) -> dict[str, str]:
-    """Give the path in the hub's container of each external secret, by the secret's name: the file's."""
+    """Return the path in the hub's container of each external secret, by the secret's name: the file's."""
     return _named(_secret_files(loaded), "secret")
 
 

@@ -81,23 +81,23 @@ class XnatAuthenticator(Authenticator):
 
     @classmethod
     def for_site(cls, site: Site, xnat: XnatClient) -> type["XnatAuthenticator"]:
-        """Give a subclass bound to a site and its client, for JupyterHub.authenticator_class."""
+        """Return a subclass bound to a site and its client, for JupyterHub.authenticator_class."""
         return type("XnatAuthenticator", (cls,), {"site": site, "xnat": xnat})
 
     def normalize_username(self, username: str) -> str:
-        """Give the name as it is: `Alice` and `alice` are two people in XNAT."""
+        """Return the name as it is: `Alice` and `alice` are two people in XNAT."""
         return username
 
     def validate_username(self, username: str) -> bool:
-        """Say whether a name can be a user's: what can't be part of a path can't be one."""
+        """Return whether a name can be a user's: what can't be part of a path can't be one."""
         return bool(super().validate_username(username)) and can_be_user_name(username)
 
     def is_admin(self, handler: Any, authentication: dict[str, Any]) -> bool:  # noqa: ARG002 - JupyterHub's signature
-        """Say whether site.yaml lists the user as an admin; who is no longer listed stops being one."""
+        """Return whether site.yaml lists the user as an admin; who is no longer listed stops being one."""
         return authentication["name"] in self.site.hub.admin_users
 
     def get_handlers(self, app: Any) -> list[Any]:
-        """Give the hub's handlers that differ from JupyterHub's, and the one for the files of its pages.
+        """Return the hub's handlers that differ from JupyterHub's, and the one for the files of its pages.
 
         JupyterHub calls this once, as it starts, and has no other place to begin something that goes on.
         """
@@ -288,7 +288,7 @@ class XnatAuthenticator(Authenticator):
         return self._dashboards_only(user, handler)
 
     def _dashboards_only(self, user: Any, handler: Any) -> bool:
-        """Say whether a request of one who may not use Jupyter goes on: if it opens a dashboard that XNAT started for them."""
+        """Return whether a request of one who may not use Jupyter goes on: if it opens a dashboard that XNAT started for them."""
         if not opens_a_dashboard(user, handler):
             return False
         if isinstance(handler, WhoAmIHandler):
@@ -298,13 +298,13 @@ class XnatAuthenticator(Authenticator):
         return True
 
     def no_way_to(self, url: str, user: Any) -> str:
-        """Give the sentence for one who has just signed in and may not go to a page of the hub, "" where they may."""
+        """Return the sentence for one who has just signed in and may not go to a page of the hub, "" where they may."""
         if user.name not in self._lost or leads_to_a_dashboard(user, url):
             return ""
         return no_permission(user.name).jupyterhub_message
 
     def may_not_use_jupyter(self, username: str) -> bool:
-        """Say whether XNAT said of a user, at last, that they may not use Jupyter."""
+        """Return whether XNAT said of a user, at last, that they may not use Jupyter."""
         return username in self._lost
 
     async def _still_may_start(self, user: Any, session: Credentials | None) -> bool | None:

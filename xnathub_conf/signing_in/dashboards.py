@@ -56,7 +56,7 @@ class WhoAmIHandler(SelfAPIHandler):
     """The names of the servers that the user may open, None where all of theirs."""
 
     async def get(self) -> None:
-        """Give the owner's model with the token's scopes."""
+        """Answer with the owner's model with the token's scopes."""
         if self.only is not None:
             name = self.current_user.name
             allowed = {f"access:servers!server={name}/{server}" for server in self.only}

@@ -45,14 +45,14 @@ def xnat_public_url(site: Site) -> str:
 
 
 def reverse_proxies(site: Site) -> int:
-    """Say how many reverse proxies stand in front of the hub's own."""
+    """Return how many reverse proxies stand in front of the hub's own."""
     if site.hub.reverse_proxies is not None:
         return site.hub.reverse_proxies
     return int(browsers_use_tls(site))
 
 
 def browsers_use_tls(site: Site) -> bool:
-    """Say whether browsers reach the hub over https, which is what its public address begins with then."""
+    """Return whether browsers reach the hub over https, which is what its public address begins with then."""
     return (site.hub.public_url or "").startswith("https:")
 
 

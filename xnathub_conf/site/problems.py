@@ -16,7 +16,7 @@ _SECRET_WORDS = ("password", "token", "secret", "db_url", "logins")
 
 
 def holds_secret(path: KeyPath) -> bool:
-    """Say whether a secret may stand at `path`, going by its keys' names; what stands there is then never shown."""
+    """Return whether a secret may stand at `path`, going by its keys' names; what stands there is then never shown."""
     return any(word in str(part).lower() for part in path for word in _SECRET_WORDS)
 
 
@@ -46,7 +46,7 @@ def dotted(path: KeyPath) -> str:
 
 
 def visible(text: str) -> str:
-    """Give a text as it is where people can see all of it, else in quotes with its escapes."""
+    """Return a text as it is where people can see all of it, else in quotes with its escapes."""
     return text if text.isprintable() and text and text == text.strip() else json.dumps(text)
 
 

@@ -111,7 +111,7 @@ def _decode(content: bytes, document: Document) -> str:
 
 
 def _end_of(text: str) -> Mark:
-    """Say on what line and in what column the character after a text would stand."""
+    """Return on what line and in what column the character after a text would stand."""
     lines = _LINE_END.split(text)
     return len(lines), len(lines[-1]) + 1
 

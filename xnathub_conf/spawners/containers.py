@@ -45,7 +45,7 @@ def health_check(servers: Servers) -> Healthcheck | None:
 
 
 def container_environment(plan: LaunchPlan, servers: Servers) -> dict[str, str]:
-    """Give a container's environment: the plan's, no GPUs but those granted, and the IDs that images of docker-stacks drop to from root."""
+    """Return a container's environment: the plan's, no GPUs but those granted, and the IDs that images of docker-stacks drop to from root."""
     return {
         **no_gpus(plan.generic_resources),
         **plan.environment,
@@ -55,7 +55,7 @@ def container_environment(plan: LaunchPlan, servers: Servers) -> dict[str, str]:
 
 
 def object_labels(plan: LaunchPlan, site: Site) -> dict[str, str]:
-    """Give the labels that say whose and what a container, service or pod is, and of which XNAT."""
+    """Return the labels that say whose and what a container, service or pod is, and of which XNAT."""
     facts: Mapping[str, Any] = {
         "xnat": xnat_public_url(site),
         "user": plan.username,
@@ -108,7 +108,7 @@ class PlannedObject(DockerSpawner):
             return client
 
     def _ours(self, identity: str, name: str, labels: Mapping[str, str] | None) -> list[Found]:
-        """Give what the engine lists, if it is a server of this hub: by its labels and its name's prefix."""
+        """Return what the engine lists, if it is a server of this hub: by its labels and its name's prefix."""
         labels, name = labels or {}, name.lstrip("/")
         user = labels.get(f"{LABELS}.user")
         if (
@@ -120,7 +120,7 @@ class PlannedObject(DockerSpawner):
         return [Found(user, labels.get(f"{LABELS}.server", ""), identity, f"the {self.object_type} {name}")]
 
     def prepare(self, plan: LaunchPlan) -> list[dict[str, Any]]:
-        """Give the plan's mounts as the engine's API takes them, which takes time where there are thousands."""
+        """Return the plan's mounts as the engine's API takes them, which takes time where there are thousands."""
         raise NotImplementedError
 
     def apply_plan(self, plan: LaunchPlan, prepared: list[dict[str, Any]] | None = None) -> None:
@@ -135,7 +135,7 @@ class PlannedObject(DockerSpawner):
         self.mem_guarantee = plan.mem_guarantee
 
     async def get_command(self) -> list[str] | None:
-        """Give the command, or None for the image's own, which the engine knows itself."""
+        """Return the command, or None for the image's own, which the engine knows itself."""
         return [*self.cmd, *self.get_args()] if self.cmd else None
 
     async def start(self) -> Any:
@@ -176,7 +176,7 @@ class PlannedObject(DockerSpawner):
         await super().stop(now)
 
     async def get_url(self) -> Any:
-        """Give the server's address: the engine's, where the hub was killed before a start told it to the database."""
+        """Return the server's address: the engine's, where the hub was killed before a start told it to the database."""
         if not self.server.ip:
             try:
                 ip, port = await self.get_ip_and_port()
@@ -188,7 +188,7 @@ class PlannedObject(DockerSpawner):
         return await super().get_url()
 
     async def get_object(self) -> Any:
-        """Give what the engine says of the server, None where it has none. Raises where the engine can't say.
+        """Return what the engine says of the server, None where it has none. Raises where the engine can't say.
 
         DockerSpawner takes an engine that fails for a server that is gone.
         """
@@ -201,7 +201,7 @@ class PlannedObject(DockerSpawner):
         return found
 
     async def poll(self) -> Any:
-        """Give None while the server lives, and where the engine can't be asked; else how it ended, and remove it."""
+        """Return None while the server lives, and where the engine can't be asked; else how it ended, and remove it."""
         if self._given_up:
             return 1
         try:
@@ -215,7 +215,7 @@ class PlannedObject(DockerSpawner):
         return ended
 
     async def _ending(self) -> Any:
-        """Give None while the server lives, else how it ended: 0 where nothing is left of it."""
+        """Return None while the server lives, else how it ended: 0 where nothing is left of it."""
         raise NotImplementedError
 
     async def _check_running(self) -> None:
@@ -240,7 +240,7 @@ class PlannedObject(DockerSpawner):
 
 
 def engine_error(error: DockerException | RequestException, image: str) -> LaunchFailed:
-    """Say why the engine did not do what it was asked for."""
+    """Return why the engine did not do what it was asked for."""
     if isinstance(error, APIError):
         return engine_failure(str(error.explanation or error), image)
     if re.search("SSL|TLS", str(error)):
@@ -261,7 +261,7 @@ def engine_error(error: DockerException | RequestException, image: str) -> Launc
 
 
 def engine_failure(text: str, image: str) -> LaunchFailed:
-    """Say in a sentence what Docker says of a container, task or service that it can't start."""
+    """Return a sentence for what Docker says of a container, task or service that it can't start."""
     text = text.strip().rstrip(".")
     if found := re.search(r"no suitable node \((.*)\)", text):
         return LaunchFailed(

@@ -68,7 +68,7 @@ class XnatKubernetesSpawner(KubeSpawner):
         return object_name("jupyter", self.user.name, self.name)
 
     def prepare(self, plan: LaunchPlan) -> Prepared:
-        """Give environment, volumes and mounts as KubeSpawner takes them.
+        """Return environment, volumes and mounts as KubeSpawner takes them.
 
         Raises PolicyRefusal for a mount under no claim, a resource that has no name here, and a plan that makes an object
         too large for Kubernetes.
@@ -143,11 +143,11 @@ class XnatKubernetesSpawner(KubeSpawner):
         self.container_security_context = container_security(root=root)
 
     def get_env(self) -> dict[str, Any]:
-        """Give the server's environment, with values that Kubernetes takes as they are."""
+        """Return the server's environment, with values that Kubernetes takes as they are."""
         return {k: literal(v) if isinstance(v, str) else v for k, v in super().get_env().items()}
 
     async def get_pod_manifest(self) -> Any:
-        """Give the pod, without variables for each Service of the namespace, and with what the configuration adds."""
+        """Return the pod, without variables for each Service of the namespace, and with what the configuration adds."""
         pod = await super().get_pod_manifest()
         pod.spec.enable_service_links = False
         of_pod, of_container = self._extra
@@ -186,7 +186,7 @@ class XnatKubernetesSpawner(KubeSpawner):
             )
 
     async def poll(self) -> Any:
-        """Give None while the pod runs, and where Kubernetes can't be asked; else the exit code."""
+        """Return None while the pod runs, and where Kubernetes can't be asked; else the exit code."""
         try:
             return await super().poll()
         except (ClientError, OSError, ApiException) as error:
@@ -210,7 +210,7 @@ class XnatKubernetesSpawner(KubeSpawner):
         return await super()._start_reflector(kind, reflector_class, replace, **named)
 
     async def find_all(self) -> list[Found]:
-        """Give every pod of this hub's servers, but for those that are on their way out."""
+        """Return every pod of this hub's servers, but for those that are on their way out."""
         selector = f"component={self.component_label}"
         pods = await self.api.list_namespaced_pod(self.namespace, label_selector=selector)
         found = []
@@ -274,7 +274,7 @@ class XnatKubernetesSpawner(KubeSpawner):
         return url
 
     def _new_pod(self) -> Any:
-        """Give the pod of this start as the watch knows it, None where there is none yet or no longer."""
+        """Return the pod of this start as the watch knows it, None where there is none yet or no longer."""
         pod = self.pod_reflector.pods.get(f"{self.namespace}/{self.pod_name}")
         if not pod or pod["metadata"]["uid"] == self._old_pod or "deletionTimestamp" in pod["metadata"]:
             return None

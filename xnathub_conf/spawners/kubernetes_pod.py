@@ -22,7 +22,7 @@ _ROLE_LABEL = "node-role.kubernetes.io/control-plane"
 
 
 def container_security(*, root: bool) -> dict[str, Any]:
-    """Give what a server's container may do, as in a container's securityContext: nothing, unless it starts as root."""
+    """Return what a server's container may do, as in a container's securityContext: nothing, unless it starts as root."""
     if root:
         return {}
     return {

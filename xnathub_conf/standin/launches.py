@@ -50,7 +50,7 @@ class Launches:
         self._launches: dict[str, dict[str, Launch]] = {}
 
     def status(self, user: str) -> dict[str, Any]:
-        """Give how far a user's newest server is, and the others that run, ready for JSON."""
+        """Return how far a user's newest server is, and the others that run, ready for JSON."""
         with self._lock:
             *others, newest = self._launches.get(user, {}).values() or [Launch()]
             running = [asdict(launch) for launch in others if launch.stage == "ready"]

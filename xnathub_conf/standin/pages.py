@@ -182,5 +182,5 @@ class _Page:
 
 
 def _local(target: str) -> str:
-    """Give a path on this server, whatever was asked for: `//host` and `/\\host` lead elsewhere."""
+    """Return a path on this server, whatever was asked for: `//host` and `/\\host` lead elsewhere."""
     return target if re.fullmatch(r"/(?![/\\])[\x21-\x7e]*", target) else "/"

@@ -51,7 +51,7 @@ def new_event_tracking_id() -> str:
 
 
 def start_body(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the body of the request to start a server whose options XNAT has stored."""
+    """Return the body of the request to start a server whose options XNAT has stored."""
     return {key: options[key] for key in START_KEYS} | {"task_template": None}
 
 
@@ -77,26 +77,26 @@ class HubPlugin:
         self._http_timeout = http_timeout
 
     def version(self) -> str:
-        """Give the hub's version."""
+        """Return the hub's version."""
         return str(self._json("GET", "/")["version"])
 
     def info(self) -> dict[str, Any]:
-        """Give what the hub tells about itself."""
+        """Return what the hub tells about itself."""
         model: dict[str, Any] = self._json("GET", "/info")
         return model
 
     def users(self) -> list[dict[str, Any]]:
-        """Give the hub's models of its users, at most the hub's page of them."""
+        """Return the hub's models of its users, at most the hub's page of them."""
         models: list[dict[str, Any]] = self._json("GET", "/users")
         return models
 
     def user(self, name: str) -> dict[str, Any]:
-        """Give the hub's model of a user; HubError with status 404 when it has none."""
+        """Return the hub's model of a user; HubError with status 404 when it has none."""
         model: dict[str, Any] = self._json("GET", f"/users/{name}")
         return model
 
     def ensure_user(self, name: str) -> dict[str, Any]:
-        """Give the hub's model of a user, made first if there is none."""
+        """Return the hub's model of a user, made first if there is none."""
         try:
             return self.user(name)
         except HubError as missing:
@@ -106,7 +106,7 @@ class HubPlugin:
         return model
 
     def server(self, name: str, servername: str = "") -> dict[str, Any] | None:
-        """Give the hub's model of a server, or None: no such server, or no such user."""
+        """Return the hub's model of a server, or None: no such server, or no such user."""
         try:
             model = self.user(name)
         except HubError as missing:
@@ -142,7 +142,7 @@ class HubPlugin:
         return self._poll(ready, self._start_timeout, "start")
 
     def progress(self, name: str, servername: str = "") -> Iterator[dict[str, Any]]:
-        """Give the events of a server's start as the hub sends them, for no longer than the start timeout."""
+        """Return the events of a server's start as the hub sends them, for no longer than the start timeout."""
         end = time.monotonic() + self._start_timeout
         with self._call("GET", f"{_server_path(name, servername)}/progress", stream=True) as response:
             try:
@@ -174,7 +174,7 @@ class HubPlugin:
         return f"{public.scheme}://{public.netloc}{server['url']}?token={token}"
 
     def token(self, name: str, note: str, expires_in: int) -> str:
-        """Give a fresh hub token that opens a user's servers for so many seconds."""
+        """Return a fresh hub token that opens a user's servers for so many seconds."""
         body = {"note": note, "expires_in": expires_in, "scopes": [f"access:servers!user={name}"]}
         return str(self._json("POST", f"/users/{name}/tokens", body)["token"])
 

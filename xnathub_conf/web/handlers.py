@@ -73,7 +73,7 @@ class SignInHandler(LoginHandler):
         await super().post()
 
     async def login_user(self, data: Any = None) -> Any:
-        """Give the user who signs in, None where nobody does."""
+        """Return the user who signs in, None where nobody does."""
         user = await super().login_user(data)
         if user and self.authenticator.may_not_use_jupyter(user.name):
             # They are here for a dashboard alone: each request is looked at, from the first on.
@@ -88,7 +88,7 @@ class SignInHandler(LoginHandler):
 
     @staticmethod
     def known_browser(handler: Any, username: str) -> str:
-        """Give what tells the browser from others, if the user has signed in with it in the last month, else ""."""
+        """Return what tells the browser from others, if the user has signed in with it in the last month, else ""."""
         value = handler.get_secure_cookie(_BROWSER_COOKIE)
         browser, _, owner = (value or b"").decode("utf-8", "replace").partition(":")
         return browser if folded(owner) == folded(username) else ""
@@ -137,7 +137,7 @@ class HealthHandler(HealthCheckHandler):
     """
 
     def get(self) -> None:
-        """Give the state as JSON."""
+        """Answer with the state as JSON."""
         xnat = self.authenticator.xnat.state.look()
         if self.get_argument("xnat", None) is not None and xnat["state"] != "up":
             self.set_status(503)
@@ -186,7 +186,7 @@ class DefaultServerHandler(ServerHandler):
     """
 
     def get_json_body(self) -> Any:
-        """Give the request's body, without `remove` where a default server is stopped."""
+        """Return the request's body, without `remove` where a default server is stopped."""
         body = super().get_json_body()
         if self.request.method == "DELETE" and isinstance(body, dict):
             body.pop("remove", None)
@@ -236,7 +236,7 @@ class ActivityHandler(ActivityAPIHandler):
     """What a server says of its use. That counts whatever XNAT says of its user: XNAT stops servers that look idle."""
 
     async def refresh_auth(self, user: Any, force: bool = False) -> Any:  # noqa: ARG002 - JupyterHub's signature
-        """Give the user, without a question to XNAT."""
+        """Return the user, without a question to XNAT."""
         return user
 
 

@@ -79,7 +79,7 @@ def check_path_rules(document: Document, site: Site) -> None:
 
 
 class _Near:
-    """Says whether a folder is, lies in, or holds one of many others."""
+    """Whether a folder is, lies in, or holds one of many others."""
 
     def __init__(self, folders: Sequence[str]):
         self._folders = frozenset(folders)

@@ -59,7 +59,7 @@ def check_session_cookie(document: Document, site: Site) -> None:
 
 
 def _is_public(host: str) -> bool:
-    """Say whether a host's name can be one that browsers know: those inside of a Swarm have no dot, and addresses no name."""
+    """Return whether a host's name can be one that browsers know: those inside of a Swarm have no dot, and addresses no name."""
     return "." in host and not re.fullmatch(r"[0-9.]+", host) and not host.endswith((".local", ".internal"))
 
 
