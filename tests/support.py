@@ -13,7 +13,7 @@ import sys
 import time
 import uuid
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import psutil
 import pytest
@@ -336,6 +336,34 @@ def what_it_sees(user: str, uid: int, gid: int) -> list[str]:
         f"['{user}'] ['P1']",
         "0000000000000000",
     ]
+
+
+LOOKS_AT_ITS_LIMITS = """
+import json, os, pathlib
+software = pathlib.Path("/opt/site-software/version.txt")
+seen = {"software": software.read_text(), "shm": os.statvfs("/dev/shm").f_blocks * os.statvfs("/dev/shm").f_frsize}
+try:
+    software.write_text("mine")
+except OSError as error:
+    seen["write"] = error.errno
+pathlib.Path("/dev/shm/x").write_bytes(bytes(65 << 20))
+print(json.dumps(seen))
+"""
+"""Code for a server on project P2, which says what the site's own keys under `servers` came to there."""
+
+SITE_SERVERS = {"shm_size": "128M"}
+"""The site's keys that LOOKS_AT_ITS_LIMITS looks at, besides `site_software`."""
+
+ITS_LIMITS = {"software": "7.4", "shm": 128 << 20, "write": 30}
+"""What LOOKS_AT_ITS_LIMITS sees then."""
+
+
+def site_software(folder: Path) -> dict[str, Any]:
+    """Make a folder with software that servers on P2 get, and give its entry of `servers.mounts`."""
+    folder.mkdir(parents=True)
+    (folder / "version.txt").write_text("7.4")
+    (folder / "version.txt").chmod(0o666)
+    return {"source": str(folder), "target": "/opt/site-software", "projects": ["P2"]}
 
 
 def run_code(server: str, token: str, code: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from collections.abc import Iterator
@@ -17,7 +18,14 @@ from tests.docker.conftest import SOCKET
 from tests.docker.processes import WEB_SERVER
 from tests.docker.testbed import GID, SICK, UID, Site, build_sick, command, wait_for
 from tests.plugin_pages import DASHBOARD, NAMES, add_people, opened, start, stop
-from tests.support import LOOKS_AROUND, what_it_sees
+from tests.support import (
+    ITS_LIMITS,
+    LOOKS_AROUND,
+    LOOKS_AT_ITS_LIMITS,
+    SITE_SERVERS,
+    site_software,
+    what_it_sees,
+)
 from xnathub_conf.site.load import load
 from xnathub_conf.spawners import spawner_class
 from xnathub_conf.standin import StandIn, demo_state
@@ -102,6 +110,7 @@ def shared_hub(docker_client, host_address, tmp_path_factory) -> Iterator[Engine
     with StandIn(demo_state(), host=host_address) as xnat:
         hub = Engine(docker_client, name, tmp_path_factory.mktemp("docker"), xnat, {"docker": docker})
         try:
+            hub.site["servers"] |= {**SITE_SERVERS, "mounts": [site_software(hub.folder / "software")]}
             hub.create()
             yield hub
             print(hub.logs())
@@ -123,6 +132,7 @@ def test_a_user_works_in_a_container_beside_others(hub: Engine):
     hub.start("alice", cpu_limit=0.5, mem_limit="512M", mem_reservation="100M")
     hub.start("alice", "P2", servername="second")
     assert len({container.name for container in hub.servers()}) == 3
+    assert json.loads(hub.execute("Alice", LOOKS_AT_ITS_LIMITS)) == ITS_LIMITS
     assert hub.execute("alice", LOOKS_AROUND).splitlines() == what_it_sees("alice", UID, GID)
     made = (hub.workspace("alice") / "result.txt").stat()
     assert (made.st_uid, made.st_gid) == (UID, GID)

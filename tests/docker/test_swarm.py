@@ -18,7 +18,14 @@ from tests.docker.processes import WEB_SERVER
 from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Stack, build_sick, command, wait_for
 from tests.plugin_pages import DASHBOARD, NAMES, add_people, opened, start, stop
 from tests.secret_search import Search
-from tests.support import LOOKS_AROUND, what_it_sees
+from tests.support import (
+    ITS_LIMITS,
+    LOOKS_AROUND,
+    LOOKS_AT_ITS_LIMITS,
+    SITE_SERVERS,
+    site_software,
+    what_it_sees,
+)
 from xnathub_conf.standin import StandIn, demo_state
 
 SUBNET = "10.77.16.0/20"
@@ -31,6 +38,7 @@ def shared_stack(docker_client, host_address, tmp_path_factory) -> Iterator[Stac
     with StandIn(demo_state(), host=host_address) as xnat:
         stack = Stack(docker_client, name, tmp_path_factory.mktemp("swarm"), xnat, orchestrator)
         try:
+            stack.site["servers"] |= {**SITE_SERVERS, "mounts": [site_software(stack.folder / "software")]}
             stack.create()
             yield stack
             print(stack.logs())
@@ -70,6 +78,7 @@ def test_users_whose_names_look_alike_get_services_and_folders_of_their_own(stac
     names = {stack.server(user).name for user in users} | {stack.server("alice", "second-one").name}
     assert len(names) == 4
     assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name) for name in names)
+    assert json.loads(stack.execute("Alice", LOOKS_AT_ITS_LIMITS)) == ITS_LIMITS
     for user in users:
         code = f"import os; print(open('/workspace/{user}/whose.txt').read(), os.listdir('/workspace'))"
         assert stack.execute(user, code) == f"{user} ['{user}']\n"
@@ -100,7 +109,8 @@ def test_the_service_is_what_xnat_and_the_site_ask_for(stack: Stack):
     assert (container["User"], container["Init"], container["StopGracePeriod"]) == ("0", True, 2_000_000_000)
     assert "Args" not in container
     assert {f"NB_UID={UID}", f"NB_GID={GID}", "NVIDIA_VISIBLE_DEVICES=void"} <= set(container["Env"])
-    assert [mount.get("ReadOnly", False) for mount in container["Mounts"]] == [False, True]
+    assert [mount.get("ReadOnly", False) for mount in container["Mounts"]] == [False, True, False]
+    assert container["Mounts"][2]["TmpfsOptions"]["SizeBytes"] == 128 * 1024**2
     labels = service["Labels"]
     assert labels["org.xnat.jupyter.user"] == "a.b@c.org"
     assert labels["org.xnat.jupyter.project"] == "P1"
@@ -142,6 +152,8 @@ def test_a_start_has_nothing_left_of_the_one_before(stack: Stack):
     assert [mount["Target"] for mount in task["ContainerSpec"]["Mounts"]] == [
         "/workspace/alice",
         "/data/projects/P2/experiments",
+        "/opt/site-software",
+        "/dev/shm",
     ]
     assert "Args" not in task["ContainerSpec"]
     assert "NanoCPUs" not in task["Resources"]["Limits"]

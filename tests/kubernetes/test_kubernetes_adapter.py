@@ -60,6 +60,7 @@ PLAN = LaunchPlan(
     mem_guarantee=512,
     generic_resources=MappingProxyType({"gpu": 1}),
     constraints=(Constraint("node.role", "!=", "manager"),),
+    shm_size=512,
 )
 CLAIMS = (Claim("/data/xnat", "xnat"), Claim("/data/xnat/archive", "archive"))
 
@@ -112,11 +113,13 @@ def test_a_plan_becomes_a_pod(site, manifests):
     assert spec["volumes"] == [
         {"name": "claim-0", "persistentVolumeClaim": {"claimName": "xnat"}},
         {"name": "claim-1", "persistentVolumeClaim": {"claimName": "archive", "readOnly": True}},
+        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "512"}},
     ]
     assert container["volumeMounts"] == [
         {"name": "claim-0", "mountPath": "/workspace/alice", "subPath": "workspaces/users/alice"},
         {"name": "claim-1", "mountPath": "/data/{P1}", "subPath": "P1/{arc}", "readOnly": True},
         {"name": "claim-1", "mountPath": "/data/all", "readOnly": True},
+        {"name": "shm", "mountPath": "/dev/shm"},
     ]
     assert container["env"] == [{"name": "A", "value": "{username}"}]
     assert container["resources"] == {
@@ -185,7 +188,7 @@ def test_what_is_configured_stays(site, manifests):
     }
     for pod in manifests(site, PLAN, PLAN, config=config):
         spec = pod["spec"]
-        assert [volume["name"] for volume in spec["volumes"]] == ["a", "claim-0", "claim-1"]
+        assert [volume["name"] for volume in spec["volumes"]] == ["a", "claim-0", "claim-1", "shm"]
         assert spec["containers"][0]["volumeMounts"][0]["mountPath"] == "/scratch/alice"
         assert spec["nodeSelector"] == {"disk": "ssd", "zone": "a"}
         assert len(spec["tolerations"]) == 2

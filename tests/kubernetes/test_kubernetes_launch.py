@@ -11,7 +11,7 @@ import requests
 
 from tests.kubernetes.testbed import GID, UID, Release, wait_for
 from tests.plugin_pages import DASHBOARD, NAMES, add_people, opened, start, stop
-from tests.support import LOOKS_AROUND, what_it_sees
+from tests.support import ITS_LIMITS, LOOKS_AROUND, LOOKS_AT_ITS_LIMITS, what_it_sees
 
 HUB_POD = ("--selector", "app.kubernetes.io/component=hub")
 
@@ -43,6 +43,7 @@ def test_users_whose_names_look_alike_get_pods_and_folders_of_their_own(release:
     names = {pod["metadata"]["name"] for pod in pods.values()}
     assert len(names) == len(pods)
     assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name) for name in names)
+    assert json.loads(release.execute("Alice", LOOKS_AT_ITS_LIMITS)) == ITS_LIMITS
     for user in users:
         code = f"import os; print(open('/workspace/{user}/whose.txt').read(), os.listdir('/workspace'))"
         assert release.execute(user, code) == f"{user} ['{user}']\n"
@@ -107,6 +108,8 @@ def test_a_start_has_nothing_left_of_the_one_before(release: Release):
     assert [mount["mountPath"] for mount in container["volumeMounts"]] == [
         "/workspace/alice",
         "/data/projects/P2/experiments",
+        "/opt/site-software",
+        "/dev/shm",
     ]
     assert "args" not in container
     assert "cpu" not in container["resources"]["limits"]

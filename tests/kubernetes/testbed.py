@@ -20,7 +20,7 @@ import requests
 import yaml
 
 from tests.secret_search import Search
-from tests.support import run_code, signed_in
+from tests.support import SITE_SERVERS, run_code, signed_in, site_software
 from xnathub_conf.standin import (
     Environment,
     HubError,
@@ -372,6 +372,8 @@ def new_release(
         for path in [archive, *archive.rglob("*")]:
             os.chown(path, UID, GID)
         values = site_values(xnat.url)
+        software = {**site_software(archive / "software"), "source": "/data/xnat/archive/software"}
+        values["site"]["servers"] |= {**SITE_SERVERS, "mounts": [software]}
         values["secrets"] = {"xnatPassword": xnat.state.user("jupyterhub").password}
         values["jupyterhub"] = jupyterhub or values["jupyterhub"]
         release = Release(namespace, values, xnat.state, xnat, chart)

@@ -455,3 +455,62 @@ def test_checking_changes_nothing_of_the_plan_given():
     before = replace(plan)
     assert Policy(site).check(plan).cpu_limit == 2
     assert plan == before
+
+
+# ---- what the site adds
+
+
+SOFTWARE = {"source": "/mnt/software", "target": "/opt/site"}
+
+
+def added(answer=SAMPLE, username="alice", **servers):
+    """The mounts that the site adds to a plan of XNAT's."""
+    return [tuple(each) for each in check(answer, username, **servers).mounts[2:]]
+
+
+def test_the_sites_own_mounts_come_on_top_whatever_xnat_may_mount():
+    volume = {"source": "atlas", "target": "/opt/atlas"}
+    assert added(mounts=[SOFTWARE, volume]) == [
+        ("bind", "/mnt/software", "/opt/site", True),
+        ("volume", "atlas", "/opt/atlas", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("condition", "gets"),
+    [
+        ({"images": ["xnat/datascience-*"]}, True), ({"images": ["xnat/datascience-notebook:1.2.*"]}, False), ({"images": ["other/*"]}, False),
+        ({"projects": ["P0", "P1"]}, True), ({"projects": ["P2"]}, False), ({"projects": ["p1"]}, False),
+        ({"images": ["xnat/*"], "projects": ["P2"]}, False),
+    ],
+)  # fmt: skip
+def test_a_mount_for_some_images_or_projects(condition, gets):
+    assert bool(added(mounts=[{**SOFTWARE, **condition}])) is gets
+
+
+def test_a_mount_of_each_users_own():
+    scratch = {"source": "/mnt/scratch/{username}", "target": "/scratch", "writable": True}
+    assert added(mounts=[scratch]) == [("bind", "/mnt/scratch/alice", "/scratch", False)]
+    # Whose name is that of a folder of the site, or leads out, gets none.
+    shared = {"source": "/mnt/scratch/atlas/brain", "target": "/opt/atlas"}
+    for name in ("atlas", "alice/secret"):
+        plan = check(mounting(), name, mounts=[scratch, shared])
+        assert [each.source for each in plan.mounts] == ["/mnt/scratch/atlas/brain"]
+
+
+def test_a_target_of_both_the_site_and_xnat_is_refused():
+    clash = {"source": "/mnt/software", "target": "/workspace/alice"}
+    assert refusal(SAMPLE, mounts=[clash]) == ("mount-target", "servers.mounts")
+
+
+@pytest.mark.parametrize(
+    ("asked", "size", "is_"),
+    [
+        ("8G", None, 4 * G), ("8G", "1G", G), ("8G", "10G", 8 * G), ("128M", None, None), ("130M", None, 65 * 1024**2), (None, "1G", G),
+        (None, None, None),
+    ],
+)  # fmt: skip
+def test_shared_memory_is_half_of_the_memory_unless_said(asked, size, is_):
+    answer = put(put(SAMPLE, f"{RESOURCES}/mem_limit", asked), f"{RESOURCES}/mem_reservation", None)
+    servers = {"shm_size": size} if size else {}
+    assert check(answer, caps={"generic_resources": {"gpu": 2}}, **servers).shm_size == is_

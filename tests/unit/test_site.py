@@ -260,6 +260,11 @@ def mounts(*paths, **more):
     return {"servers__allowed_mounts": [{"path": path, **more} for path in paths]}
 
 
+def own_mount(*entries, **changes):
+    entry = {"source": "/opt/x", "target": "/opt/x"}
+    return {"servers__mounts": [{**entry, **each} for each in entries] or [{**entry, **changes}]}
+
+
 BREAKS = [
     # changes, rule, path, and the neighbour that is well
     ({"xnat__url": "https://xnat.example.org:99999"}, "address", "xnat.url", {"xnat__url": "https://xnat.example.org:9999"}),
@@ -301,6 +306,19 @@ BREAKS = [
     ({"servers__allowed_mount_targets": ["/data/../etc"]}, "path", "servers.allowed_mount_targets[0]", {"servers__allowed_mount_targets": ["/data/etc"]}),
     ({"servers__environment": {"NB_UID": "x"}}, "reserved-variable", "servers.environment.NB_UID", {"servers__environment": {"NB_UMASK": "x"}}),
     ({"servers__environment": {"JUPYTERHUB_API_TOKEN": "x"}}, "reserved-variable", "servers.environment.JUPYTERHUB_API_TOKEN", {"servers__environment": {"HUB": "x"}}),
+    # the site's own mounts
+    (own_mount(source="/opt/x", writable=True), "shared-writable", "servers.mounts[0].source", own_mount(source="/opt/{username}", writable=True)),
+    (own_mount(source="/opt/x{username}"), "username", "servers.mounts[0].source", own_mount(source="/opt/{username}")),
+    (own_mount(source="/opt/{user}"), "username", "servers.mounts[0].source", own_mount(source="atlas-{username}")),
+    (own_mount(source="/opt/../x"), "path", "servers.mounts[0].source", own_mount(source="/opt/x")),
+    *((own_mount(target=bad), "reserved-target", "servers.mounts[0].target", own_mount(target=good))
+      for bad, good in (("/opt", "/opt/x"), ("/usr", "/usr/local/x"), ("/dev/shm", "/data/shm"), ("/proc/x", "/process"))),
+    (own_mount({}, {"images": ["xnat/*"]}), "duplicate", "servers.mounts[1].target", own_mount({"images": ["xnat/a"]}, {"images": ["xnat/*"]})),
+    (own_mount(images=["xnat/A*"]), "never-matches", "servers.mounts[0].images[0]", own_mount(images=["xnat/a*"])),
+    (own_mount(source="/opt/x") | {"orchestrator": {"kubernetes": K8S}} | mounts("/data/xnat"), "claim", "servers.mounts[0].source",
+     own_mount(source="/data/xnat/soft") | {"orchestrator": {"kubernetes": K8S}} | mounts("/data/xnat")),
+    (own_mount(source="Atlas") | {"orchestrator": {"kubernetes": K8S}} | mounts("/data/xnat"), "claim", "servers.mounts[0].source",
+     own_mount(source="atlas") | {"orchestrator": {"kubernetes": K8S}} | mounts("/data/xnat")),
     # images
     ({"servers__allowed_images": ["a", "xnat/A*"]}, "never-matches", "servers.allowed_images[1]", {"servers__allowed_images": ["a", "xnat/*"]}),
     ({"servers__allowed_images": ["a:b:c"]}, "never-matches", "servers.allowed_images[0]", {"servers__allowed_images": ["a:b"]}),
@@ -308,6 +326,7 @@ BREAKS = [
     ({"servers__cpu_guarantee": 2, "servers__cpu_limit": 1.5}, "guarantee-above-limit", "servers.cpu_guarantee", {"servers__cpu_guarantee": 2, "servers__cpu_limit": 2}),
     ({"servers__cpu_guarantee": 2, "servers__caps": {"cpu": 1}}, "guarantee-above-limit", "servers.cpu_guarantee", {"servers__cpu_guarantee": 2, "servers__caps": {"mem": 1}}),
     ({"servers__mem_guarantee": "2G", "servers__mem_limit": "2047M"}, "guarantee-above-limit", "servers.mem_guarantee", {"servers__mem_guarantee": "2G", "servers__mem_limit": "2048M"}),
+    ({"servers__shm_size": "2G", "servers__caps": {"mem": "1G"}}, "shm-above-limit", "servers.shm_size", {"servers__shm_size": "2G", "servers__mem_limit": "2G"}),
     ({"servers__mem_limit": "2G", "servers__caps": {"mem": "1G"}}, "limit-above-cap", "servers.mem_limit", {"servers__mem_limit": "1G", "servers__caps": {"mem": "1G"}}),
     # timeouts
     ({"servers__start_timeout": 181}, "start-outlasts-xnat", "servers.start_timeout", {"servers__start_timeout": 181, "xnat__start_timeout": 241}),

@@ -55,8 +55,8 @@ class Constraint(NamedTuple):
 class LaunchPlan:
     """What to start for one user.
 
-    `command` is None for the image's own. CPU is in cores, memory in bytes, None where XNAT names none. A generic
-    resource is an amount, or the name of a single one, such as a GPU's. `item` holds
+    `command` is None for the image's own. CPU is in cores, memory in bytes, None where XNAT names none; `shm_size`, which the
+    policy decides, is None for the engine's own. A generic resource is an amount, or the name of a single one, such as a GPU's. `item` holds
     the flat facts of ITEM_KEYS. `environment` holds the user's alias token, so it never shows in a repr.
     """
 
@@ -73,6 +73,7 @@ class LaunchPlan:
     mem_guarantee: int | None
     generic_resources: Mapping[str, int | str]
     constraints: tuple[Constraint, ...]
+    shm_size: int | None = None
 
 
 def read_plan(answer: Any, username: str, server_name: str, translate: Callable[[str], str]) -> LaunchPlan:

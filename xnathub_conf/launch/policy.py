@@ -7,14 +7,17 @@ from types import MappingProxyType
 from typing import Literal, TypeVar
 
 from xnathub_conf.launch.plan import LaunchPlan
+from xnathub_conf.launch.site_mounts import SiteMounts
 from xnathub_conf.site.types import Site
-from xnathub_conf.values.images import AllowedImages, ImageError, parse_image
+from xnathub_conf.values.images import AllowedImages, Image, ImageError, parse_image
 from xnathub_conf.values.paths import nearest, prefixes
 from xnathub_conf.values.variables import refused
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """Control characters but for tab and line feed, and those that turn text around where it is shown."""
 
+ENGINES_SHM_SIZE = 64 * 1024**2
+"""The size of /dev/shm in bytes where an engine is told none."""
 
 Rule = Literal[
     "claim", "command", "constraints", "environment", "image", "mount-source", "mount-target", "mount-writable", "resources",
@@ -51,24 +54,26 @@ class Policy:
                 self._user_roots.append((mount.path, mount.writable))
             else:
                 self._roots[mount.path] = mount.writable
+        self._site_mounts = SiteMounts(servers)
+        shared = [*self._roots, *(each.source for each in servers.mounts if "{username}" not in each.source)]
         self._above_roots = frozenset(
-            above for root in self._roots for above in (prefixes(root) if root.startswith("/") else (root,))
+            above for root in shared for above in (prefixes(root) if root.startswith("/") else (root,))
         )
 
     def check(self, plan: LaunchPlan) -> LaunchPlan:
-        """Check a plan against every rule, and give it with the site's defaults where XNAT named no resources.
+        """Check a plan against every rule, and give it with the site's mounts, and its defaults where XNAT named no resources.
 
         Raises PolicyRefusal at the first rule that the plan breaks.
         """
-        self._check_image(plan)
+        image = self._check_image(plan)
         self._check_command(plan)
         self._check_environment(plan.environment)
         self._check_mounts(plan)
-        plan = self._with_default_resources(plan)
+        plan = self._with_default_resources(self._with_site_mounts(plan, image))
         self._check_resources(plan)
-        return plan
+        return replace(plan, shm_size=self._shm_size(plan.mem_limit))
 
-    def _check_image(self, plan: LaunchPlan) -> None:
+    def _check_image(self, plan: LaunchPlan) -> Image:
         key = "servers.allowed_images"
         try:
             image = parse_image(plan.image)
@@ -76,6 +81,7 @@ class Policy:
             raise PolicyRefusal("image", key, f"{plan.image!r} is no image reference: {error}.") from None
         if not self._images.allow(image):
             raise PolicyRefusal("image", key, f"The image {plan.image} is not allowed.")
+        return image
 
     @staticmethod
     def _check_command(plan: LaunchPlan) -> None:
@@ -122,6 +128,24 @@ class Policy:
             if mount.target in targets:
                 raise PolicyRefusal("mount-target", "", f"Two mounts have the same target {mount.target}.")
             targets.add(mount.target)
+
+    def _with_site_mounts(self, plan: LaunchPlan, image: Image) -> LaunchPlan:
+        ours = self._site_mounts.of(plan, image, self._above_roots)
+        targets = {mount.target for mount in plan.mounts}
+        for mount in ours:
+            if mount.target in targets:
+                raise PolicyRefusal(
+                    "mount-target", "servers.mounts", f"Two mounts have the same target {mount.target}."
+                )
+            targets.add(mount.target)
+        return replace(plan, mounts=(*plan.mounts, *ours))
+
+    def _shm_size(self, mem_limit: int | None) -> int | None:
+        """Return the size of /dev/shm in bytes, None for the engine's own; never more than the memory that it counts as."""
+        if size := self._servers.shm_size:
+            return _least(size, mem_limit)
+        half = (mem_limit or 0) // 2
+        return half if half > ENGINES_SHM_SIZE else None
 
     def _with_default_resources(self, plan: LaunchPlan) -> LaunchPlan:
         servers, caps = self._servers, self._servers.caps

@@ -67,6 +67,7 @@ RULES: Mapping[str, Rule] = {
     "reserved-variable": Rule("No variable takes over what the hub or the image sets."),
     # Servers
     "guarantee-above-limit": Rule("What is kept for a server is within its limit and cap."),
+    "shm-above-limit": Rule("What a server has of shared memory fits into its memory."),
     "limit-above-cap": Rule("A default limit is within the cap."),
     "start-outlasts-xnat": Rule("The hub gives a start up before XNAT does."),
     "http-outlasts-xnat": Rule("The start and the first answer together end before XNAT gives up.", "warning"),

@@ -88,6 +88,17 @@ class AllowedMount:
 
 
 @dataclass(frozen=True)
+class SiteMount:
+    """One folder, file or volume, for all servers, or for those of some images or projects."""
+
+    source: str
+    target: str
+    writable: bool
+    images: tuple[str, ...]
+    projects: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Caps:
     """The most that XNAT may ask for. More is refused; a server without a limit gets the cap as its limit."""
 
@@ -106,10 +117,12 @@ class Servers:
     allowed_images: tuple[str, ...]
     allowed_mounts: tuple[AllowedMount, ...]
     allowed_mount_targets: tuple[str, ...]
+    mounts: tuple[SiteMount, ...]
     cpu_limit: float | None
     cpu_guarantee: float | None
     mem_limit: int | None
     mem_guarantee: int | None
+    shm_size: int | None
     caps: Caps
     concurrent_starts: int
     start_timeout: int

@@ -32,6 +32,8 @@ class XnatDockerSpawner(PlannedObject):
         host: dict[str, Any] = {"init": True, "auto_remove": False}
         if plan.mem_guarantee:
             host["mem_reservation"] = plan.mem_guarantee
+        if plan.shm_size:
+            host["shm_size"] = plan.shm_size
         if gpus:
             host["device_requests"] = gpus
         self.extra_host_config = host

@@ -32,6 +32,7 @@ from xnathub_conf.spawners.kubernetes_pod import (
     no_template,
     node_expressions,
     with_expressions,
+    with_memory,
 )
 from xnathub_conf.spawners.object_names import object_name
 from xnathub_conf.spawners.running import Found
@@ -74,7 +75,7 @@ class XnatKubernetesSpawner(KubeSpawner):
         too large for Kubernetes.
         """
         settings, servers = self._settings, self.site.servers
-        ours = claim_volumes(plan.mounts, settings.claims)
+        ours = with_memory(claim_volumes(plan.mounts, settings.claims), plan.shm_size)
         granted = extended_resources(plan.generic_resources, settings.generic_resources)
         environment = {**no_gpus(granted), **plan.environment}
         if settings.start_as_root:

@@ -13,6 +13,7 @@ from xnathub_conf.launch.policy import PolicyRefusal
 from xnathub_conf.site.types import Claim
 from xnathub_conf.values.paths import nearest
 from xnathub_conf.values.pod_config import Part, decided, with_changes
+from xnathub_conf.values.reserved_names import SHARED_MEMORY
 
 MOST_BYTES = 1_000_000
 """The most that mounts and variables may take as JSON. Kubernetes keeps no object beyond about 1.5 MB, and adds to it."""
@@ -80,6 +81,17 @@ def claim_volumes(mounts: Sequence[Mount], claims: Sequence[Claim]) -> ClaimVolu
         for claim, volume in names.items()
     ]
     return ClaimVolumes(volumes, placed)
+
+
+def with_memory(ours: ClaimVolumes, shm_size: int | None) -> ClaimVolumes:
+    """Add memory of so many bytes as /dev/shm; none is added where that is None."""
+    if shm_size is None:
+        return ours
+    memory = {"medium": "Memory", "sizeLimit": str(shm_size)}
+    return ClaimVolumes(
+        [*ours.volumes, {"name": "shm", "emptyDir": memory}],
+        [*ours.mounts, {"name": "shm", "mountPath": SHARED_MEMORY}],
+    )
 
 
 def _place(mount: Mount, by_path: Mapping[str, str]) -> tuple[str, str]:

@@ -28,6 +28,7 @@ from xnathub_conf.spawners.containers import (
 )
 from xnathub_conf.spawners.running import Found
 from xnathub_conf.spawners.wait_for_port import LOOK_AGAIN_SECONDS
+from xnathub_conf.values.reserved_names import SHARED_MEMORY
 
 _STATES = ("new", "pending", "assigned", "accepted", "ready", "preparing", "starting", "running")
 """The states of a task that lives, in their order."""
@@ -50,10 +51,14 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
 
     def prepare(self, plan: LaunchPlan) -> list[dict[str, Any]]:
         """Return the mounts as Docker's API takes them."""
-        return [
+        mounts: list[dict[str, Any]] = [
             {"Target": target, "Source": source, "Type": kind, "ReadOnly": read_only}
             for kind, source, target, read_only in plan.mounts
         ]
+        if plan.shm_size:
+            # A service has no setting for it.
+            mounts.append(_tmpfs(SHARED_MEMORY, plan.shm_size))
+        return mounts
 
     def apply_plan(self, plan: LaunchPlan, prepared: list[dict[str, Any]] | None = None) -> None:
         """Set what DockerSpawner knows of; the service takes the rest from the plan itself."""
@@ -235,6 +240,11 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         if not self._events or self._events[-1]["message"] != text:
             place = _STATES.index(state) + 1 if state in _STATES else len(_STATES)
             self._events += ({"progress": 10 * place, "message": text, "state": state},)
+
+
+def _tmpfs(target: str, size: int | None = None) -> dict[str, Any]:
+    options = {"Mode": 0o1777, **({"SizeBytes": size} if size else {})}
+    return {"Target": target, "Type": "tmpfs", "TmpfsOptions": options}
 
 
 def _is_lost(task: dict[str, Any]) -> bool:

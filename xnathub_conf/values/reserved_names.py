@@ -5,3 +5,6 @@ RESERVED_TARGETS = (
     "/srv", "/sys", "/usr", "/var",
 )  # fmt: skip
 """Folders of an image that no mount may hide or stand in."""
+
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - not for files
+"""Where a server's programs share memory."""

@@ -18,6 +18,7 @@ from xnathub_conf.site.rules.sign_in import (
     check_sign_in,
     check_user_names,
 )
+from xnathub_conf.site.rules.site_mounts import check_site_mounts
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 
@@ -26,6 +27,7 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_addresses,
     check_path_rules,
     check_mounts,
+    check_site_mounts,
     check_images,
     check_resources,
     check_time_limits,

@@ -45,6 +45,17 @@ def check_resources(document: Document, site: Site) -> None:
                 f"The default limit is above the cap, {cap:,}.",
                 f"Lower it, or raise `caps.{what}`.",
             )
+    highest_mem = min(
+        (amount for amount in (servers.mem_limit, caps.mem) if amount is not None), default=None
+    )
+    if servers.shm_size and highest_mem is not None and servers.shm_size > highest_mem:
+        report(
+            document,
+            ("servers", "shm_size"),
+            "shm-above-limit",
+            f"Shared memory counts as memory, of which a server may use {highest_mem:,} bytes.",
+            "Lower it, or raise `mem_limit` and `caps.mem`.",
+        )
 
 
 def check_time_limits(document: Document, site: Site) -> None:

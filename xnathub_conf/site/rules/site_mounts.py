@@ -1,0 +1,89 @@
+"""Rules of the site's own mounts, `servers.mounts`."""
+
+import re
+
+from xnathub_conf.site.problems import KeyPath, visible
+from xnathub_conf.site.rules.reporting import is_normal, report
+from xnathub_conf.site.types import Site, SiteMount
+from xnathub_conf.site.yaml_source import Document
+from xnathub_conf.values.images import ImageError, parse_pattern
+from xnathub_conf.values.paths import fixed_part, nearest, prefixes
+from xnathub_conf.values.reserved_names import RESERVED_TARGETS
+
+_KERNELS = ("/dev", "/proc", "/sys")
+"""Folders that the kernel fills, below which no mount may stand either."""
+
+_CLAIM_NAME = re.compile("[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+
+
+def check_site_mounts(document: Document, site: Site) -> None:
+    """The site's own mounts can be made, hide nothing of an image, and let nobody write into everybody's files."""
+    targets: dict[str, list[SiteMount]] = {}
+    for index, mount in enumerate(site.servers.mounts):
+        path: KeyPath = ("servers", "mounts", index)
+        _source(document, site, mount, (*path, "source"))
+        for number, pattern in enumerate(mount.images):
+            try:
+                parse_pattern(pattern)
+            except ImageError as error:
+                place = (*path, "images", number)
+                report(document, place, "never-matches", f"{visible(pattern)}: {error}.")
+        if is_normal(document, (*path, "target"), mount.target):
+            _target(document, mount, (*path, "target"))
+        others = targets.setdefault(mount.target, [])
+        # Of mounts with conditions, one may hold where the other does not.
+        if any(_always(other) or _always(mount) for other in others):
+            found = f"Another entry has the target {mount.target}, and some servers would get both."
+            report(document, (*path, "target"), "duplicate", found, "Delete one of them.")
+        others.append(mount)
+
+
+def _always(mount: SiteMount) -> bool:
+    return not (mount.images or mount.projects)
+
+
+def _source(document: Document, site: Site, mount: SiteMount, path: KeyPath) -> None:
+    rest = mount.source.replace("{username}", "")
+    if "{" in rest or "}" in rest:
+        report(document, path, "username", "Only {username} may stand in braces.")
+    elif mount.source.startswith("/"):
+        if not is_normal(document, path, mount.source):
+            return
+        if any("{username}" in part and part != "{username}" for part in mount.source.split("/")):
+            report(document, path, "username", "{username} must be a path component of its own.")
+        _claim(document, site, mount.source, path)
+    elif site.orchestrator.local:
+        report(document, path, "path", "Local servers have no volumes.", "Write an absolute path.")
+    elif site.orchestrator.kubernetes and not _CLAIM_NAME.fullmatch(mount.source.replace("{username}", "x")):
+        report(document, path, "claim", f"{mount.source} can't be a volume claim's name.")
+    if mount.writable and "{username}" not in mount.source:
+        report(
+            document,
+            path,
+            "shared-writable",
+            "Everybody could write into everybody's files.",
+            "Put {username} into the path, or leave out `writable`.",
+        )
+
+
+def _claim(document: Document, site: Site, source: str, path: KeyPath) -> None:
+    kubernetes = site.orchestrator.kubernetes
+    if kubernetes and not nearest(fixed_part(source), {claim.path for claim in kubernetes.claims}):
+        report(
+            document,
+            path,
+            "claim",
+            f"No volume claim holds {source}.",
+            "Add its claim to orchestrator.kubernetes.claims, or write the claim's name in place of the path.",
+        )
+
+
+def _target(document: Document, mount: SiteMount, path: KeyPath) -> None:
+    hidden = any(mount.target in prefixes(reserved) for reserved in RESERVED_TARGETS)
+    if hidden or nearest(mount.target, _KERNELS):
+        fix = (
+            ""
+            if nearest(mount.target, _KERNELS)
+            else f"Write a folder below it, such as {mount.target}/site."
+        )
+        report(document, path, "reserved-target", f"{mount.target} belongs to the image itself.", fix)
