@@ -3,12 +3,14 @@
 import contextlib
 import io
 import json
+import os
 import re
 import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +20,22 @@ from xnathub_conf.cli.migrate import Options, migrate
 
 TOKEN = "t0ken-" * 8
 COUNTS: Counter[str] = Counter()
-"""How many leaves were carried, not carried, and no concern, over all cases of a run."""
+"""How many files there were, and leaves that were carried, not carried, and no concern, over all cases of a run."""
+
+FILES = int(os.environ.get("XNATHUB_MIGRATION_FILES", "0"))
+"""How many files to make up in all, instead of the short run's; the counts are printed then (pytest -s)."""
+
+
+def cases(short: int, share: float) -> Any:
+    """Give the settings of a test: its cases in a short run, or those that make its share of FILES."""
+    return fuzz(round(FILES * share) if FILES else short)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _counted():
+    yield
+    if FILES:
+        print("\n" + ", ".join(f"{count:,} {name}" for name, count in COUNTS.items()))
 
 
 class _Texts(yaml.SafeLoader):
@@ -89,6 +106,9 @@ def judge(folder: Path, files: list[str], report: dict[str, Any], *, places: boo
             assert each["keys"] or each["note"], each
             assert each["outcome"] != "carried" or each["keys"], each
             COUNTS[each["outcome"]] += 1
+    COUNTS["files"] += len(
+        {each["file"] for each in report["settings"] if each["file"]} | {str(folder / name) for name in files}
+    )
     for name in files:
         text = (folder / name).read_text()
         got = said.get(str(folder / name), Counter())
@@ -255,7 +275,7 @@ def dumped(data: Any, flow: bool) -> str:
     )
 
 
-@fuzz(40)
+@cases(40, 0.25)
 @given(
     stacks(),
     st.booleans(),
@@ -274,7 +294,7 @@ def test_every_leaf_of_a_stack_is_in_the_report_once(stack, flow, env):
         assert lines == Counter(number for number, line in enumerate(env, 1) if "=" in line)
 
 
-@fuzz(40)
+@cases(40, 0.3)
 @given(values(), st.booleans())
 def test_every_leaf_of_values_is_in_the_report_once(data, flow):
     with tempfile.TemporaryDirectory() as name:
@@ -288,7 +308,7 @@ def test_every_leaf_of_values_is_in_the_report_once(data, flow):
         )
 
 
-@fuzz(25)
+@cases(25, 0.1)
 @given(values(), values(), some(hub=VALUES, singleuser=ONE, proxy=JUNK))
 def test_every_leaf_of_merged_values_is_in_the_report_once(first, second, third):
     with tempfile.TemporaryDirectory() as name:

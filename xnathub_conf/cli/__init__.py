@@ -169,6 +169,10 @@ def command_line() -> argparse.ArgumentParser:
         metavar="CHECK",
         help="leave out a check, or a subject such as public_url; as often as wanted",
     )
+    doctor.add_argument("--against", metavar="OLD", help="compare with the old hub at this address")
+    doctor.add_argument(
+        "--against-token", metavar="FILE", help="holds its token (else XNATHUB_AGAINST_TOKEN)"
+    )
     doctor.add_argument("--json", action="store_true", help="write JSON, at the end")
     doctor.set_defaults(run=_doctor)
 
@@ -311,11 +315,11 @@ def _render_kubernetes(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from xnathub_conf.cli.doctor import doctor
+    from xnathub_conf.cli.doctor import Against, doctor
 
-    return doctor(
-        options.file, user=options.user, server=options.server, skip=options.skip, as_json=options.json
-    )
+    against = Against(options.against, options.against_token) if options.against else None
+    whose = {"user": options.user, "server": options.server}
+    return doctor(options.file, **whose, skip=options.skip, as_json=options.json, against=against)
 
 
 def _plugin(options: argparse.Namespace) -> int:

@@ -10,25 +10,49 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from typing import Any
 
 from xnathub_conf.cli.reports import write_out
 from xnathub_conf.doctor.examination import Check, Examination, Finding, examine
 from xnathub_conf.site.load import LoadedSite, load
 from xnathub_conf.site.problems import SiteError, dotted
+from xnathub_conf.values.secret import Secret
 
 _COLOURS = {"ok": "32", "warning": "33", "failed": "31", "skipped": "2"}
 
 
+@dataclass(frozen=True)
+class Against:
+    """An old hub to compare with: its address, and the file that holds its token, else a variable does."""
+
+    url: str
+    token_file: str | None = None
+
+
 def doctor(
-    file: str, *, user: str | None = None, server: str = "", skip: Sequence[str] = (), as_json: bool = False
+    file: str,
+    *,
+    user: str | None = None,
+    server: str = "",
+    skip: Sequence[str] = (),
+    as_json: bool = False,
+    against: Against | None = None,
 ) -> int:
     """Try what a site needs, print each finding as it is there, and what to do.
 
     With `user` (and a named `server`), what XNAT would start for them is tried too. `skip` names checks, or all of one
-    subject, to leave out. Gives 0 where nothing failed, 1 where something did or the file is not valid, 2 where `skip`
-    names no check.
+    subject, to leave out; `against` is an old hub that is compared. Gives 0 where nothing failed, 1 where something did or the file is not valid, 2 where `skip`
+    names no check, or `against` no address.
     """
+    from xnathub_conf.doctor.old_hub import old_hub_url
+
+    if against:
+        try:
+            against = replace(against, url=old_hub_url(against.url))
+        except ValueError as error:
+            print(error, file=sys.stderr)
+            return 2
     try:
         loaded = load(file)
     except SiteError as error:
@@ -36,12 +60,14 @@ def doctor(
         return 1
     # What libraries warn of is in the findings.
     logging.getLogger().addHandler(logging.NullHandler())
-    return asyncio.run(_doctor(Examination(loaded, os.environ, user, server), skip, as_json=as_json))
+    return asyncio.run(_doctor(Examination(loaded, os.environ, user, server), skip, against, as_json=as_json))
 
 
-async def _doctor(examination: Examination, skip: Sequence[str], *, as_json: bool) -> int:
+async def _doctor(
+    examination: Examination, skip: Sequence[str], against: Against | None, *, as_json: bool
+) -> int:
     async with AsyncExitStack() as stack:
-        checks = await _checks(examination, stack)
+        checks = await _checks(examination, stack, against)
         names = [check.name for check in checks]
         unknown = set(skip) - {*names, *(name.partition(".")[0] for name in names)}
         if unknown:
@@ -53,7 +79,7 @@ async def _doctor(examination: Examination, skip: Sequence[str], *, as_json: boo
     return report.end()
 
 
-async def _checks(examination: Examination, stack: AsyncExitStack) -> list[Check]:
+async def _checks(examination: Examination, stack: AsyncExitStack, against: Against | None) -> list[Check]:
     """List all checks for the site; what they open is closed with the stack."""
     from xnathub_conf.doctor.files import FilesChecks, local_folder
     from xnathub_conf.doctor.hub import HubChecks
@@ -81,7 +107,14 @@ async def _checks(examination: Examination, stack: AsyncExitStack) -> list[Check
             *FilesChecks(examination, None).checks(),
             *local_folder(orchestrator.local.directory),
         ]
-    return [*checks, *HubChecks(examination).checks(), *PublicUrlChecks(examination).checks()]
+    checks += [*HubChecks(examination).checks(), *PublicUrlChecks(examination).checks()]
+    if against:
+        from xnathub_conf.doctor.old_hub import TOKEN_VARIABLE, OldHubChecks
+
+        file = against.token_file
+        token = Secret("file", file) if file else Secret("env", TOKEN_VARIABLE)
+        checks += OldHubChecks(examination, against.url, token, xnat.planned).checks()
+    return checks
 
 
 class _Table:

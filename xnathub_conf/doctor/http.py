@@ -41,9 +41,11 @@ def trust(ca_file: str | None, *, verify: bool = True) -> ssl.SSLContext:
     return context
 
 
-async def fetch(url: str, tls: ssl.SSLContext, headers: dict[str, str] | None = None) -> HTTPResponse:
-    """Get a page, whatever its status. Raises NoAnswer."""
-    client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=1 << 20)
+async def fetch(
+    url: str, tls: ssl.SSLContext, headers: dict[str, str] | None = None, *, max_body: int = 1 << 20
+) -> HTTPResponse:
+    """Get a page of at most `max_body` bytes, whatever its status. Raises NoAnswer."""
+    client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=max_body)
     try:
         return await client.fetch(_request(url, tls, headers), raise_error=False)
     except _FAILURES as error:

@@ -6,7 +6,7 @@ from typing import Any
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped
 from xnathub_conf.doctor.http import certificate
 from xnathub_conf.hub.pre_spawn import plan_reader
-from xnathub_conf.launch.plan import PlanError
+from xnathub_conf.launch.plan import LaunchPlan, PlanError
 from xnathub_conf.launch.policy import PolicyRefusal
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.values.secret import SecretError
@@ -113,14 +113,9 @@ class XnatChecks:
         user, server = examination.user, examination.server
         if user is None:
             return skipped("No user is named.", "Name one who pressed Start Jupyter before, with --user.")
-        reader = plan_reader(examination.site)
-
-        def read(answer: Any) -> Any:
-            return reader(answer, user, server)
-
         whose = f"{user}'s server {server}" if server else user
         try:
-            plan = await self._client.user_options(user, server, read)
+            plan = await self.planned(user, server)
         except XnatNotFound:
             return ok(
                 f"XNAT answers that it holds nothing to start for {whose}, until they press Start Jupyter."
@@ -144,6 +139,15 @@ class XnatChecks:
         return ok(
             f"XNAT would start {plan.image} with {len(plan.mounts)} mounts for {whose}, and the rules allow it."
         )
+
+    async def planned(self, user: str, server: str) -> LaunchPlan:
+        """Ask what XNAT would start for a user's server. Raises PlanError, PolicyRefusal or XnatError."""
+        reader = plan_reader(self._examination.site)
+
+        def read(answer: Any) -> LaunchPlan:
+            return reader(answer, user, server)
+
+        return await self._client.user_options(user, server, read)
 
     async def settings(self) -> Finding:
         """XNAT's Jupyter settings go with the site."""
