@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -160,6 +161,8 @@ def test_a_start_that_can_not_work_is_told_in_a_sentence(hub: Engine, environmen
     sentence, seconds = hub.failure("demo", **environment)
     print(f"{seconds:.1f} s: {sentence}")
     assert said in sentence
+    if environment.get("command") == "no-such-program":
+        assert re.search(r"The last lines of the server's log:\s.*no-such-program", sentence, re.DOTALL)
     assert seconds < 20
     wait_for(lambda: not hub.servers(), 5)
 

@@ -8,6 +8,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import docker
 import pytest
@@ -17,9 +18,10 @@ from tests.docker.processes import WEB_SERVER, DockerHub
 from tests.docker.registry import PASSWORD, USER, Registry
 from tests.docker.test_docker_doctor import inside
 from tests.docker.test_engine_faults import failure
-from tests.docker.testbed import TEST, Stack
+from tests.docker.testbed import TEST, Stack, wait_for
 from tests.secret_search import Search
 from tests.support import new_standin
+from tests.tarpit import Tarpit
 from xnathub_conf.standin import StandIn, demo_state
 
 
@@ -31,6 +33,12 @@ def registry(docker_client, tmp_path_factory) -> Iterator[Registry]:
         yield registry
 
 
+@pytest.fixture(scope="module")
+def tarpit() -> Iterator[Tarpit]:
+    with Tarpit() as tarpit:
+        yield tarpit
+
+
 @pytest.fixture
 def image(docker_client: docker.DockerClient, registry: Registry) -> Iterator[str]:
     """An image that the registry has and the engine has not."""
@@ -40,19 +48,27 @@ def image(docker_client: docker.DockerClient, registry: Registry) -> Iterator[st
         docker_client.images.remove(name, force=True)
 
 
+LEAK = "leaked0123456789"
+SILENT = f"sh -c 'echo see /lab?token={LEAK}; echo got $JUPYTERHUB_API_TOKEN; sleep 600'"
+
+
 def as_config(registry: Registry) -> str:
     auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     return json.dumps({"auths": {f"http://{registry.host}/v2/": {"auth": auth}}})
 
 
 @pytest.fixture(scope="module")
-def stack(docker_client, host_address, registry: Registry, tmp_path_factory) -> Iterator[Stack]:
+def stack(
+    docker_client, host_address, registry: Registry, tarpit: Tarpit, tmp_path_factory
+) -> Iterator[Stack]:
     name = f"xhtest-{uuid.uuid4().hex[:8]}"
     orchestrator = {"swarm": {"network_name": f"{name}-net", "prefix": name}}
     with StandIn(demo_state(), host=host_address) as xnat:
         stack = Stack(docker_client, name, tmp_path_factory.mktemp("registries"), xnat, orchestrator)
         stack.site["servers"] |= {
-            "allowed_images": [f"{registry.host}/private/web:1"],
+            "allowed_images": [f"{registry.host}/private/web:1", f"{tarpit.host}/*", "xnathub-busybox:test"],
+            "start_timeout": 25,
+            "http_timeout": 10,
             "registry_logins": {"file": f"/run/secrets/{name}_logins"},
         }
         lines = f"registry.example.org someone else's\n{registry.host} {USER} {PASSWORD}\n"
@@ -73,6 +89,24 @@ def test_a_node_of_a_swarm_pulls_a_private_image(stack: Stack, image: str):
     stack.plugin.stop("demo")
 
 
+def test_a_swarm_that_pulls_for_too_long_says_so(stack: Stack, tarpit: Tarpit):
+    told, _ = stack.failure("demo", image=f"{tarpit.host}/web:1", command=WEB_SERVER.command)
+    assert "Your server was not up after 25 s. The node " in told
+    assert f"was still pulling the image {tarpit.host}/web:1." in told
+    assert "raise servers.start_timeout in site.yaml." in told
+    wait_for(lambda: not stack.servers(), 30)
+
+
+def test_a_service_that_stays_silent_is_told_with_its_log(stack: Stack):
+    told, _ = stack.failure("demo", image="xnathub-busybox:test", command=SILENT)
+    assert "not up after 10 s. It runs, but nothing listens at port 8888, " in told
+    assert "raise servers.http_timeout in site.yaml." in told
+    assert "The last lines of the server's log:" in told
+    assert "see /lab?token=***" in told
+    assert LEAK not in told
+    assert LEAK not in stack.logs()
+
+
 def test_doctor_tries_the_logins(stack: Stack, registry: Registry, image: str):
     found = inside(stack)
     told = found.told("docker.registries", "failed")
@@ -84,8 +118,10 @@ def test_doctor_tries_the_logins(stack: Stack, registry: Registry, image: str):
     assert "no basic auth credentials" in without.told("docker.images", "failed")
 
 
-def hub_on_docker(docker_client, registry: Registry, folder, xnat: StandIn, login: str | None) -> DockerHub:
-    servers: dict = {"allowed_images": [f"{registry.host}/private/*"]}
+def hub_on_docker(
+    docker_client, registry: Registry, folder, xnat: StandIn, login: str | None, **servers: Any
+) -> DockerHub:
+    servers = {"allowed_images": [f"{registry.host}/private/*"], **servers}
     if login:
         (folder / "logins").write_text(login)
         servers["registry_logins"] = {"file": str(folder / "logins")}
@@ -117,3 +153,25 @@ def test_without_a_login_the_key_is_named(docker_client, registry: Registry, ima
             hub.remove()
     assert "no basic auth credentials" in told
     assert "site.yaml: servers.registry_logins." in told
+
+
+def test_one_engine_that_is_too_slow_says_at_what(
+    docker_client, registry: Registry, tarpit: Tarpit, tmp_path
+):
+    with new_standin() as xnat:
+        images = [f"{tarpit.host}/private/*", "xnathub-busybox:test"]
+        limits = {"allowed_images": images, "start_timeout": 8}
+        hub = hub_on_docker(docker_client, registry, tmp_path, xnat, None, **limits)
+        try:
+            hub.start()
+            pulls = failure(hub, "demo", replace(WEB_SERVER, image=f"{tarpit.host}/private/web:1"))
+            silent = failure(hub, "alice", replace(WEB_SERVER, command=SILENT))
+            log = hub.log_since(0)
+        finally:
+            hub.remove()
+    assert f"not up after 8 s. Docker was still pulling the image {tarpit.host}/private/web:1." in pulls
+    assert "not up after 8 s. Its container runs, but nothing listens at port 8888 yet." in silent
+    for told in (silent, log):
+        assert "see /lab?token=***" in told
+        assert "got ***" in told
+        assert LEAK not in told

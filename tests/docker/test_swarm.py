@@ -184,6 +184,8 @@ def test_a_start_that_can_not_work_is_told_in_a_sentence(stack: Stack, environme
     sentence, seconds = stack.failure("demo", **environment)
     print(f"{seconds:.1f} s: {sentence}")
     assert said in sentence
+    if environment.get("command") == "no-such-program":
+        assert re.search(r"The last lines of the server's log:\s.*no-such-program", sentence, re.DOTALL)
     assert seconds < 20
     wait_for(lambda: not stack.servers(), 5)
 

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.kubernetes.testbed import GID, UID, Release, wait_for
+from tests.kubernetes.testbed import GID, TARPIT_PORT, UID, Release, wait_for
 from tests.plugin_pages import DASHBOARD, NAMES, add_people, opened, start, stop
 from tests.support import ITS_LIMITS, LOOKS_AROUND, LOOKS_AT_ITS_LIMITS, what_it_sees
+from tests.tarpit import Tarpit
 
 HUB_POD = ("--selector", "app.kubernetes.io/component=hub")
 
@@ -174,8 +175,25 @@ def test_progress_tells_what_kubernetes_does(release: Release):
 def test_a_start_that_can_not_work_is_told_in_a_sentence(release: Release, environment, said):
     sentence, seconds = release.failure("demo", **environment)
     assert said in sentence
+    if environment.get("command") == "no-such-program":
+        assert re.search(r"The last lines of the server's log:\s.*no-such-program", sentence, re.DOTALL)
     assert seconds < 15
     wait_for(lambda: not release.servers(), 20)
+
+
+def test_a_start_that_takes_too_long_says_what_it_was_at(release: Release):
+    image = f"127.0.0.1:{TARPIT_PORT}/web:1"
+    silent = "sh -c 'echo see /lab?token=leaked0123456789; echo got $JUPYTERHUB_API_TOKEN; sleep 600'"
+    with Tarpit(TARPIT_PORT), ThreadPoolExecutor(2) as pool:
+        pulls = pool.submit(release.failure, "demo", image=image)
+        sleeps = pool.submit(release.failure, "alice", command=silent)
+        assert "not up after 40 s. The node node was still pulling the image " + image in pulls.result()[0]
+        told, _ = sleeps.result()
+    assert "not up after 20 s. It runs, but nothing listens at port 8888, " in told
+    assert "raise servers.http_timeout in site.yaml." in told
+    assert "see /lab?token=***" in told
+    assert "got ***" in told
+    assert "leaked" not in told + release.namespace.kubectl("logs", "deployment/hub")
 
 
 def options_with(release: Release, mount: dict[str, object]) -> dict[str, object]:

@@ -58,7 +58,7 @@ def test_the_hub_may_do_nothing_else(release: Release):
         ).splitlines()
         # Everybody may ask what they may do, and read the API's description.
         granted = [line for line in lines if "selfsubject" not in line and not line.startswith(" ")]
-        expected = {("events", "[list watch]"), ("pods", "[list watch create delete]")}
+        expected = {("events", "[list watch]"), ("pods", "[list watch create delete]"), ("pods/log", "[get]")}
         found = {(line.split()[0], line[line.rindex("[") :]) for line in granted}
         assert found == (expected if namespace == release.namespace.name else set()), lines
 

@@ -20,7 +20,7 @@ import requests
 import yaml
 
 from tests.secret_search import Search
-from tests.support import SITE_SERVERS, run_code, signed_in, site_software
+from tests.support import SITE_SERVERS, free_port, run_code, signed_in, site_software
 from xnathub_conf.standin import (
     Environment,
     HubError,
@@ -42,6 +42,9 @@ NODE = "10.89.0.1"
 """The node's address, where pods reach what listens on this host."""
 
 HUB, SINGLEUSER, BUSYBOX = "xnathub:test", "xnathub-singleuser:test", "xnathub-pause:test"
+TARPIT_PORT = free_port()
+"""Where tests may have a registry that never answers."""
+
 UID, GID = 5001, 6001
 """What Tomcat would be: the owner of archive and workspaces. The hub itself runs as another."""
 
@@ -190,7 +193,7 @@ def site_values(xnat_url: str) -> dict[str, Any]:
             "servers": {
                 "uid": UID,
                 "gid": GID,
-                "allowed_images": ["xnathub-*:test", "missing.example.org/*"],
+                "allowed_images": ["xnathub-*:test", "missing.example.org/*", f"127.0.0.1:{TARPIT_PORT}/*"],
                 "allowed_mounts": [
                     {"path": "/data/xnat/archive"},
                     {"path": "/data/xnat/workspaces/users/{username}", "writable": True},
@@ -200,8 +203,8 @@ def site_values(xnat_url: str) -> dict[str, Any]:
                 "mem_guarantee": "64M",
                 "mem_limit": "1G",
                 "caps": {"generic_resources": {"gpu": 1}},
-                "start_timeout": 60,
-                "http_timeout": 60,
+                "start_timeout": 40,
+                "http_timeout": 20,
                 "stop_timeout": 2,
                 "sweep_interval": 3,
             },

@@ -22,6 +22,7 @@ from xnathub_conf.site.rules.secret_values import ANOTHER_ONE, check_token
 from xnathub_conf.site.types import Site
 from xnathub_conf.spawners import spawner_class
 from xnathub_conf.spawners.launch import Launch
+from xnathub_conf.spawners.slow_starts import explain_http_timeouts
 from xnathub_conf.values.secret import Secret, SecretError
 from xnathub_conf.web.handlers import StaticFilesHandler
 from xnathub_conf.web.server_names import take_xnat_server_names
@@ -41,6 +42,7 @@ def configure(c: Any, path: str | Path) -> None:
     survive_database_errors()
     spare_the_loop()
     take_xnat_server_names()
+    explain_http_timeouts()
     upgrade_at_start()
     earlier = {name: list(c.JupyterHub[name]) for name in _KEPT if isinstance(c.JupyterHub.get(name), list)}
     _check_services(str(path), earlier.get("services", []))

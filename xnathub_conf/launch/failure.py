@@ -1,6 +1,7 @@
 """Launches that end before a server runs: what the user reads, and what the admin finds in the log."""
 
 import logging
+from collections.abc import Sequence
 from html import escape
 
 from jupyterhub.spawner import SpawnException
@@ -10,7 +11,7 @@ class LaunchFailed(SpawnException):
     """A launch was refused or failed. The user sees `message` and `advice`; the log line holds them and `detail`.
 
     `reason` is a short label for JupyterHub's metrics, `link` a page's address with the text to show for it; `refused`
-    says that a rule of the site forbids the launch.
+    says that a rule of the site forbids the launch. `sentence` is the message alone, `summary` it and the advice.
     """
 
     def __init__(
@@ -30,12 +31,22 @@ class LaunchFailed(SpawnException):
             html += f' <a href="{escape(link[0])}">{escape(link[1])}</a>'
         super().__init__(text, reason=reason, message_html=html, status_code=status)
         self.refused = refused
+        self.sentence, self.summary = message, text
         # The pages of the hub show these two and no other text of an exception.
         self.jupyterhub_message = text
         self.jupyterhub_html_message = html
 
         # One line tells of it, when the start ends. Tornado would write another with this.
         self._log_text, self.log_message = f"{text} {detail}".strip(), ""
+
+    def with_log(self, lines: Sequence[str]) -> "LaunchFailed":
+        """Return itself, with the last lines of the server's log below the text."""
+        if lines:
+            heading = "The last lines of the server's log:"
+            self.jupyterhub_message += f"\n{heading}\n" + "\n".join(lines)
+            self.jupyterhub_html_message += f" {heading} <pre>{escape(chr(10).join(lines))}</pre>"
+            self._log_text += f" {heading} " + " | ".join(lines)
+        return self
 
     def __str__(self) -> str:
         return f"{self.status_code} {self.reason}: {self._log_text}"

@@ -12,6 +12,7 @@ from xnathub_conf.site.hub_settings import orchestrator_of
 from xnathub_conf.site.types import Site
 from xnathub_conf.spawners.launch import Launch
 from xnathub_conf.spawners.running import Found
+from xnathub_conf.spawners.slow_starts import Phase
 
 
 class Adapter(Protocol):
@@ -31,6 +32,15 @@ class Adapter(Protocol):
 
         `prepared` is what `prepare` made of the plan. Raises what `prepare` raises.
         """
+
+    async def phase(self) -> Phase:
+        """Return what a start that has taken too long is at."""
+
+    async def read_log(self) -> bytes:
+        """Return the end of the server's own log, b"" where there is none to be had."""
+
+    async def check_running(self) -> None:
+        """Raise LaunchFailed where a server that was started has ended."""
 
 
 class Findable(Adapter, Protocol):

@@ -1,8 +1,9 @@
 """What containers on one engine and services of a swarm share."""
 
+import asyncio
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from threading import Lock
@@ -17,10 +18,12 @@ from requests import RequestException
 from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.launch.gpus import no_gpus
 from xnathub_conf.launch.plan import LaunchPlan
+from xnathub_conf.launch.server_log import MOST_BYTES, MOST_LINES
 from xnathub_conf.site.hub_settings import xnat_public_url
 from xnathub_conf.site.types import Docker, Servers, Site, Swarm
 from xnathub_conf.spawners.object_names import object_name
 from xnathub_conf.spawners.running import Found
+from xnathub_conf.spawners.slow_starts import Phase
 from xnathub_conf.spawners.wait_for_port import listening
 from xnathub_conf.values.registry_logins import auth_configs, parse_registry_logins
 from xnathub_conf.values.secret import Secret
@@ -72,7 +75,10 @@ class PlannedObject(DockerSpawner):
     """What one container and one service share: names, text from XNAT that is never taken for a template, and starting."""
 
     site: Site
+    server_log: Callable[[], Awaitable[tuple[str, ...]]]
+    """Of the launch that is mixed in."""
     _given_up = False
+    _pulling = False
 
     def _settings(self) -> Docker | Swarm:
         settings = self.site.orchestrator.docker or self.site.orchestrator.swarm
@@ -143,7 +149,7 @@ class PlannedObject(DockerSpawner):
         self._given_up = False
         try:
             address = await super().start()
-            await listening(address, self._check_running)
+            await listening(address, self.check_running)
         except (DockerException, RequestException) as error:
             await self._give_up()
             raise engine_error(error, self.image) from None
@@ -151,6 +157,14 @@ class PlannedObject(DockerSpawner):
             await self._give_up()
             raise
         return address
+
+    async def pull_image(self, image: str) -> None:
+        """Get an image that is missing, as DockerSpawner does."""
+        self._pulling = True
+        try:
+            await super().pull_image(image)
+        finally:
+            self._pulling = False
 
     async def _give_up(self) -> None:
         self._given_up = True
@@ -218,9 +232,36 @@ class PlannedObject(DockerSpawner):
         """Return None while the server lives, else how it ended: 0 where nothing is left of it."""
         raise NotImplementedError
 
-    async def _check_running(self) -> None:
+    async def check_running(self) -> None:
         """Raise LaunchFailed where the server has ended."""
         raise NotImplementedError
+
+    async def phase(self) -> Phase:
+        """Return what a start is at, as the engine says."""
+        raise NotImplementedError
+
+    def _silent(self) -> Phase:
+        return Phase("slow-jupyter", f"Its container runs, but nothing listens at port {self.port} yet.")
+
+    async def _container(self) -> str:
+        """Return the ID of the server's container, "" where none is known."""
+        raise NotImplementedError
+
+    async def read_log(self) -> bytes:
+        """Return the end of the container's log, if it is one of the hub's own engine."""
+        container = await self._container()
+        return await asyncio.wrap_future(self.executor.submit(self._log_of, container)) if container else b""
+
+    def _log_of(self, container: str) -> bytes:
+        said = b""
+        # One line may be as long as a server likes.
+        frames = self.client.logs(container, tail=MOST_LINES * 2, stream=True, follow=False)
+        for frame in frames:
+            said += frame
+            if len(said) >= MOST_BYTES:
+                frames.close()
+                break
+        return said[-MOST_BYTES:]
 
     async def _remove(self) -> None:
         """Remove what was made, if anything was; where the engine does not, say so in the log."""
@@ -230,13 +271,13 @@ class PlannedObject(DockerSpawner):
             except (DockerException, RequestException) as error:
                 self.log.warning("The %s %s is not removed: %s", self.object_type, self.object_name, error)
 
-    def _ended(self, code: object) -> LaunchFailed:
+    async def _ended(self, code: object) -> LaunchFailed:
         return LaunchFailed(
             "ended",
             f"The server ended as soon as it was started, with exit code {code}.",
             f"{_ADMIN} Does {self.image} hold a Jupyter server?",
             status=502,
-        )
+        ).with_log(await self.server_log())
 
 
 def engine_error(error: DockerException | RequestException, image: str) -> LaunchFailed:

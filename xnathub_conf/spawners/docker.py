@@ -11,6 +11,7 @@ from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.policy import PolicyRefusal
 from xnathub_conf.spawners.containers import LABELS, PlannedObject, health_check, object_labels
 from xnathub_conf.spawners.running import Found
+from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
 
 
 class XnatDockerSpawner(PlannedObject):
@@ -83,10 +84,25 @@ class XnatDockerSpawner(PlannedObject):
         except NotFound:
             self.log.debug("%s was gone.", found.name)
 
-    async def _check_running(self) -> None:
+    async def phase(self) -> Phase:
+        """Return what a start is at, from what there is of its container."""
+        if self._pulling:
+            return Phase("slow-image", f"Docker was still pulling the image {self.image}.", PULL_ADVICE)
+        container = await self.get_object()
+        if container is None:
+            return Phase("slow-container", "Docker was still making its container.")
+        if not container["State"]["Running"]:
+            return Phase("slow-mount", "Docker was still mounting its volumes and starting its container.")
+        return self._silent()
+
+    async def check_running(self) -> None:
+        """Raise LaunchFailed where the container has ended."""
         container = await self.get_object()
         if not (container and container["State"]["Running"]):
-            raise self._ended(container["State"]["ExitCode"] if container else "unknown")
+            raise await self._ended(container["State"]["ExitCode"] if container else "unknown")
+
+    async def _container(self) -> str:
+        return str(self.object_id)
 
 
 def gpu_requests(plan: LaunchPlan) -> list[Any]:

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from aiohttp import ClientError
 from kubernetes_asyncio.client import V1DeleteOptions, V1Preconditions
 from kubernetes_asyncio.client.exceptions import ApiException
-from kubespawner import KubeSpawner
 from kubespawner.slugs import is_valid_label, safe_slug
 
 from xnathub_conf.launch.failure import LaunchFailed
@@ -19,6 +18,7 @@ from xnathub_conf.site.hub_settings import xnat_public_url
 from xnathub_conf.site.types import Kubernetes, Site
 from xnathub_conf.spawners.containers import LABELS, object_labels
 from xnathub_conf.spawners.kubernetes_failures import api_error_text, pod_problem, refusal_of
+from xnathub_conf.spawners.kubernetes_looks import Looks
 from xnathub_conf.spawners.kubernetes_pod import (
     ClaimVolumes,
     Prepared,
@@ -42,14 +42,13 @@ _LABELLED = ("project", "user")
 _LOOK_AGAIN_SECONDS = 0.5
 
 
-class XnatKubernetesSpawner(KubeSpawner):
+class XnatKubernetesSpawner(Looks):
     """Starts a plan as a pod, as the user and group of site.yaml and with no way to root."""
 
     site: Site
     _facts: Mapping[str, str] = {}
     _configured: tuple[Any, ...] | None = None
     _extra: tuple[dict[str, Any], dict[str, Any]] = {}, {}
-    _old_pod: str | None = None
     _unreachable: Exception | None = None
     volumes: Any
     volume_mounts: Any
@@ -274,13 +273,6 @@ class XnatKubernetesSpawner(KubeSpawner):
         await listening((parts.hostname, parts.port))
         return url
 
-    def _new_pod(self) -> Any:
-        """Return the pod of this start as the watch knows it, None where there is none yet or no longer."""
-        pod = self.pod_reflector.pods.get(f"{self.namespace}/{self.pod_name}")
-        if not pod or pod["metadata"]["uid"] == self._old_pod or "deletionTimestamp" in pod["metadata"]:
-            return None
-        return pod
-
     async def _watch(self) -> None:
         """Look at the pod until something keeps it from starting; raise that."""
         since: dict[str, float] = {}
@@ -289,13 +281,11 @@ class XnatKubernetesSpawner(KubeSpawner):
             pod = self._new_pod()
             if pod is None or self.is_pod_running(pod):
                 continue
-            # A pod of an earlier start had the same name.
-            uid = pod["metadata"]["uid"]
-            problem = pod_problem(pod, [e for e in self.events if e["involvedObject"].get("uid") == uid])
+            problem = pod_problem(pod, self._events_of(pod))
             if problem is None:
                 since.clear()
             elif problem.lasting:
-                raise problem.failure
+                raise problem.failure.with_log(await self.server_log())
             else:
                 reason = problem.failure.reason
                 since.setdefault(reason, time.monotonic())

@@ -9,6 +9,7 @@ from kubernetes_asyncio.client.exceptions import ApiException
 
 from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.spawners.kubernetes_pod import CLAIMS_KEY
+from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
 
 
 class PodProblem(NamedTuple):
@@ -42,6 +43,36 @@ def pod_problem(pod: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> 
                 lasting=False,
             )
     return None
+
+
+def pod_phase(pod: Mapping[str, Any] | None, events: Sequence[Mapping[str, Any]], port: int) -> Phase:
+    """Return what the start of a pod is at, from its status and its events as the API gives them."""
+    if pod is None:
+        return Phase(
+            "slow-pod",
+            "Kubernetes had not made its pod yet, or an earlier one of the same name had not ended.",
+        )
+    if problem := pod_problem(pod, events):
+        text = problem.failure.sentence
+        return Phase(problem.failure.reason, text)
+    status = pod["status"]
+    placed = any(
+        c["type"] == "PodScheduled" and c["status"] == "True" for c in status.get("conditions") or ()
+    )
+    if not placed:
+        return Phase("slow-node", "Kubernetes had chosen no node for it yet.")
+    node = pod["spec"].get("nodeName") or ""
+    told = [e for e in events if e.get("reason") in {"Pulling", "Pulled"}]
+    if told and told[-1]["reason"] == "Pulling":
+        image = re.search(r'image "([^"]+)"', told[-1].get("message") or "")
+        name = image[1] if image else pod["spec"]["containers"][0].get("image")
+        return Phase("slow-image", f"The node {node} was still pulling the image {name}.", PULL_ADVICE)
+    for container in status.get("initContainerStatuses") or ():
+        if "running" in container["state"]:
+            return Phase("slow-init", f"Its init container {container['name']} had not ended.")
+    if any("running" in container["state"] for container in status.get("containerStatuses") or ()):
+        return Phase("slow-jupyter", f"Its pod runs, but nothing listens at port {port} yet.")
+    return Phase("slow-mount", f"The node {node} was still preparing its volumes and its network.")
 
 
 def _unscheduled(message: str, pod: Mapping[str, Any]) -> PodProblem:

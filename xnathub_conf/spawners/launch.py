@@ -2,13 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from xnathub_conf.launch.plan import LaunchPlan
+from xnathub_conf.launch.server_log import last_lines
 from xnathub_conf.operating.audit import audit, caller, caller_of
+from xnathub_conf.spawners.slow_starts import within_start_timeout
 
 _LOOK_AGAIN_SECONDS = 0.2
 _STARTING, _ANSWERING = 20, 95
+_LOG_SECONDS = 5
 
 
 class Launch:
@@ -17,12 +21,18 @@ class Launch:
     user: Any
     name: str
     handler: Any
+    log: Any
+    api_token: str
+    server: Any
+    start_timeout: int
+    http_timeout: int
     # Of the spawner, which has no other sign of either.
     _spawn_future: Any
     _waiting_for_response: bool
 
     launch_facts: dict[str, str] = {}  # noqa: RUF012 - set anew for each launch, never changed here
     _began = 0.0
+    _planned_environment: Mapping[str, str] = {}
     _steps: tuple[dict[str, Any], ...] = ()
     _starting = False
     _runs = False
@@ -56,10 +66,26 @@ class Launch:
         """Tell whoever waits for the server what happens now."""
         self._steps += ({"message": text, "progress": progress},)
 
+    def apply_plan(self, plan: LaunchPlan, prepared: Any = None) -> None:
+        """Set on the spawner what the plan says, as the adapter does."""
+        super().apply_plan(plan, prepared)  # type: ignore[misc]
+        self._planned_environment = plan.environment
+
     async def start(self) -> Any:
-        """Start the server, as the adapter does."""
+        """Start the server, as the adapter does. Raises LaunchFailed where that takes too long."""
         self._starting = True
-        return await super().start()  # type: ignore[misc]
+        return await within_start_timeout(self, super().start())  # type: ignore[misc, arg-type]
+
+    async def server_log(self) -> tuple[str, ...]:
+        """Return the last lines of the server's log, without secrets; none where the orchestrator does not give them."""
+        try:
+            async with asyncio.timeout(_LOG_SECONDS):
+                log: bytes = await self.read_log()  # type: ignore[attr-defined]
+        except Exception as error:  # noqa: BLE001 - each orchestrator has errors of its own
+            self.log.debug("The server's log can't be read: %r", error)
+            return ()
+        given = {**self._planned_environment, "JUPYTERHUB_API_TOKEN": self.api_token or ""}
+        return last_lines(log, given)
 
     async def stop(self, now: bool = False) -> None:
         """Stop the server, as the adapter does."""
@@ -121,5 +147,7 @@ def _outcome_of(future: Any) -> tuple[str, dict[str, str]]:
     outcome = "refused" if getattr(error, "refused", False) else "failed"
     return outcome, {
         "reason": str(getattr(error, "reason", None) or "error"),
-        "detail": getattr(error, "jupyterhub_message", "") or type(error).__name__,
+        "detail": getattr(error, "summary", "")
+        or getattr(error, "jupyterhub_message", "")
+        or type(error).__name__,
     }

@@ -15,9 +15,11 @@ from typing import Any
 
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 
+from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.site.types import Site
 from xnathub_conf.spawners.object_names import object_name
+from xnathub_conf.spawners.slow_starts import Phase
 from xnathub_conf.values.paths import prefixes
 
 _PR_SET_PDEATHSIG = 1
@@ -77,7 +79,35 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
                 source.mkdir(parents=True, exist_ok=True)
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(source)
-        return await super().start()
+        try:
+            return await super().start()
+        except OSError as error:
+            raise LaunchFailed(
+                "command",
+                f"The hub's machine can't run the server's command: {error.strerror or error}.",
+                "Tell your XNAT administrator.",
+                detail=f"[{self.cmd[0]}]",
+                status=502,
+            ) from None
+
+    async def phase(self) -> Phase:
+        """Return what a start is at: there is only one step."""
+        return Phase("slow-process", "The hub's machine was still making its process.")
+
+    async def read_log(self) -> bytes:
+        """Return nothing: what a process says goes to the hub's own log."""
+        return b""
+
+    async def check_running(self) -> None:
+        """Raise LaunchFailed where the process has ended."""
+        code = await self.poll()
+        if code is not None:
+            raise LaunchFailed(
+                "ended",
+                f"The server ended as soon as it was started, with exit code {code}.",
+                "Tell your XNAT administrator. What it said is in the hub's own log.",
+                status=502,
+            )
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Return what happens: there is only one step."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 from docker.types import (
     ContainerSpec,
     EndpointSpec,
@@ -27,6 +27,7 @@ from xnathub_conf.spawners.containers import (
     object_labels,
 )
 from xnathub_conf.spawners.running import Found
+from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
 from xnathub_conf.spawners.wait_for_port import LOOK_AGAIN_SECONDS
 from xnathub_conf.values.reserved_names import SHARED_MEMORY
 
@@ -111,11 +112,12 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         )
 
     async def start_object(self) -> None:
-        """Wait until the service's task runs. Raises LaunchFailed where it does not get there."""
+        """Return when the service's task runs, however long that takes. Raises LaunchFailed where it does not get there."""
         homeless_since = None
         began = time.monotonic()
         # Docker tells no events of tasks; one has to look.
-        while (now := time.monotonic()) < began + self.site.servers.start_timeout:
+        while True:
+            now = time.monotonic()
             task = await self.get_task()
             # There is none yet, or the service was removed meanwhile.
             status = task["Status"] if task else {"State": "removed" if self._events else "new"}
@@ -131,7 +133,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
                     raise engine_failure(status["Err"], self.image)
             else:
                 homeless_since = None
-                self._check(status)
+                await self._check(status)
             await asyncio.sleep(_FIRST_LOOKS_SECONDS if now < began + 5 else LOOK_AGAIN_SECONDS)
 
     async def get_ip_and_port(self) -> tuple[str, int]:
@@ -209,11 +211,45 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         except NotFound:
             self.log.debug("%s was gone.", found.name)
 
-    async def _check_running(self) -> None:
+    async def check_running(self) -> None:
+        """Raise LaunchFailed where the task has ended, or its node is gone."""
         task = await self.get_task()
         if task and _is_lost(task):
             raise self._lost()
-        self._check(task["Status"] if task else {"State": "removed"})
+        await self._check(task["Status"] if task else {"State": "removed"})
+
+    async def phase(self) -> Phase:
+        """Return what a start is at, from its task's state."""
+        task = await self.get_task()
+        if task is None:
+            return Phase("slow-node", "The swarm had made no task for it yet.")
+        state, error = task["Status"]["State"], task["Status"].get("Err") or ""
+        said = f" ({error})" if error else ""
+        if state in {"new", "pending"}:
+            return Phase("slow-node", f"The swarm had found no node for it yet{said}.")
+        node = await self._node_name(task)
+        if state in {"assigned", "accepted", "ready"}:
+            return Phase("slow-node", f"The node {node} had not begun with it{said}.")
+        if state == "preparing":
+            return Phase(
+                "slow-image", f"The node {node} was still pulling the image {self.image}{said}.", PULL_ADVICE
+            )
+        if state == "starting":
+            return Phase(
+                "slow-mount",
+                f"The node {node} was still mounting its volumes and starting its container{said}.",
+            )
+        return self._silent()
+
+    async def _node_name(self, task: dict[str, Any]) -> str:
+        try:
+            return str((await self.docker("inspect_node", task["NodeID"]))["Description"]["Hostname"])
+        except (APIError, KeyError):
+            return str(task.get("NodeID") or "")
+
+    async def _container(self) -> str:
+        status = ((await self.get_task()) or {}).get("Status") or {}
+        return str((status.get("ContainerStatus") or {}).get("ContainerID") or "")
 
     def _lost(self) -> LaunchFailed:
         return LaunchFailed(
@@ -223,7 +259,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             status=503,
         )
 
-    def _check(self, status: dict[str, Any]) -> None:
+    async def _check(self, status: dict[str, Any]) -> None:
         """Raise LaunchFailed where a task has ended."""
         state = status["State"]
         if state in _STATES:
@@ -231,7 +267,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         code = (status.get("ContainerStatus") or {}).get("ExitCode")
         error = status.get("Err") or ""
         if state == "complete" or (state == "failed" and "non-zero exit" in error):
-            raise self._ended(code)
+            raise await self._ended(code)
         raise engine_failure(error or f"its task is {state}", self.image)
 
     def _note(self, status: dict[str, Any]) -> None:

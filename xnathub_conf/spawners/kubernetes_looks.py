@@ -1,0 +1,58 @@
+"""What a pod is at while it starts: its state, its events, the end of its log."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from kubespawner import KubeSpawner
+
+from xnathub_conf.launch.server_log import MOST_BYTES, MOST_LINES
+from xnathub_conf.spawners.kubernetes_failures import pod_phase, pod_problem
+from xnathub_conf.spawners.slow_starts import Phase
+
+
+class Looks(KubeSpawner):
+    """A spawner that looks at the pod of its start."""
+
+    server_log: Callable[[], Awaitable[tuple[str, ...]]]
+    """Of the launch that is mixed in."""
+    _old_pod: str | None = None
+
+    def _new_pod(self) -> Any:
+        """Return the pod of this start as the watch knows it, None where there is none yet or no longer."""
+        pod = self.pod_reflector.pods.get(f"{self.namespace}/{self.pod_name}")
+        if not pod or pod["metadata"]["uid"] == self._old_pod or "deletionTimestamp" in pod["metadata"]:
+            return None
+        return pod
+
+    def _events_of(self, pod: Mapping[str, Any]) -> list[Any]:
+        # A pod of an earlier start had the same name.
+        uid = pod["metadata"]["uid"]
+        return [event for event in self.events if event["involvedObject"].get("uid") == uid]
+
+    async def phase(self) -> Phase:
+        """Return what a start is at, from its pod and the pod's events."""
+        pod = self._new_pod()
+        return pod_phase(pod, self._events_of(pod) if pod else (), self.port)
+
+    async def read_log(self) -> bytes:
+        """Return the end of the log of the pod's server, or of the one that ended before it."""
+        pod = self._new_pod()
+        states = pod["status"].get("containerStatuses") if pod else None
+        if not states:
+            return b""
+        log: str = await self.api.read_namespaced_pod_log(
+            self.pod_name,
+            self.namespace,
+            container="notebook",
+            previous="waiting" in states[0]["state"],
+            tail_lines=MOST_LINES * 2,
+            limit_bytes=MOST_BYTES,
+        )
+        return log.encode()
+
+    async def check_running(self) -> None:
+        """Raise LaunchFailed where the pod has ended for good."""
+        pod = self._new_pod()
+        problem = pod_problem(pod, self._events_of(pod)) if pod else None
+        if problem and problem.lasting:
+            raise problem.failure.with_log(await self.server_log())
