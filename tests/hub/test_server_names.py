@@ -1,5 +1,6 @@
 """Servers named as XNAT's pages name them: after the event tracking ID that the browser makes."""
 
+import contextlib
 import sqlite3
 from http.client import HTTPConnection
 from urllib.parse import quote, urlsplit
@@ -7,7 +8,8 @@ from urllib.parse import quote, urlsplit
 import pytest
 import requests
 
-from tests.support import wait_until
+from tests.support import Visitor, wait_until
+from xnathub_conf.standin import Environment, HubError
 
 NAME = "20260728T120000123Z"
 
@@ -57,6 +59,54 @@ def test_a_restart_of_the_hub_takes_the_names_from_its_database(hub, started):
     assert "restrictions" not in hub.log_since(position)
     # A local server ends with its hub; its row stays, and the same name can be started again.
     assert opens(hub, started()).status_code == 200
+
+
+def clients(hub) -> dict[str, str]:
+    """Each OAuth client that the hub knows, and where it leads."""
+    with sqlite3.connect(hub.folder / "jupyterhub.sqlite") as database:
+        return dict(database.execute("SELECT identifier, redirect_uri FROM oauth_clients"))
+
+
+def test_servers_of_names_that_join_alike_are_different_clients(hub, xnat, started):
+    for name in ("a", "a-b"):
+        with contextlib.suppress(ValueError):
+            xnat.state.add_user(name, roles=["Jupyter"], projects=["P1"])
+    started("b", user="a")
+    started("", user="a-b")
+    started("c", user="a-b")
+    started("b-c", user="a")
+    leads = {address: name for name, address in clients(hub).items() if "/user/a" in address}
+    assert {path.removesuffix("/oauth_callback") for path in leads} == {
+        f"/jupyterhub/user/{path}" for path in ("a/b", "a-b", "a-b/c", "a/b-c")
+    }
+    for user in ("a", "a-b"):
+        page = Visitor(hub.url)
+        page.sign_in(user, xnat.state.user(user).password)
+        server = "/user/a/b" if user == "a" else "/user/a-b/c"
+        opened = page.get_page(f"{server}/lab")
+        assert (opened.status_code, opened.url) == (200, f"{hub.url}{server}/lab")
+
+
+def test_named_servers_that_ended_long_ago_are_forgotten(hub, xnat):
+    hub.plugin.ensure_user("alice")
+    names = ["20260101T000000001Z", "20260101T000000002Z", "20260101T000000003Z"]
+    for name in names:
+        with pytest.raises(HubError):
+            hub.plugin.start(
+                "alice", xnat.state.launch("alice", "P1", name, Environment(image="evil/image:1"))
+            )
+    hub.stop()
+    with sqlite3.connect(hub.folder / "jupyterhub.sqlite") as database:
+        change = "UPDATE spawners SET last_activity = '2026-01-01 00:00:00.000000' WHERE name = ?"
+        database.executemany(change, [(name,) for name in names[:2]])
+    hub.start()
+
+    def rows() -> list[str]:
+        with sqlite3.connect(hub.folder / "jupyterhub.sqlite") as database:
+            return [name for (name,) in database.execute("SELECT name FROM spawners")]
+
+    wait_until(lambda: names[0] not in rows() and names[1] not in rows(), what="the end of old rows")
+    assert names[2] in rows()
 
 
 @pytest.mark.parametrize("name", ["0", "A", "_", "a.b", "A-b_c.d~e", "2" * 128])

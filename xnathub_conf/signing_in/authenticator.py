@@ -34,6 +34,7 @@ from xnathub_conf.signing_in.refusals import (
 )
 from xnathub_conf.site.hub_settings import orchestrator_of, reverse_proxies, xnat_public_url
 from xnathub_conf.site.types import SignIn, Site
+from xnathub_conf.spawners.ended import start_forgetting
 from xnathub_conf.spawners.orphans import start_sweep
 from xnathub_conf.values.user_names import can_be_user_name
 from xnathub_conf.web import hub_proof
@@ -102,6 +103,7 @@ class XnatAuthenticator(Authenticator):
         JupyterHub calls this once, as it starts, and has no other place to begin something that goes on.
         """
         start_sweep(app, self.site)
+        start_forgetting(app)
         demote_the_unlisted(app.db, self.site.hub.admin_users)
         token = next(service["api_token"] for service in app.services if service["name"] == "xnat")
         return [

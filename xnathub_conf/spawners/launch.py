@@ -8,6 +8,7 @@ from typing import Any
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.server_log import last_lines
 from xnathub_conf.operating.audit import audit, caller, caller_of
+from xnathub_conf.spawners.object_names import oauth_client_id
 from xnathub_conf.spawners.slow_starts import within_start_timeout
 
 _LOOK_AGAIN_SECONDS = 0.2
@@ -37,6 +38,12 @@ class Launch:
     _starting = False
     _runs = False
     _stop_outcome = "ended-by-itself"
+
+    def __init__(self, **settings: Any) -> None:
+        """Make a spawner, with an OAuth client that no other server has."""
+        if row := settings.get("orm_spawner"):
+            settings["oauth_client_id"] = oauth_client_id(settings["user"].name, row.name)
+        super().__init__(**settings)
 
     def begin_launch(self) -> None:
         """Begin a launch: an audit line is written when it has succeeded or failed."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from base64 import b32encode
+from urllib.parse import quote
 
 _LONGEST = 63
 """A DNS label's length: names are host names too."""
@@ -28,3 +29,13 @@ def object_name(prefix: str, username: str, server_name: str) -> str:
     shortened = re.sub("[^a-z0-9]+", "-", readable.lower()).strip("-")[:room].strip("-")
     # Plain parts are joined by two dashes and hold no such pair themselves: three tell the digest.
     return f"{prefix}-{shortened or 'x'}---{digest}"
+
+
+def oauth_client_id(username: str, server_name: str) -> str:
+    """Name a server to the hub's OAuth provider, different for every user and server; a cookie of it bears that name.
+
+    JupyterHub joins the two by a dash, which may stand in both: the server `b` of a user `a` and that of a user `a-b` would
+    be one.
+    """
+    # A plus sign is none of what `quote` leaves.
+    return "jupyterhub-user-" + "+".join(quote(part, safe="") for part in (username, server_name) if part)
