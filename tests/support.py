@@ -347,6 +347,10 @@ try:
 except OSError as error:
     seen["write"] = error.errno
 pathlib.Path("/dev/shm/x").write_bytes(bytes(65 << 20))
+rights = dict(line.split(":", 1) for line in open("/proc/self/status"))
+seen["gains privileges"] = rights["NoNewPrivs"].strip() != "1"
+# MKNOD, NET_RAW, SETFCAP, SETPCAP, SYS_CHROOT: what not even a program of root's could have again.
+seen["dropped"] = not any(int(rights["CapBnd"], 16) >> bit & 1 for bit in (27, 13, 31, 8, 18))
 print(json.dumps(seen))
 """
 """Code for a server on project P2, which says what the site's own keys under `servers` came to there."""
@@ -354,8 +358,29 @@ print(json.dumps(seen))
 SITE_SERVERS = {"shm_size": "128M"}
 """The site's keys that LOOKS_AT_ITS_LIMITS looks at, besides `site_software`."""
 
-ITS_LIMITS = {"software": "7.4", "shm": 128 << 20, "write": 30}
+ITS_LIMITS = {"software": "7.4", "shm": 128 << 20, "write": 30, "gains privileges": False, "dropped": True}
 """What LOOKS_AT_ITS_LIMITS sees then."""
+
+STARTS_TOO_MANY = """
+import json, resource, subprocess
+started = []
+try:
+    while len(started) < 300:
+        started.append(subprocess.Popen(["sleep", "60"]))
+    refused = None
+except OSError as error:
+    refused = error.errno
+for each in started:
+    each.kill()
+    each.wait()
+print(json.dumps([refused, 0 < len(started) < 200, resource.getrlimit(resource.RLIMIT_NOFILE)]))
+"""
+"""Code for a server with the keys of ENGINE_SECURITY: how its 200th process is refused, and how many files it may open."""
+
+ENGINE_SECURITY = {"pids_limit": 200, "ulimits": {"nofile": 3000}}
+
+TOO_MANY = [11, True, [3000, 3000]]
+"""What STARTS_TOO_MANY prints then."""
 
 
 def site_software(folder: Path) -> dict[str, Any]:

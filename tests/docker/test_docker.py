@@ -20,10 +20,13 @@ from tests.docker.processes import WEB_SERVER
 from tests.docker.testbed import GID, SICK, UID, Site, build_sick, command, wait_for
 from tests.plugin_pages import DASHBOARD, NAMES, add_people, opened, start, stop
 from tests.support import (
+    ENGINE_SECURITY,
     ITS_LIMITS,
     LOOKS_AROUND,
     LOOKS_AT_ITS_LIMITS,
     SITE_SERVERS,
+    STARTS_TOO_MANY,
+    TOO_MANY,
     site_software,
     what_it_sees,
 )
@@ -111,7 +114,11 @@ def shared_hub(docker_client, host_address, tmp_path_factory) -> Iterator[Engine
     with StandIn(demo_state(), host=host_address) as xnat:
         hub = Engine(docker_client, name, tmp_path_factory.mktemp("docker"), xnat, {"docker": docker})
         try:
-            hub.site["servers"] |= {**SITE_SERVERS, "mounts": [site_software(hub.folder / "software")]}
+            hub.site["servers"] |= {
+                **SITE_SERVERS,
+                "security": ENGINE_SECURITY,
+                "mounts": [site_software(hub.folder / "software")],
+            }
             hub.create()
             yield hub
             print(hub.logs())
@@ -134,6 +141,7 @@ def test_a_user_works_in_a_container_beside_others(hub: Engine):
     hub.start("alice", "P2", servername="second")
     assert len({container.name for container in hub.servers()}) == 3
     assert json.loads(hub.execute("Alice", LOOKS_AT_ITS_LIMITS)) == ITS_LIMITS
+    assert json.loads(hub.execute("Alice", STARTS_TOO_MANY)) == TOO_MANY
     assert hub.execute("alice", LOOKS_AROUND).splitlines() == what_it_sees("alice", UID, GID)
     made = (hub.workspace("alice") / "result.txt").stat()
     assert (made.st_uid, made.st_gid) == (UID, GID)

@@ -19,10 +19,13 @@ from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Stack, build_sick, 
 from tests.plugin_pages import DASHBOARD, NAMES, add_people, opened, start, stop
 from tests.secret_search import Search
 from tests.support import (
+    ENGINE_SECURITY,
     ITS_LIMITS,
     LOOKS_AROUND,
     LOOKS_AT_ITS_LIMITS,
     SITE_SERVERS,
+    STARTS_TOO_MANY,
+    TOO_MANY,
     site_software,
     what_it_sees,
 )
@@ -38,7 +41,11 @@ def shared_stack(docker_client, host_address, tmp_path_factory) -> Iterator[Stac
     with StandIn(demo_state(), host=host_address) as xnat:
         stack = Stack(docker_client, name, tmp_path_factory.mktemp("swarm"), xnat, orchestrator)
         try:
-            stack.site["servers"] |= {**SITE_SERVERS, "mounts": [site_software(stack.folder / "software")]}
+            stack.site["servers"] |= {
+                **SITE_SERVERS,
+                "security": ENGINE_SECURITY,
+                "mounts": [site_software(stack.folder / "software")],
+            }
             stack.create()
             yield stack
             print(stack.logs())
@@ -79,6 +86,7 @@ def test_users_whose_names_look_alike_get_services_and_folders_of_their_own(stac
     assert len(names) == 4
     assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name) for name in names)
     assert json.loads(stack.execute("Alice", LOOKS_AT_ITS_LIMITS)) == ITS_LIMITS
+    assert json.loads(stack.execute("Alice", STARTS_TOO_MANY)) == TOO_MANY
     for user in users:
         code = f"import os; print(open('/workspace/{user}/whose.txt').read(), os.listdir('/workspace'))"
         assert stack.execute(user, code) == f"{user} ['{user}']\n"
@@ -100,7 +108,7 @@ def test_the_service_is_what_xnat_and_the_site_ask_for(stack: Stack):
     task = service["TaskTemplate"]
     container = task["ContainerSpec"]
     assert task["Resources"] == {
-        "Limits": {"NanoCPUs": 500_000_000, "MemoryBytes": 512 * 1024**2},
+        "Limits": {"NanoCPUs": 500_000_000, "MemoryBytes": 512 * 1024**2, "Pids": 200},
         "Reservations": {"NanoCPUs": 100_000_000, "MemoryBytes": 100 * 1024**2},
     }
     assert task["Placement"]["Constraints"] == ["node.role==manager", "node.labels.type!=gpu"]

@@ -280,9 +280,30 @@ def test_an_image_that_needs_root_gets_it_where_the_site_says_so(tmp_path, manif
     (tmp_path / "site.yaml").write_text(SITE + "    start_as_root: true\n")
     (pod,) = manifests(load(tmp_path / "site.yaml").site, PLAN)
     container = pod["spec"]["containers"][0]
-    assert container["securityContext"] == {"runAsUser": 0, "runAsGroup": 0, "allowPrivilegeEscalation": True}
+    assert container["securityContext"] == {
+        "runAsUser": 0,
+        "runAsGroup": 0,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["MKNOD", "NET_RAW", "SETFCAP", "SETPCAP", "SYS_CHROOT"]},
+    }
     environment = {variable["name"]: variable["value"] for variable in container["env"]}
     assert (environment["NB_UID"], environment["NB_GID"]) == ("5001", "6001")
+
+
+def test_the_rights_of_servers_reach_the_pod(tmp_path, manifests):
+    rights = "security: {read_only_root: true, no_new_privileges: false, drop_capabilities: []}, "
+    (tmp_path / "site.yaml").write_text(SITE.replace("servers: {", "servers: {" + rights))
+    (pod,) = manifests(load(tmp_path / "site.yaml").site, PLAN)
+    (container,) = pod["spec"]["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    # Whoever does not start as root has nothing, whatever the list says.
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert pod["spec"]["volumes"][-2:] == [
+        {"name": "scratch-tmp", "emptyDir": {}},
+        {"name": "scratch-home-jovyan", "emptyDir": {}},
+    ]
+    assert [mount["mountPath"] for mount in container["volumeMounts"][-2:]] == ["/tmp", "/home/jovyan"]
 
 
 def test_a_start_that_waits_longer_than_it_may_take_is_a_contradiction(tmp_path):

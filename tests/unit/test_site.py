@@ -260,6 +260,13 @@ def mounts(*paths, **more):
     return {"servers__allowed_mounts": [{"path": path, **more} for path in paths]}
 
 
+def security(**keys):
+    return {"servers__security": keys}
+
+
+IN_PODS = {"orchestrator": {"kubernetes": K8S}, **mounts("/data/xnat")}
+
+
 def own_mount(*entries, **changes):
     entry = {"source": "/opt/x", "target": "/opt/x"}
     return {"servers__mounts": [{**entry, **each} for each in entries] or [{**entry, **changes}]}
@@ -328,6 +335,18 @@ BREAKS = [
     ({"servers__mem_guarantee": "2G", "servers__mem_limit": "2047M"}, "guarantee-above-limit", "servers.mem_guarantee", {"servers__mem_guarantee": "2G", "servers__mem_limit": "2048M"}),
     ({"servers__shm_size": "2G", "servers__caps": {"mem": "1G"}}, "shm-above-limit", "servers.shm_size", {"servers__shm_size": "2G", "servers__mem_limit": "2G"}),
     ({"servers__mem_limit": "2G", "servers__caps": {"mem": "1G"}}, "limit-above-cap", "servers.mem_limit", {"servers__mem_limit": "1G", "servers__caps": {"mem": "1G"}}),
+    # rights
+    *((security(**bad) | more, "rights", f"servers.security.{place}", security(**good) | more) for bad, place, good, more in (
+        ({"drop_capabilities": ["MKNOD", "SETUID"]}, "drop_capabilities[1]", {"drop_capabilities": ["MKNOD", "KILL"]}, {}),
+        ({"drop_capabilities": ["ALL"]}, "drop_capabilities[0]", {"drop_capabilities": ["ALL"], "start_as_root": False}, {}),
+        ({"read_only_root": True}, "read_only_root", {"read_only_root": True, "start_as_root": False}, {}),
+        ({"pids_limit": 99}, "pids_limit", {"pids_limit": 8192}, IN_PODS),
+        ({"ulimits": {"core": 0}}, "ulimits", {"ulimits": {}}, IN_PODS),
+        ({"start_as_root": False}, "start_as_root", {"read_only_root": True}, IN_PODS),
+        ({"pids_limit": 99}, "pids_limit", {"pids_limit": 8192}, {"orchestrator": {"local": {"directory": "/x"}}}),
+    )),
+    ({"servers__environment": {"GRANT_SUDO": "yes"}}, "rights", "servers.environment.GRANT_SUDO",
+     {"servers__environment": {"GRANT_SUDO": "yes"}} | security(no_new_privileges=False)),
     # timeouts
     ({"servers__start_timeout": 181}, "start-outlasts-xnat", "servers.start_timeout", {"servers__start_timeout": 181, "xnat__start_timeout": 241}),
     ({"servers__stop_timeout": 61}, "stop-outlasts-xnat", "servers.stop_timeout", {"servers__stop_timeout": 60}),

@@ -12,7 +12,7 @@ from kubernetes_asyncio.client.exceptions import ApiException
 
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.site.types import Servers, Toleration
-from xnathub_conf.spawners.kubernetes_pod import container_security
+from xnathub_conf.spawners.rights import container_security
 
 _SUFFIXES = {
     "m": Decimal("0.001"), "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12),
@@ -104,8 +104,8 @@ def pod_to_try(servers: Servers, plan: LaunchPlan | None, *, root: bool) -> dict
         "securityContext": {
             "runAsUser": uid,
             "runAsGroup": gid,
-            "allowPrivilegeEscalation": root,
-            **container_security(root=root),
+            "allowPrivilegeEscalation": root and not servers.security.no_new_privileges,
+            **container_security(servers.security, root=root),
         },
     }
     return {

@@ -73,6 +73,7 @@ RULES: Mapping[str, Rule] = {
     "http-outlasts-xnat": Rule("The start and the first answer together end before XNAT gives up.", "warning"),
     "stop-outlasts-xnat": Rule("The hub gives a stop up before XNAT does."),
     "attempt-outlasts-call": Rule("One attempt to reach XNAT ends within the deadline of the call."),
+    "rights": Rule("The keys of `servers.security` have an effect, and fit together."),
     # Signing in
     "refresh-after-sign-out": Rule("XNAT is asked about a user before their sign-in ends."),
     "session-cookie": Rule("Browsers send the hub the session that they have in XNAT.", "warning"),

@@ -99,6 +99,64 @@ class SiteMount:
 
 
 @dataclass(frozen=True)
+class Security:
+    """What the processes of a server may do to the node that it runs on. Local servers are the hub's own processes, and these keys do nothing there."""
+
+    no_new_privileges: bool
+    start_as_root: bool
+    drop_capabilities: tuple[
+        Literal[
+            "ALL",
+            "AUDIT_CONTROL",
+            "AUDIT_READ",
+            "AUDIT_WRITE",
+            "BLOCK_SUSPEND",
+            "BPF",
+            "CHECKPOINT_RESTORE",
+            "CHOWN",
+            "DAC_OVERRIDE",
+            "DAC_READ_SEARCH",
+            "FOWNER",
+            "FSETID",
+            "IPC_LOCK",
+            "IPC_OWNER",
+            "KILL",
+            "LEASE",
+            "LINUX_IMMUTABLE",
+            "MAC_ADMIN",
+            "MAC_OVERRIDE",
+            "MKNOD",
+            "NET_ADMIN",
+            "NET_BIND_SERVICE",
+            "NET_BROADCAST",
+            "NET_RAW",
+            "PERFMON",
+            "SETFCAP",
+            "SETGID",
+            "SETPCAP",
+            "SETUID",
+            "SYSLOG",
+            "SYS_ADMIN",
+            "SYS_BOOT",
+            "SYS_CHROOT",
+            "SYS_MODULE",
+            "SYS_NICE",
+            "SYS_PACCT",
+            "SYS_PTRACE",
+            "SYS_RAWIO",
+            "SYS_RESOURCE",
+            "SYS_TIME",
+            "SYS_TTY_CONFIG",
+            "WAKE_ALARM",
+        ],
+        ...,
+    ]
+    pids_limit: int
+    ulimits: Mapping[str, int]
+    read_only_root: bool
+
+
+@dataclass(frozen=True)
 class Caps:
     """The most that XNAT may ask for. More is refused; a server without a limit gets the cap as its limit."""
 
@@ -123,6 +181,7 @@ class Servers:
     mem_limit: int | None
     mem_guarantee: int | None
     shm_size: int | None
+    security: Security
     caps: Caps
     concurrent_starts: int
     start_timeout: int

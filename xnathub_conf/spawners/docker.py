@@ -10,6 +10,7 @@ from dockerspawner import DockerSpawner
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.policy import PolicyRefusal
 from xnathub_conf.spawners.containers import LABELS, PlannedObject, health_check, object_labels
+from xnathub_conf.spawners.rights import docker_rights, user_of
 from xnathub_conf.spawners.running import Found
 from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
 
@@ -30,7 +31,7 @@ class XnatDockerSpawner(PlannedObject):
         super().apply_plan(plan, prepared)
         self.volumes: dict[str, Any] = {}
         # Docker would remove a container as it ends, and its exit code with it.
-        host: dict[str, Any] = {"init": True, "auto_remove": False}
+        host: dict[str, Any] = {"init": True, "auto_remove": False, **docker_rights(self.site.servers)}
         if plan.mem_guarantee:
             host["mem_reservation"] = plan.mem_guarantee
         if plan.shm_size:
@@ -38,9 +39,8 @@ class XnatDockerSpawner(PlannedObject):
         if gpus:
             host["device_requests"] = gpus
         self.extra_host_config = host
-        # Images of docker-stacks start as root, take NB_UID and NB_GID, and drop to them.
         self.extra_create_kwargs = {
-            "user": "0",
+            "user": user_of(self.site.servers),
             "labels": object_labels(plan, self.site),
             "stop_timeout": self.site.servers.stop_timeout,
             "healthcheck": health_check(self.site.servers),

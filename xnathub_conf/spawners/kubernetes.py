@@ -25,7 +25,6 @@ from xnathub_conf.spawners.kubernetes_pod import (
     check_extra,
     check_size,
     claim_volumes,
-    container_security,
     extended_resources,
     literal,
     merge_extra,
@@ -33,8 +32,10 @@ from xnathub_conf.spawners.kubernetes_pod import (
     node_expressions,
     with_expressions,
     with_memory,
+    with_scratch,
 )
 from xnathub_conf.spawners.object_names import object_name
+from xnathub_conf.spawners.rights import HOME_GROUP, SCRATCH, container_security
 from xnathub_conf.spawners.running import Found
 from xnathub_conf.spawners.wait_for_port import KNOCK_AGAIN_SECONDS, listening
 
@@ -75,6 +76,8 @@ class XnatKubernetesSpawner(Looks):
         """
         settings, servers = self._settings, self.site.servers
         ours = with_memory(claim_volumes(plan.mounts, settings.claims), plan.shm_size)
+        if servers.security.read_only_root:
+            ours = with_scratch(ours, SCRATCH)
         granted = extended_resources(plan.generic_resources, settings.generic_resources)
         environment = {**no_gpus(granted), **plan.environment}
         if settings.start_as_root:
@@ -137,10 +140,9 @@ class XnatKubernetesSpawner(Looks):
         # Without it each start would walk through all workspaces to hand them to the group.
         self.pod_security_context = {"fsGroupChangePolicy": "OnRootMismatch"}
         self.uid, self.gid = (0, 0) if root else (servers.uid, servers.gid)
-        # The group of the home folder in images of docker-stacks, which lets any user write there.
-        self.supplemental_gids = [100]
-        self.allow_privilege_escalation = root
-        self.container_security_context = container_security(root=root)
+        self.supplemental_gids = [HOME_GROUP]
+        self.allow_privilege_escalation = root and not servers.security.no_new_privileges
+        self.container_security_context = container_security(servers.security, root=root)
 
     def get_env(self) -> dict[str, Any]:
         """Return the server's environment, with values that Kubernetes takes as they are."""

@@ -22,17 +22,6 @@ CLAIMS_KEY = "orchestrator.kubernetes.claims"
 _ROLE_LABEL = "node-role.kubernetes.io/control-plane"
 
 
-def container_security(*, root: bool) -> dict[str, Any]:
-    """Return what a server's container may do, as in a container's securityContext: nothing, unless it starts as root."""
-    if root:
-        return {}
-    return {
-        "runAsNonRoot": True,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-
-
 class ClaimVolumes(NamedTuple):
     """A pod's volumes and its container's mounts, as in a pod's spec."""
 
@@ -91,6 +80,16 @@ def with_memory(ours: ClaimVolumes, shm_size: int | None) -> ClaimVolumes:
     return ClaimVolumes(
         [*ours.volumes, {"name": "shm", "emptyDir": memory}],
         [*ours.mounts, {"name": "shm", "mountPath": SHARED_MEMORY}],
+    )
+
+
+def with_scratch(ours: ClaimVolumes, folders: Sequence[str]) -> ClaimVolumes:
+    """Add an empty folder of the node's at each path where nothing is mounted yet."""
+    taken = {mount["mountPath"] for mount in ours.mounts}
+    names = {path: f"scratch{path.replace('/', '-')}" for path in folders if path not in taken}
+    return ClaimVolumes(
+        [*ours.volumes, *({"name": name, "emptyDir": {}} for name in names.values())],
+        [*ours.mounts, *({"name": name, "mountPath": path} for path, name in names.items())],
     )
 
 

@@ -15,10 +15,12 @@ from docker.types import (
     RestartPolicy,
     TaskTemplate,
 )
+from docker.utils import version_lt
 from dockerspawner import SwarmSpawner
 
 from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.launch.plan import LaunchPlan
+from xnathub_conf.site.types import Security
 from xnathub_conf.spawners.containers import (
     LABELS,
     PlannedObject,
@@ -26,6 +28,7 @@ from xnathub_conf.spawners.containers import (
     health_check,
     object_labels,
 )
+from xnathub_conf.spawners.rights import SCRATCH, dropped, groups_of, ulimits, user_of
 from xnathub_conf.spawners.running import Found
 from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
 from xnathub_conf.spawners.wait_for_port import LOOK_AGAIN_SECONDS
@@ -39,6 +42,10 @@ _FIRST_LOOKS_SECONDS = 0.1
 
 _PLACEMENT_SECONDS = 5
 """How long a task may find no node: a server that was just stopped gives back what it had in a moment."""
+
+
+_OLD_APIS: set[str] = set()
+"""Versions of the API of which the log says already what they lack."""
 
 
 class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
@@ -59,6 +66,10 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         if plan.shm_size:
             # A service has no setting for it.
             mounts.append(_tmpfs(SHARED_MEMORY, plan.shm_size))
+        if self.site.servers.security.read_only_root:
+            mounts += [
+                _tmpfs(each) for each in SCRATCH if each not in {mount.target for mount in plan.mounts}
+            ]
         return mounts
 
     def apply_plan(self, plan: LaunchPlan, prepared: list[dict[str, Any]] | None = None) -> None:
@@ -71,19 +82,27 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         """Create the service."""
         plan, swarm = self._plan, self.site.orchestrator.swarm
         assert swarm is not None
+        servers = self.site.servers
+        security = servers.security
+        self._check_api(security)
         labels = object_labels(plan, self.site)
         container = ContainerSpec(
             image=plan.image,
             args=await self.get_command(),
             env=self.get_env(),
-            # Images of docker-stacks start as root, take NB_UID and NB_GID, and drop to them.
-            user="0",
+            user=user_of(servers),
+            groups=groups_of(servers),
+            cap_drop=dropped(security, root=security.start_as_root),
+            privileges={"NoNewPrivileges": security.no_new_privileges},
+            read_only=security.read_only_root,
             labels=labels,
             mounts=self.mounts,
             init=True,
-            stop_grace_period=_nano(self.site.servers.stop_timeout),
-            healthcheck=health_check(self.site.servers),
+            stop_grace_period=_nano(servers.stop_timeout),
+            healthcheck=health_check(servers),
         )
+        # Docker's SDK has no names for these two.
+        container["Ulimits"] = ulimits(security)
         resources = Resources(
             cpu_limit=_nano(plan.cpu_limit),
             mem_limit=plan.mem_limit,
@@ -91,6 +110,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             mem_reservation=plan.mem_guarantee,
             generic_resources=dict(plan.generic_resources) or None,
         )
+        resources.setdefault("Limits", {})["Pids"] = security.pids_limit
         task = TaskTemplate(
             container,
             resources=resources,
@@ -110,6 +130,17 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             # The name leads straight to the one task; a virtual address between would gain nothing.
             endpoint_spec=EndpointSpec(mode="dnsrr"),
         )
+
+    def _check_api(self, security: Security) -> None:
+        """Say once in the log what the engine's API does not take for services, and drops without a word."""
+        version = self.client.api_version
+        if security.no_new_privileges and version_lt(version, "1.46") and version not in _OLD_APIS:
+            _OLD_APIS.add(version)
+            self.log.warning(
+                "This engine's API, %s, can't keep servers from gaining privileges (site.yaml: "
+                "servers.security.no_new_privileges): a swarm's services can from Docker 27 on.",
+                version,
+            )
 
     async def start_object(self) -> None:
         """Return when the service's task runs, however long that takes. Raises LaunchFailed where it does not get there."""

@@ -41,7 +41,7 @@ _UNLESS_ROOT: Mapping[tuple[str, ...], str] = {
 }
 """The same of containers that don't start as root."""
 
-_OWN_VOLUME = re.compile(r"claim-\d+|shm")
+_OWN_VOLUME = re.compile(r"claim-\d+|shm|scratch-tmp|scratch-home-jovyan")
 
 
 def decided(

@@ -10,6 +10,7 @@ from xnathub_conf.site.rules.folders import check_mounts, check_path_rules
 from xnathub_conf.site.rules.host_files import check_files
 from xnathub_conf.site.rules.orchestrators import check_docker, check_kubernetes
 from xnathub_conf.site.rules.raw_settings import check_extra, check_extra_pairs, check_pod_config
+from xnathub_conf.site.rules.rights import check_rights
 from xnathub_conf.site.rules.secret_values import check_literal_secrets, check_secrets, check_service_tokens
 from xnathub_conf.site.rules.servers import check_images, check_resources, check_time_limits
 from xnathub_conf.site.rules.sign_in import (
@@ -30,6 +31,7 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_site_mounts,
     check_images,
     check_resources,
+    check_rights,
     check_time_limits,
     check_sign_in,
     check_session_cookie,

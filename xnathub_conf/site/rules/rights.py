@@ -1,0 +1,50 @@
+"""Rules of `servers.security`."""
+
+from collections.abc import Mapping
+
+from xnathub_conf.site.problems import KeyPath
+from xnathub_conf.site.rules.reporting import report
+from xnathub_conf.site.schema import node_at
+from xnathub_conf.site.types import Site
+from xnathub_conf.site.yaml_source import Document
+
+_HERE: KeyPath = ("servers", "security")
+_NOT_FOR_PODS: Mapping[str, str] = {
+    "pids_limit": "Set podPidsLimit of the nodes' kubelets, and delete it here.",
+    "ulimits": "Set the limits of the nodes' container runtime, and delete them here.",
+    "start_as_root": "Use `orchestrator.kubernetes.start_as_root`.",
+}
+_TO_CHANGE_USER = ("SETUID", "SETGID")
+
+
+def check_rights(document: Document, site: Site) -> None:
+    """What is written has an effect on this orchestrator, and a server can still start."""
+    security = site.servers.security
+    kubernetes, local = site.orchestrator.kubernetes, site.orchestrator.local
+    # A default may stand in the file.
+    written = document.data["servers"].get("security", {})
+    changed = [key for key, value in written.items() if value != (node_at((*_HERE, key)) or {})["default"]]
+    for key in changed if local else ():
+        found = "It has no effect: local servers are the hub's own processes."
+        report(document, (*_HERE, key), "rights", found, "Delete it.")
+    for key, fix in _NOT_FOR_PODS.items() if kubernetes else ():
+        if key in changed:
+            report(document, (*_HERE, key), "rights", "Kubernetes has no such setting for a pod.", fix)
+    if local:
+        return
+    root = kubernetes.start_as_root if kubernetes else security.start_as_root
+    if root:
+        for index, name in enumerate(security.drop_capabilities):
+            if name == "ALL" or name in _TO_CHANGE_USER:
+                found = f"Without {name}, servers that start as root can't change to `servers.uid`."
+                fix = "Delete it, or set `start_as_root: false`."
+                report(document, (*_HERE, "drop_capabilities", index), "rights", found, fix)
+        if security.read_only_root:
+            found = "An image's start script, as root, writes into the image."
+            report(
+                document, (*_HERE, "read_only_root"), "rights", found, "Set `start_as_root: false` as well."
+            )
+    if security.no_new_privileges and site.servers.environment.get("GRANT_SUDO") in {"1", "yes"}:
+        found = "It has no effect: servers can't gain privileges."
+        fix = "Delete it, or set servers.security.no_new_privileges: false."
+        report(document, ("servers", "environment", "GRANT_SUDO"), "rights", found, fix)
