@@ -56,7 +56,7 @@ def check_problems(problems, content):
 
 _OF_THE_TEXT = {
     "encoding", "empty", "syntax", "tab", "too-large", "too-deep", "several-documents", "alias", "key", "tag", "merge-key",
-    "ambiguous",
+    "ambiguous", "typography",
 }  # fmt: skip
 
 

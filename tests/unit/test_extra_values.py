@@ -13,7 +13,8 @@ from kubespawner import KubeSpawner
 from traitlets import TraitError
 
 from tests.unit.helpers import problems_of, site_text, where
-from xnathub_conf.site.schema import check_trait, jupyterhub_names
+from xnathub_conf.site.check import check_trait
+from xnathub_conf.site.schema import jupyterhub_names
 from xnathub_conf.site.yaml_source import Document
 
 CLASSES = (

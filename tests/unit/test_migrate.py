@@ -18,6 +18,7 @@ from xnathub_conf.migration import MigrationError
 from xnathub_conf.migration.compose import interpolate, parse_env
 from xnathub_conf.site.hub_settings import hub_settings
 from xnathub_conf.site.load import load
+from xnathub_conf.site.old_names import OLD_NAMES
 
 TOKEN = "t0ken-" * 8
 STACK = """\
@@ -657,3 +658,21 @@ def test_markdown_holds_no_secret_and_a_dry_run_writes_nothing(folder, capsys):
     assert TOKEN not in out
     assert "pa$word" not in out
     assert sorted(folder.rglob("*")) == before
+
+
+def test_what_old_names_are_told_to_be_is_where_migrate_puts_them(folder, capsys):
+    more = {"JH_HTTP_TIMEOUT": "40", "DOCKER_HOST": "tcp://h:2376", "JH_TLS_VERIFY": "true"}
+    more |= {f"JH_TLS_{name}": f"/{name}" for name in ("CA_CERT", "CLIENT_CERT", "CLIENT_KEY")}
+    lines = "".join(f"      {name}: '{value}'\n" for name, value in more.items())
+    (folder / "docker-stack.yml").write_text(STACK + lines)
+    seen = set()
+    for files in (["docker-stack.yml", "plugin.env", "--env-file=.env"], ["values.yaml"]):
+        for entry in report(capsys, *files)["settings"]:
+            name = entry["name"].rpartition(".")[2]
+            if name in OLD_NAMES and entry["keys"]:
+                assert any(key.startswith(OLD_NAMES[name]) for key in entry["keys"]), entry
+                seen.add(name)
+    told_by_hand = {"JH_SPAWNER", "DOCKER_TLS_VERIFY", "JH_XNAT_WORKSPACE_PATH"}
+    # Of SERVER_PREFIX and DOCKER_PREFIX, which say the same, one is carried over.
+    one_of_two = {name for name in OLD_NAMES if name.endswith(("SERVER_PREFIX", "DOCKER_PREFIX"))}
+    assert seen - one_of_two == set(OLD_NAMES) - told_by_hand - one_of_two

@@ -39,7 +39,7 @@ def reported() -> set[str]:
                     if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
                 ]
                 # Where the rule is a keyword of the schema, the first text is the message.
-                if called in {"report", "_stop", "Problem"} and texts and not texts[0].endswith("."):
+                if called in {"report", "_stop", "Problem", "Slip"} and texts and not texts[0].endswith("."):
                     names.add(texts[0])
     return names
 

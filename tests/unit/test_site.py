@@ -275,7 +275,7 @@ def own_mount(*entries, **changes):
 BREAKS = [
     # changes, rule, path, and the neighbour that is well
     ({"xnat__url": "https://xnat.example.org:99999"}, "address", "xnat.url", {"xnat__url": "https://xnat.example.org:9999"}),
-    ({"xnat__url": "https://[::1"}, "address", "xnat.url", {"xnat__url": "https://[::1]"}),
+    ({"xnat__url": "https://[::1"}, "address", "xnat.url", {"xnat__url": "https://[fd00::1]"}),
     ({"xnat__public_url": "https://:80"}, "address", "xnat.public_url", {"xnat__public_url": "https://x:80"}),
     ({"hub__bind_url": "http://0.0.0.0:0"}, "address", "hub.bind_url", {"hub__bind_url": "http://0.0.0.0:1"}),
     ({"hub__bind_url": "http://0.0.0.0:99999"}, "address", "hub.bind_url", {"hub__bind_url": "http://:8000"}),
@@ -331,7 +331,7 @@ BREAKS = [
     ({"servers__allowed_images": ["a:b:c"]}, "never-matches", "servers.allowed_images[0]", {"servers__allowed_images": ["a:b"]}),
     # resources
     ({"servers__cpu_guarantee": 2, "servers__cpu_limit": 1.5}, "guarantee-above-limit", "servers.cpu_guarantee", {"servers__cpu_guarantee": 2, "servers__cpu_limit": 2}),
-    ({"servers__cpu_guarantee": 2, "servers__caps": {"cpu": 1}}, "guarantee-above-limit", "servers.cpu_guarantee", {"servers__cpu_guarantee": 2, "servers__caps": {"mem": 1}}),
+    ({"servers__cpu_guarantee": 2, "servers__caps": {"cpu": 1}}, "guarantee-above-limit", "servers.cpu_guarantee", {"servers__cpu_guarantee": 2, "servers__caps": {"mem": "1G"}}),
     ({"servers__mem_guarantee": "2G", "servers__mem_limit": "2047M"}, "guarantee-above-limit", "servers.mem_guarantee", {"servers__mem_guarantee": "2G", "servers__mem_limit": "2048M"}),
     ({"servers__shm_size": "2G", "servers__caps": {"mem": "1G"}}, "shm-above-limit", "servers.shm_size", {"servers__shm_size": "2G", "servers__mem_limit": "2G"}),
     ({"servers__mem_limit": "2G", "servers__caps": {"mem": "1G"}}, "limit-above-cap", "servers.mem_limit", {"servers__mem_limit": "1G", "servers__caps": {"mem": "1G"}}),
@@ -351,7 +351,7 @@ BREAKS = [
     ({"servers__start_timeout": 181}, "start-outlasts-xnat", "servers.start_timeout", {"servers__start_timeout": 181, "xnat__start_timeout": 241}),
     ({"servers__stop_timeout": 61}, "stop-outlasts-xnat", "servers.stop_timeout", {"servers__stop_timeout": 60}),
     ({"xnat__calls": {"read_timeout": 46}}, "attempt-outlasts-call", "xnat.calls.read_timeout", {"xnat__calls": {"read_timeout": 45}}),
-    ({"xnat__calls": {"deadline": 4, "read_timeout": 4}}, "attempt-outlasts-call", "xnat.calls.connect_timeout", {"xnat__calls": {"deadline": 5, "read_timeout": 5}}),
+    ({"xnat__calls": {"deadline": 4, "read_timeout": 4}}, "attempt-outlasts-call", "xnat.calls.deadline", {"xnat__calls": {"deadline": 5, "read_timeout": 5}}),
     # names
     ({"hub__admin_users": ["a", "b/c"]}, "username", "hub.admin_users[1]", {"hub__admin_users": ["a", "b@c.org"]}),
     ({"hub__admin_users": [" a"]}, "username", "hub.admin_users[0]", {"hub__admin_users": ["a b"]}),
@@ -415,9 +415,10 @@ def test_each_rule_across_keys(changes, rule, path, neighbour):
         loaded(site_text(**neighbour), strict=True)
 
 
+LOCAL = {"orchestrator": {"local": {"directory": "/srv/x"}}}
 WARNINGS = [
-    ({"xnat__url": "http://xnat.example.org"}, "unencrypted", "xnat.url", {"xnat__url": "http://127.0.0.1:8080"}),
-    ({"xnat__url": "http://10.0.0.1"}, "unencrypted", "xnat.url", {"xnat__url": "http://localhost"}),
+    ({"xnat__url": "http://xnat.example.org"}, "unencrypted", "xnat.url", {"xnat__url": "http://127.0.0.1:8080", **LOCAL}),
+    ({"xnat__url": "http://10.0.0.1"}, "unencrypted", "xnat.url", {"xnat__url": "http://localhost", **LOCAL}),
     ({"xnat__verify_tls": False}, "unverified", "xnat.verify_tls", {"xnat__verify_tls": True}),
     ({"servers__http_timeout": 61}, "http-outlasts-xnat", "servers.http_timeout", {"servers__http_timeout": 60}),
     ({"orchestrator": {"swarm": TCP}}, "unencrypted-engine", "orchestrator.swarm.docker_host", {"orchestrator": {"swarm": TCP | TLS}}),
@@ -528,7 +529,7 @@ def test_secrets_and_certificates_of_the_host(tmp_path):
         "xnat__service_account": {"password": {"env": "PASSWORD"}},
         "xnat__ca_file": file("ca", b"-----BEGIN CERTIFICATE-----"),
     }
-    environment = {"PASSWORD": "hunter2", "EMPTY": ""}
+    environment = {"PASSWORD": "hunter2", "OTHER": "hunter2", "EMPTY": ""}
     assert problems_of(site_text(**good), environment=environment) == []
     tls = {name: file(name, b"x") for name in ("ca_cert", "client_cert", "client_key")}
     remote = {"orchestrator": {"docker": {**TCP, "tls": tls}}}
@@ -543,8 +544,8 @@ def test_secrets_and_certificates_of_the_host(tmp_path):
         ({"hub__api_token": {"file": file("lines", b"0123456789abcdef\n" * 4)}}, "hub.api_token", "printable"),
         ({"xnat__service_account": {"password": {"env": "MISSING"}}}, "xnat.service_account.password", "MISSING is not set"),
         ({"xnat__service_account": {"password": {"env": "EMPTY"}}}, "xnat.service_account.password", "EMPTY is not set"),
-        ({"hub__cookie_secret": {"env": "PASSWORD"}}, "hub.cookie_secret", "64 hexadecimal digits"),
-        ({"hub__db_url": {"env": "PASSWORD"}}, "hub.db_url", "database address"),
+        ({"hub__cookie_secret": {"env": "OTHER"}}, "hub.cookie_secret", "64 hexadecimal digits"),
+        ({"hub__db_url": {"env": "OTHER"}}, "hub.db_url", "database address"),
         ({"extra": {"Authenticator.enable_auth_state": True}}, 'extra["Authenticator.enable_auth_state"]', "JUPYTERHUB_CRYPT_KEY"),
         ({"extra": {"ConfigurableHTTPProxy.should_start": False}}, 'extra["ConfigurableHTTPProxy.should_start"]', "CONFIGPROXY_AUTH_TOKEN"),
         ({"extra": {"JupyterHub.ssl_key": str(tmp_path / "none")}}, 'extra["JupyterHub.ssl_key"]', "can't be read"),
@@ -656,7 +657,7 @@ def test_a_secret_shows_where_it_comes_from_and_never_what_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("place", "good", "bad"),
     [
-        ("xnat__url", ["https://a", "http://localhost:8080/", "https://[::1]:8443"],
+        ("xnat__url", ["https://a", "https://a:8080/", "https://[fd00::1]:8443"],
          ["", "a", "ftp://a", "https://", "https://a?b", "https://a#b", "https://a b", "https://a\n", "HTTPS://a", " https://a", 5, None, ["https://a"]]),
         ("xnat__ca_file", ["/a", "/a/b c"], ["a", "./a", "/", "/a/", "//a", "/a//b", "/a\n", "/a\tb", "", 5]),
         ("hub__base_url", ["/", "/a/", "/a/b-c/"], ["a", "/a", "a/", "//", "/a b/", "/a/\n", ""]),
@@ -669,7 +670,7 @@ def test_a_secret_shows_where_it_comes_from_and_never_what_it_is(tmp_path):
         ("hub__named_server_limit_per_user", [0, 5], [-1, 1.5, "5"]),
         ("sign_in__everyone", ["always", "never", "preference"], ["Always", "", True, None]),
         ("sign_in__role", ["x"], ["", 5, None]),
-        ("servers__mem_limit", ["1G", "1.5G", "512M", "100", 1, 10**9, "1T", 2.0],
+        ("servers__mem_limit", ["1G", "1.5G", "512M", "100000000", 10**9, "1T", 2e9],
          ["1g", "1GB", "1Gi", "G", "", "-1G", "1 G", "1G\n", 0, -1, "0", "0G", "0.1", 1.5, True, 10**19, "9" * 16 + "G", "9" * 5000, 1e300, None, "\u0663G"]),
         ("servers__cpu_limit", [0.1, 1, 4096, 1e-3], [0, -1, 4097, "1", True, None]),
         ("servers__start_timeout", [1, 120], [0, 86401, 1.5, "120"]),

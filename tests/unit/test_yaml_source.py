@@ -113,8 +113,8 @@ TOWER += "".join(f"a{i}: &a{i} {'[' * 25}*a{i - 1}{']' * 25}\n" for i in range(1
         ("{a: b}: c\n", [("key", 1, 1)]),
         # Plain mistakes.
         ("a: b: c\n", [("syntax", 1, 5)]),
-        ('a: "b\n', [("syntax", 2, 1)]),
-        ("a: [1, 2\n", [("syntax", 2, 1)]),
+        ('a: "b\n', [("syntax", 1, 4)]),
+        ("a: [1, 2\n", [("syntax", 1, 4)]),
         ("a: 1\n b: 2\n", [("syntax", 2, 3)]),
         ("%YAML 3.0\n---\na: 1\n", [("syntax", 1, 1)]),
     ],

@@ -14,6 +14,7 @@ from xnathub_conf.migration.ledger import Ledger, NotCarriedError
 from xnathub_conf.migration.rules import whole
 from xnathub_conf.migration.sources import Old
 from xnathub_conf.migration.tree import Found
+from xnathub_conf.site.old_names import WITHOUT_KEY
 
 PLUGIN_DEFAULTS = {"JH_XNAT_START_TIMEOUT": 180, "JH_XNAT_STOP_TIMEOUT": 60}
 """Seconds that XNAT's plugin waits where nobody set it."""
@@ -22,18 +23,7 @@ _TOKEN_LENGTH = 32
 _STOP_SECONDS = 10
 """What servers.stop_timeout is by default."""
 
-NO_CONCERN = {
-    "JH_XNAT_JUPYTERHUB_API_URL": "XNAT's own: where its plugin calls the hub.",
-    "JH_XNAT_INACTIVITY_TIMEOUT": "XNAT's own: its plugin goes on stopping idle servers.",
-    "JH_XNAT_MAX_SERVER_LIFETIME": "XNAT's own: its plugin goes on stopping old servers.",
-    "JH_XNAT_ALL_USERS_CAN_START_JUPYTER": "XNAT's own: the hub asks XNAT for it at each sign-in.",
-    "JH_XNAT_SERVICE_USER_ENABLED": "XNAT's own.",
-    "JUPYTERHUB_CRYPT_KEY": "Nothing is encrypted with it here: the hub keeps no sign-in data.",
-    "JH_SPAWNER": "`orchestrator` says it.",
-    "JH_VERSION": "It was for building the old image.",
-    "JH_DOCKERSPAWNER_VERSION": "It was for building the old image.",
-    "JUPYTERHUB_SINGLEUSER_EXTENSION": "It went around a fault of JupyterHub 4, which is mended.",
-}
+NO_CONCERN = {**WITHOUT_KEY, "JH_SPAWNER": "`orchestrator` says it."}
 """Variables that are no concern of the hub any more, and why."""
 
 _NO_KEY = "No key of site.yaml stands for it. If the hub's process needs it, set it where the hub runs."

@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from xnathub_conf.site.check import check_schema
 from xnathub_conf.site.problems import KeyPath, Problem, SiteError, in_order
 from xnathub_conf.site.rules import check_host, check_site
-from xnathub_conf.site.schema import build, check_schema
+from xnathub_conf.site.schema import build
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import MAX_BYTES, Document, parse_yaml
 

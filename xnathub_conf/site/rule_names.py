@@ -22,6 +22,7 @@ RULES: Mapping[str, Rule] = {
     "encoding": Rule("The text is UTF-8, without control characters."),
     "syntax": Rule("The text is YAML."),
     "tab": Rule("Lines are indented with spaces."),
+    "typography": Rule("Spaces, quotes and dashes are plain ones."),
     "several-documents": Rule("There is one YAML document."),
     "too-deep": Rule("Keys and lists lie inside each other at a sensible depth."),
     "alias": Rule("An alias (`*...`) has an anchor above it."),
@@ -53,6 +54,8 @@ RULES: Mapping[str, Rule] = {
     "maxProperties": Rule("Exactly one of the keys stands there."),
     # Addresses
     "address": Rule("Addresses hold a host and a port that can be, and fit together."),
+    "loopback": Rule("A container finds the other side at another address than its own.", "warning"),
+    "page-address": Rule("XNAT's address is that of XNAT, not of one of its pages.", "warning"),
     "unencrypted": Rule("Passwords go to XNAT over https.", "warning"),
     "unverified": Rule("XNAT's certificate is checked.", "warning"),
     "unused-ca-file": Rule("`xnat.ca_file` has an effect."),
@@ -65,7 +68,11 @@ RULES: Mapping[str, Rule] = {
     "shared-writable": Rule("Only a folder of one user is writable."),
     "reserved-target": Rule("No mount hides a folder of the image."),
     "reserved-variable": Rule("No variable takes over what the hub or the image sets."),
+    "old-variable": Rule("A variable of the reference deployment is a key of the site.", "warning"),
+    "secret-in-environment": Rule("What every user can read is no secret.", "warning"),
     # Servers
+    "any-image": Rule("Allowed images are of somebody that the site trusts.", "warning"),
+    "tiny-memory": Rule("An amount of memory is enough to start with.", "warning"),
     "guarantee-above-limit": Rule("What is kept for a server is within its limit and cap."),
     "shm-above-limit": Rule("What a server has of shared memory fits into its memory."),
     "limit-above-cap": Rule("A default limit is within the cap."),
@@ -90,6 +97,8 @@ RULES: Mapping[str, Rule] = {
     "extra": Rule("`extra` sets a trait that the hub has, and that nothing else decides."),
     "extra-pair": Rule("`extra` sets no two traits that JupyterHub refuses together."),
     # Secrets, and what the hub's host has
+    "secret-form": Rule("A file or variable that holds a secret is named as `{file: ...}` or `{env: ...}`."),
+    "same-secret": Rule("Each secret is one of its own.", "warning"),
     "literal-secret": Rule("Secrets stand in files or variables of their own.", "warning"),
     "secret": Rule("A secret can be read, and is long and random enough."),
     "file": Rule("A file that the site names can be used."),

@@ -15,6 +15,14 @@ import yaml
 
 from xnathub_conf.site.problems import KeyPath, Mark, Problem, SiteError, holds_secret, without_secret
 from xnathub_conf.site.rule_names import RULES
+from xnathub_conf.site.typography import (
+    begins_earlier,
+    in_words,
+    misleads,
+    missing_space,
+    odd_spaces,
+    odd_start,
+)
 
 MAX_BYTES = 1_000_000
 """The largest site file: a Kubernetes ConfigMap holds no more."""
@@ -163,8 +171,11 @@ class _Reader:
 
     def _syntax_error(self, error: yaml.MarkedYAMLError) -> SiteError:
         where = error.problem_mark or error.context_mark
+        if error.context_mark and begins_earlier(error.problem or ""):
+            where = error.context_mark
         mark = (where.line + 1, where.column + 1) if where else (1, 1)
-        lines = self.text.splitlines()
+        lines = _LINE_END.split(self.text)
+        self._refuse_odd_spaces()
         line = lines[mark[0] - 1] if mark[0] <= len(lines) else ""
         indent = line[: len(line) - len(line.lstrip())]
         if "\t" in indent or (error.problem and "\\t" in error.problem) or "tab" in (error.problem or ""):
@@ -176,15 +187,18 @@ class _Reader:
                 "A tab stands where YAML allows only spaces.",
                 "Indent with spaces.",
             )
-        problem = (error.problem or "the text can't be read").strip()
-        context = f" ({error.context.strip()})" if error.context else ""
-        return _stop(
-            self.document,
-            mark,
-            "syntax",
-            f"Not valid YAML: {problem}{context}.",
-            "Look at this line and the one above for a missing colon, quote or indentation.",
-        )
+        if slip := missing_space(lines, mark[0]):
+            return _stop(self.document, *slip)
+        message, fix = in_words((error.problem or "it can't be read").strip(), (error.context or "").strip())
+        return _stop(self.document, mark, "syntax", message, fix)
+
+    def _refuse_odd_spaces(self) -> None:
+        """Stop where spaces that are none to YAML have changed what the text says."""
+        slips = list(odd_spaces(_LINE_END.split(self.text)))[:20]
+        for slip in slips:
+            self.document.report(slip.mark, (), *slip[1:])
+        if slips:
+            raise SiteError(self.document.problems)
 
     def _count(self, mark: Mark, nodes: int, depth: int) -> None:
         self.nodes += nodes
@@ -299,6 +313,10 @@ class _Reader:
             self.document.report(_mark(event), path, "encoding", found, "Delete it.")
         if event.style:
             return value
+        if misleads(value):
+            self._refuse_odd_spaces()
+        if slip := odd_start(value, _mark(event)):
+            self.document.report(slip.mark, path, *slip[1:])
         if _NULL.fullmatch(value):
             return None
         if _BOOL.fullmatch(value):

@@ -11,8 +11,13 @@ from xnathub_conf.site.rules.host_files import check_files
 from xnathub_conf.site.rules.orchestrators import check_docker, check_kubernetes
 from xnathub_conf.site.rules.raw_settings import check_extra, check_extra_pairs, check_pod_config
 from xnathub_conf.site.rules.rights import check_rights
-from xnathub_conf.site.rules.secret_values import check_literal_secrets, check_secrets, check_service_tokens
-from xnathub_conf.site.rules.servers import check_images, check_resources, check_time_limits
+from xnathub_conf.site.rules.secret_values import (
+    check_literal_secrets,
+    check_same_secrets,
+    check_secrets,
+    check_service_tokens,
+)
+from xnathub_conf.site.rules.servers import check_images, check_memory, check_resources, check_time_limits
 from xnathub_conf.site.rules.sign_in import (
     check_api_scopes,
     check_session_cookie,
@@ -25,6 +30,7 @@ from xnathub_conf.site.yaml_source import Document
 
 _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_literal_secrets,
+    check_same_secrets,
     check_addresses,
     check_path_rules,
     check_mounts,
@@ -32,6 +38,7 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_images,
     check_resources,
     check_rights,
+    check_memory,
     check_time_limits,
     check_sign_in,
     check_session_cookie,

@@ -1,11 +1,12 @@
 """Rules of addresses: XNAT's and the hub's."""
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 from xnathub_conf.site.hub_settings import hub_bind_url
 from xnathub_conf.site.problems import KeyPath
-from xnathub_conf.site.rules.reporting import report
+from xnathub_conf.site.rules.reporting import report, written
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 
@@ -30,13 +31,19 @@ def check_addresses(document: Document, site: Site) -> None:
         except ValueError:
             good = False
         if not good:
-            report(document, path, "address", f"{url} holds no host, or a port that can't be.")
+            report(
+                document,
+                path,
+                "address",
+                f"{url} holds no host, or a port that can't be.",
+                "Write a host, and a port from 1 to 65535 where it is not the usual one.",
+            )
     if any(problem.rule == "address" for problem in document.problems):
         return
     if urlsplit(site.hub.bind_url).port == urlsplit(hub_bind_url(site)).port:
         report(
             document,
-            ("hub", "bind_url"),
+            written(document, ("hub", "bind_url"), ("hub", "hub_bind_url")),
             "address",
             "The proxy and the hub can't listen on the same port.",
             "Change the port in `bind_url` or in `hub_bind_url`.",
@@ -68,8 +75,48 @@ def check_addresses(document: Document, site: Site) -> None:
         )
     if site.xnat.ca_file and not site.xnat.verify_tls:
         report(
-            document, ("xnat", "ca_file"), "unused-ca-file", "It has no effect while `verify_tls` is false."
+            document,
+            ("xnat", "ca_file"),
+            "unused-ca-file",
+            "It has no effect while `verify_tls` is false.",
+            "Delete it, or set `verify_tls: true`.",
         )
+    _check_loopback(document, site)
+    for name, url in (("url", site.xnat.url), ("public_url", site.xnat.public_url)):
+        _check_page(document, ("xnat", name), url)
+
+
+def _check_loopback(document: Document, site: Site) -> None:
+    """No container is told to look for another one at its own address."""
+    if site.orchestrator.local:
+        return
+    if _is_loopback(urlsplit(site.xnat.url).hostname or ""):
+        host = urlsplit(site.xnat.url).hostname
+        found = f"Inside the hub's container, {host} is that container itself, where no XNAT answers."
+        fix = "Write the address at which other hosts or containers reach XNAT, such as http://xnat-web:8080."
+        report(document, ("xnat", "url"), "loopback", found, fix)
+    if site.hub.hub_connect_url and _is_loopback(urlsplit(site.hub.hub_connect_url).hostname or ""):
+        found = "Inside a server's container this is the server itself, where no hub answers."
+        report(
+            document,
+            ("hub", "hub_connect_url"),
+            "loopback",
+            found,
+            "Delete it: the default is the hub's name.",
+        )
+
+
+_PAGE = re.compile(r"/(app|data|xapi|REST|login)(/|\Z)|\.(vm|html?|jsp)\Z")
+"""What only the address of a page, or of an interface of XNAT's, holds."""
+
+
+def _check_page(document: Document, path: KeyPath, url: str | None) -> None:
+    if url and (page := _PAGE.search(urlsplit(url).path)):
+        parts = urlsplit(url)
+        rest = parts.path[: page.start()] if page[1] else parts.path.rpartition("/")[0]
+        found = "This is the address of a page of XNAT's, below which the hub finds nothing."
+        fix = f"Write {parts.scheme}://{parts.netloc}{rest.rstrip('/')}"
+        report(document, path, "page-address", found, fix)
 
 
 def _is_loopback(host: str) -> bool:

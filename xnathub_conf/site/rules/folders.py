@@ -1,7 +1,9 @@
 """Rules of folders: what `paths` translates, and what servers may mount."""
 
+import re
 from collections.abc import Sequence
 
+from xnathub_conf.site.old_names import OLD_NAMES, what_to_do
 from xnathub_conf.site.problems import KeyPath, dotted
 from xnathub_conf.site.rules.reporting import is_normal, report
 from xnathub_conf.site.types import Site
@@ -103,12 +105,24 @@ def check_mounts(document: Document, site: Site) -> None:
         seen.add(mount.path)
         rest = mount.path.replace("{username}", "")
         if "{" in rest or "}" in rest:
-            report(document, path, "never-matches", "Only {username} may stand in braces.")
+            report(
+                document,
+                path,
+                "never-matches",
+                "Only {username} may stand in braces.",
+                "Write {username}, or no braces.",
+            )
         elif mount.path.startswith("/"):
             if not is_normal(document, path, mount.path):
                 continue
             if any("{username}" in part and part != "{username}" for part in mount.path.split("/")):
-                report(document, path, "username", "{username} must be a path component of its own.")
+                report(
+                    document,
+                    path,
+                    "username",
+                    "{username} must be a path component of its own.",
+                    "Put it between slashes: /data/users/{username}",
+                )
         if mount.writable and "{username}" not in mount.path:
             report(
                 document,
@@ -122,9 +136,32 @@ def check_mounts(document: Document, site: Site) -> None:
         if is_normal(document, path, target) and any(
             _below(target, reserved) for reserved in RESERVED_TARGETS
         ):
-            report(document, path, "reserved-target", f"{target} belongs to the image itself.")
+            report(
+                document,
+                path,
+                "reserved-target",
+                f"{target} belongs to the image itself.",
+                "Name another folder, such as /data.",
+            )
     for name in site.servers.environment:
         if why := refused(name, "site"):
             here = ("servers", "environment", name)
             found = f"The site can't set {name}: {why}."
-            document.report(document.key_mark(here), here, "reserved-variable", found, "Delete it.")
+            fix = f"Delete it. {what_to_do(name)}" if name in OLD_NAMES else "Delete it."
+            document.report(document.key_mark(here), here, "reserved-variable", found, fix)
+        elif name.startswith("JH_"):
+            here = ("servers", "environment", name)
+            found = "It was for the old hub; a user's server does nothing with it."
+            document.report(
+                document.key_mark(here), here, "old-variable", found, what_to_do(name) or "Delete it."
+            )
+        elif _SOUNDS_SECRET.search(name) and site.servers.environment[name]:
+            here = ("servers", "environment", name)
+            found = "Each user can read this in their server, and its name is that of a secret."
+            fix = "Delete it. What a user needs a password for, they keep in their own workspace."
+            document.report(document.key_mark(here), here, "secret-in-environment", found, fix)
+
+
+_SOUNDS_SECRET = re.compile(
+    r"(?i)(passw(or)?d|passphrase|secret|token|credentials?|(api|access|private|secret)_?key)(_?[0-9]+)?\Z"
+)

@@ -4,7 +4,7 @@ import ipaddress
 
 from xnathub_conf.site.hub_settings import orchestrator_of
 from xnathub_conf.site.problems import KeyPath
-from xnathub_conf.site.rules.reporting import is_normal, report
+from xnathub_conf.site.rules.reporting import is_normal, report, written
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.paths import (
@@ -93,7 +93,7 @@ def check_kubernetes(document: Document, site: Site) -> None:
     if kubernetes.schedule_timeout > site.servers.start_timeout:
         report(
             document,
-            (*here, "schedule_timeout"),
+            written(document, (*here, "schedule_timeout"), ("servers", "start_timeout")),
             "schedule-outlasts-start",
             f"The start ends before, after servers.start_timeout, {site.servers.start_timeout} s.",
             "Lower it, or raise servers.start_timeout.",

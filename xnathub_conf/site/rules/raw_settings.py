@@ -4,11 +4,12 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 
+from xnathub_conf.site.check import check_trait
 from xnathub_conf.site.hub_settings import SPAWNERS, hub_settings, orchestrator_of, settings_by_code
 from xnathub_conf.site.problems import KeyPath, dotted
 from xnathub_conf.site.rules.reporting import report
 from xnathub_conf.site.rules.sign_in import check_scopes
-from xnathub_conf.site.schema import check_trait, jupyterhub_names, node_at
+from xnathub_conf.site.schema import jupyterhub_names, node_at
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.pod_config import Part, decided

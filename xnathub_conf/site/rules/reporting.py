@@ -13,12 +13,23 @@ def report(document: Document, path: KeyPath, rule: str, message: str, fix: str 
     document.report(document.value_mark(path), path, rule, message, fix)
 
 
+def written(document: Document, *paths: KeyPath) -> KeyPath:
+    """Return the first of the paths that stands in the file, or else the first: where a contradiction can be mended."""
+    return next((path for path in paths if path in document.keys), paths[0])
+
+
 def is_normal(document: Document, path: KeyPath, value: str) -> bool:
     """Return whether a path is in its plain form; a problem is added where it is not."""
     try:
         normal = normal_path(value)
     except PathError as error:
-        report(document, path, "path", f"{value} can't be used: {error}.")
+        report(
+            document,
+            path,
+            "path",
+            f"{value} can't be used: {error}.",
+            "Write its plain form from /, such as /data/xnat.",
+        )
         return False
     if normal != value:
         report(document, path, "path", f"{value} is not in its plain form.", f"Write {normal}.")

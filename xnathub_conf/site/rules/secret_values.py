@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
-from xnathub_conf.site.problems import KeyPath
+from xnathub_conf.site.problems import KeyPath, dotted
 from xnathub_conf.site.rules.reporting import report
 from xnathub_conf.site.schema import entries
 from xnathub_conf.site.types import Site
@@ -104,6 +104,16 @@ def check_literal_secrets(document: Document, site: Site) -> None:
     for path, secret in _secrets(site):
         if secret.kind != "literal":
             continue
+        form = _place_instead_of_secret(secret.where)
+        if form and not (path == ("hub", "db_url") and secret.where.endswith((".sqlite", ".db"))):
+            found = f"This looks like {form}, and would be taken for the secret itself."
+            fix = (
+                "Write {file: /path/of/the/secret}, with its path."
+                if "file" in form
+                else "Write {env: NAME}, with the variable's name alone."
+            )
+            report(document, path, "secret-form", found, fix)
+            continue
         if path != ("hub", "db_url") or not secret.where.startswith("sqlite:"):
             report(
                 document,
@@ -113,6 +123,31 @@ def check_literal_secrets(document: Document, site: Site) -> None:
                 "Write {file: /path/of/the/secret} or {env: NAME}.",
             )
         _check_secret_value(document, path, secret.where)
+
+
+_FILE = re.compile(r"(file:\s*|file://)?(~|\.{0,2})/[a-z._][a-zA-Z0-9._-]*(/[A-Za-z0-9._-]+)+|file:\s*\S+")
+"""A path whose first folder is in lower case, as no random secret is that happens to begin with a slash."""
+
+_VARIABLE = re.compile(r"env:\s*\S+|\$\{?[A-Za-z_][A-Za-z0-9_]*\}?|\$\([^)]*\)|[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
+
+
+def _place_instead_of_secret(text: str) -> str | None:
+    """Name what a literal secret looks like where it is the place of one."""
+    if _FILE.fullmatch(text):
+        return "the path of a file"
+    return "a variable" if _VARIABLE.fullmatch(text) else None
+
+
+def check_same_secrets(document: Document, site: Site) -> None:
+    """No file or variable is named for two secrets."""
+    seen: dict[tuple[str, str], KeyPath] = {}
+    for path, secret in _secrets(site):
+        place = (secret.kind, secret.where)
+        if place in seen:
+            what = {"literal": "value", "file": "file", "env": "variable"}[secret.kind]
+            found = f"{dotted(seen[place])} has the same {what}."
+            report(document, path, "same-secret", found, "Give each secret a place of its own.")
+        seen.setdefault(place, path)
 
 
 def check_secrets(document: Document, site: Site, environment: Mapping[str, str]) -> None:

@@ -1,10 +1,11 @@
 """Rules of servers: images, resources and time limits."""
 
-from xnathub_conf.site.problems import visible
-from xnathub_conf.site.rules.reporting import report
+from xnathub_conf.site.problems import KeyPath, visible
+from xnathub_conf.site.rules.reporting import report, written
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.images import ImageError, parse_pattern
+from xnathub_conf.values.memory import site_amount
 
 
 def check_images(document: Document, site: Site) -> None:
@@ -18,7 +19,13 @@ def check_images(document: Document, site: Site) -> None:
                 ("servers", "allowed_images", index),
                 "never-matches",
                 f"{visible(pattern)}: {error}.",
+                "Write an image as `docker pull` takes it, such as xnat/datascience-notebook or xnat/*.",
             )
+        else:
+            if pattern.replace("*", "").strip("/:@") == "" or set(pattern.split("/")[0]) == {"*"}:
+                found = f"{pattern} allows images of anybody at Docker Hub, who then run programs beside your data."
+                fix = "Write whose they may be, such as xnat/*."
+                report(document, ("servers", "allowed_images", index), "any-image", found, fix)
 
 
 def check_resources(document: Document, site: Site) -> None:
@@ -28,22 +35,27 @@ def check_resources(document: Document, site: Site) -> None:
         ("cpu", servers.cpu_limit, servers.cpu_guarantee, caps.cpu),
         ("mem", servers.mem_limit, servers.mem_guarantee, caps.mem),
     ):
+        keys: tuple[KeyPath, ...] = (
+            ("servers", f"{what}_guarantee"),
+            ("servers", f"{what}_limit"),
+            ("servers", "caps", what),
+        )
         highest = min((amount for amount in (limit, cap) if amount is not None), default=None)
         if guarantee is not None and highest is not None and guarantee > highest:
             report(
                 document,
-                ("servers", f"{what}_guarantee"),
+                written(document, *keys),
                 "guarantee-above-limit",
-                f"More is kept for a server than its limit or cap, {highest:,}, lets it use.",
-                f"Lower it, or raise `{what}_limit` and `caps.{what}`.",
+                f"More is kept for a server than its limit or cap, {_amount(what, highest)}, lets it use.",
+                f"Write {what}_guarantee: {_amount(what, highest)} or less, or raise `{what}_limit` and `caps.{what}`.",
             )
         if limit is not None and cap is not None and limit > cap:
             report(
                 document,
-                ("servers", f"{what}_limit"),
+                written(document, *keys[1:]),
                 "limit-above-cap",
-                f"The default limit is above the cap, {cap:,}.",
-                f"Lower it, or raise `caps.{what}`.",
+                f"The default limit is above the cap, {_amount(what, cap)}.",
+                f"Write {what}_limit: {_amount(what, cap)} or less, or raise `caps.{what}`.",
             )
     highest_mem = min(
         (amount for amount in (servers.mem_limit, caps.mem) if amount is not None), default=None
@@ -58,39 +70,70 @@ def check_resources(document: Document, site: Site) -> None:
         )
 
 
+def _amount(what: str, amount: float) -> str:
+    """Write an amount as it stands in the file."""
+    return site_amount(int(amount)) if what == "mem" else f"{amount:g}"
+
+
+_LEAST_BYTES = 64 * 1024**2
+_LEAST_ANSWER = 64 * 1024
+
+
+def check_memory(document: Document, site: Site) -> None:
+    """Amounts of memory are such that something can run, or be read: `8` is eight bytes."""
+    amounts: dict[KeyPath, tuple[int | None, int]] = {
+        ("servers", "mem_limit"): (site.servers.mem_limit, _LEAST_BYTES),
+        ("servers", "mem_guarantee"): (site.servers.mem_guarantee, 1024),
+        ("servers", "caps", "mem"): (site.servers.caps.mem, _LEAST_BYTES),
+        ("xnat", "calls", "max_body"): (site.xnat.calls.max_body, _LEAST_ANSWER),
+    }
+    for path, (amount, least) in amounts.items():
+        if amount is not None and amount < least:
+            if amount < 1024:
+                unit = "M" if path[-1] == "max_body" else "G"
+                report(
+                    document, path, "tiny-memory", f"{amount} means {amount} bytes.", f"Write {amount}{unit}."
+                )
+            else:
+                fix = f"Write {site_amount(least)} or more."
+                report(document, path, "tiny-memory", "Nothing can run with so little.", fix)
+
+
 def check_time_limits(document: Document, site: Site) -> None:
     """The hub gives up before XNAT does, and one attempt before the whole call."""
     servers, xnat, calls = site.servers, site.xnat, site.xnat.calls
     if servers.start_timeout > xnat.start_timeout:
         report(
             document,
-            ("servers", "start_timeout"),
+            written(document, ("servers", "start_timeout"), ("xnat", "start_timeout")),
             "start-outlasts-xnat",
             f"XNAT gives up after xnat.start_timeout, {xnat.start_timeout} s, while the hub still waits.",
-            f"Lower it below {xnat.start_timeout}, or raise both XNAT's setting and xnat.start_timeout.",
+            f"Write servers.start_timeout: {xnat.start_timeout} or less, or raise both XNAT's setting and xnat.start_timeout.",
         )
     elif (total := servers.start_timeout + servers.http_timeout) > xnat.start_timeout:
         report(
             document,
-            ("servers", "http_timeout"),
+            written(
+                document, ("servers", "http_timeout"), ("servers", "start_timeout"), ("xnat", "start_timeout")
+            ),
             "http-outlasts-xnat",
-            f"start_timeout and http_timeout make {total} s; XNAT gives up after {xnat.start_timeout} s.",
-            "Lower one, or raise both XNAT's setting and xnat.start_timeout.",
+            f"servers.start_timeout and servers.http_timeout make {total} s together; XNAT gives up after {xnat.start_timeout} s.",
+            f"Lower one of them, so that they make {xnat.start_timeout} or less, or raise both XNAT's setting and xnat.start_timeout.",
         )
     if servers.stop_timeout > xnat.stop_timeout:
         report(
             document,
-            ("servers", "stop_timeout"),
+            written(document, ("servers", "stop_timeout"), ("xnat", "stop_timeout")),
             "stop-outlasts-xnat",
             f"XNAT gives up after xnat.stop_timeout, {xnat.stop_timeout} s.",
-            f"Lower it below {xnat.stop_timeout}.",
+            f"Write servers.stop_timeout: {xnat.stop_timeout} or less.",
         )
     for name in ("connect_timeout", "read_timeout"):
         if getattr(calls, name) > calls.deadline:
             report(
                 document,
-                ("xnat", "calls", name),
+                written(document, ("xnat", "calls", name), ("xnat", "calls", "deadline")),
                 "attempt-outlasts-call",
-                f"It is longer than the deadline of the whole call, {calls.deadline:g} s.",
-                "Lower it, or raise `deadline`.",
+                f"`{name}`, {getattr(calls, name):g} s, is longer than `deadline`, {calls.deadline:g} s, of the whole call.",
+                f"Write {name}: {calls.deadline:g} or less, or raise `deadline`.",
             )

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from xnathub_conf.site.hub_settings import xnat_public_url
 from xnathub_conf.site.problems import KeyPath
-from xnathub_conf.site.rules.reporting import report
+from xnathub_conf.site.rules.reporting import report, written
 from xnathub_conf.site.schema import jupyterhub_names
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
@@ -23,7 +23,7 @@ def check_sign_in(document: Document, site: Site) -> None:
     if rules.auth_refresh_age > rules.max_age:
         report(
             document,
-            ("sign_in", "auth_refresh_age"),
+            written(document, ("sign_in", "auth_refresh_age"), ("sign_in", "max_age")),
             "refresh-after-sign-out",
             f"People would have to sign in again before that, after `max_age`, {rules.max_age} s.",
             "Lower it, or raise `max_age`.",
@@ -40,7 +40,9 @@ def check_sign_in(document: Document, site: Site) -> None:
 
 def check_session_cookie(document: Document, site: Site) -> None:
     """Where signing in by XNAT's session is on, browsers send that session's cookie to the hub."""
-    if not site.sign_in.xnat_session or any(problem.rule == "address" for problem in document.problems):
+    if not site.sign_in.xnat_session or any(
+        problem.rule in {"address", "page-address"} for problem in document.problems
+    ):
         return
     public, hub = urlsplit(xnat_public_url(site)), site.hub
     own = urlsplit(hub.public_url or "").hostname
@@ -77,7 +79,13 @@ def check_user_names(document: Document, site: Site) -> None:
         for index, name in enumerate(names if isinstance(names, tuple) else ()):
             # What is no text is reported already.
             if isinstance(name, str) and not can_be_user_name(name):
-                report(document, (*path, index), "username", f"{name!r} can't be an XNAT user's name.")
+                report(
+                    document,
+                    (*path, index),
+                    "username",
+                    f"{name!r} can't be an XNAT user's name.",
+                    "Write the user name that this person signs in to XNAT with.",
+                )
 
 
 def check_api_scopes(document: Document, site: Site) -> None:
