@@ -1,7 +1,9 @@
 """From the reference deployment's files to a site that decides the same."""
 
+import ast
 import json
 import os
+import re
 import stat
 import string
 import subprocess
@@ -13,12 +15,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.helpers import ROOT
 from xnathub_conf.cli import main
 from xnathub_conf.migration import MigrationError
 from xnathub_conf.migration.compose import interpolate, parse_env
 from xnathub_conf.site.hub_settings import hub_settings
 from xnathub_conf.site.load import load
 from xnathub_conf.site.old_names import OLD_NAMES
+from xnathub_conf.site.schema import node_at
 
 TOKEN = "t0ken-" * 8
 STACK = """\
@@ -563,7 +567,7 @@ def test_a_value_that_no_site_can_hold_ends_nothing(folder, capsys):
         ("hub: {config: {JupyterHub: {authenticator_class: ldapauthenticator.LDAPAuthenticator}}}", "hub.config.JupyterHub.authenticator_class", "not carried"),
         ("hub: {config: {JupyterHub: {admin_access: true}}}", "hub.config.JupyterHub.admin_access", "no concern"),
         ("singleuser: {cmd: [x]}", "singleuser.cmd[0]", "not carried"), ("hub: {services: {other: {admin: true}}}", "hub.services.other.admin", "not carried"),
-        ("singleuser: {fsGid: 0}", "singleuser.fsGid", "not carried"), ("singleuser: {image: {pullSecrets: [a]}}", "singleuser.image.pullSecrets", "carried"),
+        ("singleuser: {fsGid: 0}", "singleuser.fsGid", "not carried"), ("singleuser: {image: {pullSecrets: [a]}}", "singleuser.image.pullSecrets[0]", "carried"),
         ("singleuser: {storage: {extraVolumes: [{name: x}]}}", "singleuser.storage.extraVolumes[0].name", "not carried"),
         ("singleuser: {image: {name: a/b}}", "singleuser.image.name", "not carried"),
     ],
@@ -576,6 +580,159 @@ def test_each_value_of_an_override_is_in_the_report_at_its_own_place(folder, cap
         if each["origin"] == "more.yaml:3"
     ]
     assert [(each["name"].removeprefix("jupyterhub."), each["outcome"]) for each in said] == [(path, outcome)]
+
+
+def told(settings, name):
+    """Give the one entry whose name ends so."""
+    (entry,) = [each for each in settings if each["name"].endswith(name)]
+    return entry
+
+
+FORMS = """\
+x-hub: &hub
+  logging: {driver: syslog}
+  x-note: mine
+include: [more.yml, {path: [none.yml]}]
+services:
+  base:
+    labels: {traefik.enable: "true"}
+    environment: {HTTPS_PROXY: "http://proxy", JH_HTTP_TIMEOUT: 44}
+  jupyterhub:
+    <<: *hub
+    extends: {service: base}
+    profiles: [jupyter]
+    image: xnat/jupyterhub:1.3.3
+    user: "54:992"
+    gpus: all
+    env_file: [{path: hub.env}, {path: no.env, required: false}]
+    environment: {JH_UID: 54, JH_GID: 992, NB_UID: 54, NB_GID: 54}
+    secrets: [short, {source: long, target: /x, mode: 0400}]
+    configs: [{source: ours, target: /srv/jupyterhub/jupyterhub_config.py}]
+secrets: {short: {external: true}, long: {file: ./long.txt}}
+configs:
+  ours:
+    content: |
+      c.JupyterHub.active_server_limit = 3
+      c.JupyterHub.admin_users = {"boss"}
+"""
+
+
+def test_each_form_of_a_compose_file_is_read(folder, capsys):
+    (folder / "docker-stack.yml").write_text(FORMS)
+    (folder / "hub.env").write_text(ENV.replace("XNAT_URL=", "JH_XNAT_URL="))
+    (folder / "extra").mkdir()
+    (folder / "more.yml").write_text(
+        "services:\n  jupyterhub: {extends: {file: extra/base.yml, service: hub}}\n  side: {image: x}\n"
+    )
+    (folder / "extra/base.yml").write_text("services: {hub: {dns: 9.9.9.9}, other: {image: y}}\n")
+    assert main(["migrate", "docker-stack.yml", "--json"]) == 0
+    settings = json.loads(capsys.readouterr().out)["settings"]
+    site = load("site.yaml").site
+    # The form, the entry's name, what became of it, and a word of why.
+    for form, name, outcome, why in (
+        ("extends", "labels[\"traefik.enable\"]", "not carried", "Traefik"),
+        ("extends", "HTTPS_PROXY", "not carried", "set it where the hub runs"),
+        ("extends", "services.jupyterhub.extends.file", "no concern", "in this list by itself"),
+        ("extends of another file", "services.hub.dns", "not carried", "No key"),
+        ("include", "include[0]", "no concern", "in this list by itself"),
+        ("include of a file that is not there", "include[1].path[0]", "not carried", "There is no file none.yml"),
+        ("profiles", "profiles[0]", "not carried", "no profile"),
+        ("user", ".user", "no concern", "JH_UID"),
+        ("gpus", ".gpus", "not carried", "servers.caps.generic_resources"),
+        ("env_file", "JH_XNAT_URL", "carried", ""),
+        ("env_file that is not there", "env_file[1].path", "no concern", "There is no file no.env"),
+        ("secrets, short", "services.jupyterhub.secrets[0]", "not carried", "render swarm"),
+        ("secrets, long", "services.jupyterhub.secrets[1].target", "not carried", "render swarm"),
+        ("secrets, defined", "secrets.long.file", "not carried", "render swarm"),
+        ("configs with content", "configs.ours.content", "not carried", "Its lines are in this list"),
+        ("configs with content", "c.JupyterHub.active_server_limit", "carried", ""),
+        ("anchors and merge keys", "services.jupyterhub.logging.driver", "not carried", "No key"),
+        ("anchors and merge keys", "[\"x-hub\"].logging.driver", "no concern", "counts where it is referred to"),
+        ("x- fields", "services.jupyterhub[\"x-note\"]", "no concern", "A fragment"),
+    ):  # fmt: skip
+        entry = told(settings, name)
+        assert entry["outcome"] == outcome, (form, entry)
+        assert why in entry["note"], (form, entry)
+    assert site.servers.http_timeout == 44
+    assert site.hub.admin_users == ("boss",)
+    assert site.extra == {"JupyterHub.active_server_limit": 3}
+
+
+ZERO = f"""\
+hub:
+  config:
+    JupyterHub: {{authenticator_class: ldap, cookie_secret: {TOKEN}, services: []}}
+    LDAPAuthenticator: {{server_address: ldap.example.org}}
+    KubeSpawner: {{environment: {{A: b}}, storage_pvc_ensure: false, image: my/image, extra_labels: {{x: y}}, uid: 1000}}
+  extraEnv: {{JH_XNAT_PASSWORD: pa-word, JH_XNAT_SERVICE_TOKEN: {TOKEN}}}
+  image: {{name: me/hub, tag: "1"}}
+imagePullSecrets: [{{name: first}}]
+imagePullSecret: {{create: true, registry: registry.example.org, username: me, password: letmein}}
+singleuser:
+  extraEnv: {{TZ: UTC, LONG: {{name: LONG, value: "1"}}}}
+  extraAnnotations: {{n: "1"}}
+  initContainers: [{{name: x, image: y, command: [z]}}]
+  serviceAccountName: pods
+  image: {{pullSecrets: [second]}}
+  extraResource: {{limits: {{nvidia.com/gpu: 1}}}}
+  networkTools: {{image: {{name: x}}}}
+cull: {{timeout: 3600}}
+debug: {{enabled: true}}
+"""
+
+
+def test_a_hub_built_on_zero_to_jupyterhub(folder, capsys):
+    (folder / "zero.yaml").write_text(ZERO)
+    assert main(["migrate", "zero.yaml", "--json", "--xnat-url=https://x.org"]) == 0
+    out = capsys.readouterr().out
+    assert TOKEN not in out
+    assert "letmein" not in out
+    site = load("site.yaml").site
+    assert site.servers.environment == {"A": "b", "TZ": "UTC", "LONG": "1"}
+    assert site.servers.uid == 1000
+    assert site.logging.level == "DEBUG"
+    assert set(site.orchestrator.kubernetes.image_pull_secrets) == {"first", "second"}
+    assert (
+        site.extra
+        == {
+            "KubeSpawner.extra_annotations": {"n": "1"},
+            "KubeSpawner.extra_labels": {"x": "y"},
+            "KubeSpawner.init_containers": [{"name": "x", "image": "y", "command": ["z"]}],
+            "KubeSpawner.service_account": "pods",
+            "KubeSpawner.storage_pvc_ensure": False,
+            "JupyterHub.active_server_limit": 64,
+        }
+        or "JupyterHub.active_server_limit" not in site.extra
+    )
+    assert (folder / "secrets/registry_logins").read_text() == "registry.example.org me letmein\n"
+    settings = json.loads(out)["settings"]
+    for name, outcome, why in (
+        ("authenticator_class", "not carried", "People sign in with XNAT here"),
+        ("server_address", "not carried", "another way to sign in"),
+        ("cookie_secret", "not carried", "It may be a secret"),
+        ("hub.image.name", "not carried", "xnathub's own image"),
+        ('extraResource.limits["nvidia.com/gpu"]', "not carried", "servers.caps.generic_resources"),
+        ("networkTools.image.name", "no concern", "init container"),
+        ("cull.timeout", "not carried", "inactivity timeout"),
+    ):
+        assert told(settings, name)["outcome"] == outcome, name
+        assert why in told(settings, name)["note"], told(settings, name)
+
+
+def test_what_is_said_names_only_keys_that_a_site_has():
+    """A hint such as `servers.caps` leads nowhere if the key has another name by now."""
+    named = set()
+    for file in (ROOT / "xnathub_conf/migration").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Constant) and " " in str(node.value):
+                named |= set(
+                    re.findall(
+                        r"(?<![\w.])(?:hub|servers|xnat|sign_in|orchestrator|paths|pages|logging)(?:\.[a-z_]+)+",
+                        node.value,
+                    )
+                )
+    assert {key for key in named if node_at(tuple(key.split("."))) is None} == {"hub.config"}  # Helm's
+    assert "servers.caps.generic_resources" in named
 
 
 COMPOSE = """\

@@ -128,7 +128,8 @@ def _fitting(ledger: Ledger, options: Options) -> tuple[str, LoadedSite]:
 
 def _withdrawn(ledger: Ledger, problem: Problem) -> bool:
     """Take what a problem is about out of the site: the value at its key, else one that it says contradicts it."""
-    why = f"{problem.message} {problem.fix}".strip()
+    fix = "No key of site.yaml stands for it." if problem.fix == "Delete it." else problem.fix
+    why = f"{problem.message} {fix}".strip()
     if problem.path and ledger.withdraw(problem.path, why):
         return True
     keys = [

@@ -3,45 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from xnathub_conf.migration import MigrationError
+from xnathub_conf.migration import MigrationError, reference
 from xnathub_conf.migration.ledger import at
 from xnathub_conf.migration.tree import Found, Node, parse_tree
-
-CHART_DEFAULTS = {
-    "JH_XNAT_URL": "http://xnat-xnat-web",
-    "JH_XNAT_USERNAME": "jupyterhub",
-    "JH_XNAT_UID": "0",
-    "JH_XNAT_GID": "0",
-    "JH_START_TIMEOUT": "180",
-    "JH_HTTP_TIMEOUT": "75",
-    "JH_XNAT_ARCHIVE_PVC": "archive",
-    "POSTGRES_DB": "jupyterhub",
-    "POSTGRES_USER": "jupyterhub",
-    "POSTGRES_PORT": "5432",
-}
-"""The variables that the reference's chart sets."""
-
-_REFERENCE = """\
-postgresql: {enabled: true}
-jupyterhub:
-  hub:
-    baseUrl: /jupyterhub
-    allowNamedServers: true
-    concurrentSpawnLimit: 64
-    consecutiveFailureLimit: 5
-    db: {type: postgres}
-    extraConfig: {shutdownOnLogout: c.JupyterHub.shutdown_on_logout = True}
-  singleuser:
-    storage: {type: static, static: {pvcName: workspaces, subPath: "users/{unescaped_username}"}}
-"""
-"""The values that the reference's chart sets, as far as they have a part in a site."""
-
-_ZERO = """\
-jupyterhub:
-  hub: {baseUrl: /, allowNamedServers: false, concurrentSpawnLimit: 64, consecutiveFailureLimit: 5, db: {type: sqlite-pvc}}
-  singleuser: {storage: {type: dynamic}}
-"""
-"""The same of Zero to JupyterHub itself."""
 
 
 @dataclass
@@ -70,7 +34,7 @@ class ChartValues:
     @property
     def defaults(self) -> Mapping[str, str]:
         """The variables that the chart sets itself."""
-        return CHART_DEFAULTS if self.is_reference else {}
+        return reference.CHART if self.is_reference else {}
 
 
 def read_chart(trees: Sequence[Node]) -> ChartValues:
@@ -80,7 +44,9 @@ def read_chart(trees: Sequence[Node]) -> ChartValues:
         or any(name.startswith("JH_") for name in _names(tree.get("hub", "extraEnv")))
         for tree in trees
     )  # fmt: skip
-    base = parse_tree(_REFERENCE if is_reference else _ZERO, "the chart's default")
+    base = parse_tree(
+        reference.CHART_VALUES if is_reference else reference.ZERO_VALUES, "the chart's default"
+    )
     _unplaced(base)
     chart = ChartValues(base, is_reference)
     chart.hidden = [pair for tree in trees for pair in tree.all_hidden()]
@@ -127,13 +93,13 @@ def _variables(chart: ChartValues) -> None:
     for key, entry in entries:
         name = entry.get("name").text or key
         value = entry.get("value") if entry.keys else entry
-        reference = entry.get("valueFrom", "secretKeyRef")
-        if reference.keys:
+        secret = entry.get("valueFrom", "secretKeyRef")
+        if secret.keys:
             command = (
-                f"kubectl get secret {reference.get('name').text} "
-                f"--output jsonpath={{.data.{reference.get('key').text}}} | base64 -d"
+                f"kubectl get secret {secret.get('name').text} "
+                f"--output jsonpath={{.data.{secret.get('key').text}}} | base64 -d"
             )
-            chart.elsewhere[name] = Found(command, reference.get("key").origin, next(reference.leaves()))
+            chart.elsewhere[name] = Found(command, secret.get("key").origin, next(secret.leaves()))
         elif isinstance(value.value, str):
             chart.variables[name] = at(value)
     service = chart.hub.get("services", "xnat")

@@ -6,7 +6,7 @@ from typing import Any
 
 from xnathub_conf.migration.chart import ChartValues
 from xnathub_conf.migration.ledger import Ledger, at
-from xnathub_conf.migration.stack import ARCHIVE, WORKSPACES
+from xnathub_conf.migration.reference import ARCHIVE, WORKSPACES
 from xnathub_conf.migration.tree import Found, Node
 from xnathub_conf.migration.variables import Migration, prefix_lines, prefixes
 

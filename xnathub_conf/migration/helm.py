@@ -8,7 +8,7 @@ from xnathub_conf.migration.chart import ChartValues
 from xnathub_conf.migration.claims import storage
 from xnathub_conf.migration.ledger import Ledger, NotCarriedError, at
 from xnathub_conf.migration.rules import Rule, key, left, nothing, number, put_tree, run, whole, yes
-from xnathub_conf.migration.traits import CODE, LOOK, carry_trait
+from xnathub_conf.migration.traits import CODE, LOOK, carry_trait, unknown_trait
 from xnathub_conf.migration.tree import Found, Node
 from xnathub_conf.migration.variables import Migration
 
@@ -40,21 +40,31 @@ def _no_root(to: Ledger, name: str, leaf: Node) -> None:
         to.put(path, whole(leaf.text), name, at(leaf))
 
 
-def _trait(to: Ledger, name: str, leaf: Node) -> None:
-    start = [str(part) for part in leaf.path].index("config") + 1
-    class_name, trait, *below = leaf.path[start:]
-    if below or not carry_trait(
-        to, f"{class_name}.{trait}", leaf.text if leaf.value is not None else None, (name, leaf), "kubernetes"
-    ):
-        to.leave(name, at(leaf), LOOK)
+def _environment(to: Ledger, extra: Node) -> None:
+    """Carry over the variables of servers: plain ones, and those with a name and a value of their own."""
+    for own, entry in [*extra.keys.items(), *(("", each) for each in extra.items)]:
+        variable = entry.get("name").text or own
+        value = entry.get("value") if entry.keys else entry
+        if not variable or not isinstance(value.value, str):
+            continue
+        to.put(("servers", "environment", variable), value.text, value.name, at(value))
+        if (named := entry.get("name")).line:
+            to.follow(named, value, f"with {value.origin}")
 
 
-def _environment(to: Ledger, name: str, leaf: Node) -> None:
-    parts = leaf.path[leaf.path.index("extraEnv") + 1 :]
-    if len(parts) == 1 and isinstance(leaf.value, str) and isinstance(parts[0], str):
-        to.put(("servers", "environment", parts[0]), leaf.text, name, at(leaf))
+def _hub_image(to: Ledger, name: str, leaf: Node) -> None:
+    if leaf.path[-1] == "name" and leaf.text and not leaf.text.startswith("xnat/"):
+        to.leave(name, at(leaf), "The new chart has xnathub's own image. What yours adds has to be built on that; name it in the new "
+                 "chart's values.")  # fmt: skip
     else:
-        to.leave(name, at(leaf), "Servers get no secrets of the cluster; users could read them.")
+        to.ignore(name, at(leaf), _OURS)
+
+
+def _debug(to: Ledger, name: str, leaf: Node) -> None:
+    if yes(leaf.text):
+        to.put("logging.level", "DEBUG", name, at(leaf))
+    else:
+        to.ignore(name, at(leaf), "It is so by default.")
 
 
 def _shutdown_code(to: Ledger, name: str, leaf: Node) -> None:
@@ -76,7 +86,6 @@ _RULES: tuple[Rule, ...] = (
     Rule("hub.concurrentSpawnLimit", key("servers.concurrent_starts", whole)),
     Rule("hub.activeServerLimit", key("extra.JupyterHub.active_server_limit", whole)),
     Rule("hub.consecutiveFailureLimit", key("extra.KubeSpawner.consecutive_failure_limit", whole)),
-    Rule("hub.config.*.*.**", _trait),
     Rule("hub.config.**", left(LOOK)),
     Rule("hub.loadRoles.**", left("The service xnat gets what XNAT's plugin needs and no more; hub.api_scopes would change it.")),
     Rule("hub.services.xnat.**", nothing("The service xnat: the hub has it, with hub.api_token.")),
@@ -84,7 +93,7 @@ _RULES: tuple[Rule, ...] = (
                                  "call the hub's API with a token of an admin.")),
     Rule("hub.db.type", nothing("hub.db_url says where the hub's database is; without it, it is a file.")),
     Rule("hub.db.**", left("If the hub's database is to be this one, put its URL into a file and name that as hub.db_url.")),
-    Rule("hub.image.**", nothing(_OURS)),
+    Rule("hub.image.**", _hub_image),
     Rule("hub.extraEnv.**", left("No key of site.yaml stands for it. If the hub's process needs it, set it where the hub runs.")),
     Rule("hub.extraVolumes.**", left("What the hub must read beside its site file, write into the values of the new chart.")),
     Rule("hub.extraVolumeMounts.**", left("What the hub must read beside its site file, write into the values of the new chart.")),
@@ -99,7 +108,12 @@ _RULES: tuple[Rule, ...] = (
     Rule("singleuser.image.**", left("XNAT says which image a server starts from: make it a computing environment there, and name it "
                                      "in servers.allowed_images.")),
     Rule("singleuser.profileList.**", left("XNAT says which image a server starts from: make each a computing environment there.")),
-    Rule("singleuser.extraEnv.**", _environment),
+    Rule("singleuser.extraEnv.**", left("Servers get no secrets of the cluster; users could read them.")),
+    Rule("singleuser.extraResource.**", left("XNAT asks for GPUs, by a compute environment's generic resources; servers.caps.generic_resources "
+                                             "is the most that one server gets.")),
+    Rule("singleuser.networkPolicy.**", left(_CHARTS)),
+    Rule("singleuser.cloudMetadata.**", left("A network policy of the cluster has to keep servers from the cloud's metadata.")),
+    Rule("singleuser.networkTools.**", nothing("It was for an init container that the new chart has not.")),
     Rule("singleuser.uid", _no_root),
     Rule("singleuser.fsGid", _no_root),
     Rule("singleuser.cmd.**", left("The image's own command is started, or what XNAT names. --allow-root is not needed: servers "
@@ -109,7 +123,12 @@ _RULES: tuple[Rule, ...] = (
     Rule("singleuser.storage.extraVolumes.**", left(_ENTRIES)),
     Rule("singleuser.storage.extraVolumeMounts.**", left(_ENTRIES)),
     Rule("singleuser.storage.**", left("Workspaces are mounted as XNAT says: users/NAME in the claim that holds them.")),
-    Rule("singleuser.**", left(f"No key of site.yaml stands for it. {LOOK}")),
+    Rule("singleuser.**", left("No key of site.yaml stands for it. If it is still wanted, look for a trait of KubeSpawner and write it "
+                               "under `extra`.")),
+    Rule("cull.**", left("XNAT's plugin stops idle servers: set the inactivity timeout in XNAT's Jupyter settings.")),
+    Rule("debug.enabled", _debug),
+    Rule("imagePullSecret.**", left("Write the registry's login into a file: servers.registry_logins.")),
+    Rule("custom.**", left("Only code of the old hub can have read it.")),
     Rule("proxy.secretToken", nothing("The new chart makes a secret of its own.")),
     Rule("postgresql.**", _database_gone),
     Rule("global.postgresql.**", _database_gone),
@@ -127,6 +146,9 @@ def kubernetes(m: Migration, chart: ChartValues) -> None:
     )
     _database(m, chart)
     _trees(to, chart)
+    _traits(to, chart)
+    _environment(to, chart.singleuser.get("extraEnv"))
+    _registry_login(m, chart.top.get("jupyterhub", "imagePullSecret"))
     for leaf, by in chart.replaced:
         if not to.entry_of(leaf):
             to.ignore(leaf.name, at(leaf), f"{by.origin} replaces it.")
@@ -231,6 +253,69 @@ def _hub_variables(to: Ledger, chart: ChartValues) -> None:
                 to.follow(leaf, lead, f"with {lead.origin}")
 
 
+_TRAITS = {
+    "extraLabels": "extra_labels", "extraAnnotations": "extra_annotations", "serviceAccountName": "service_account",
+    "initContainers": "init_containers", "extraContainers": "extra_containers", "lifecycleHooks": "lifecycle_hooks",
+    "extraPodConfig": "extra_pod_config", "podNameTemplate": "pod_name_template", "events": "events_enabled",
+    "extraNodeAffinity.required": "node_affinity_required", "extraNodeAffinity.preferred": "node_affinity_preferred",
+    "extraPodAffinity.required": "pod_affinity_required", "extraPodAffinity.preferred": "pod_affinity_preferred",
+    "extraPodAntiAffinity.required": "pod_anti_affinity_required", "extraPodAntiAffinity.preferred": "pod_anti_affinity_preferred",
+}  # fmt: skip
+"""Values of Zero to JupyterHub's `singleuser`, and the trait of KubeSpawner that each of them is."""
+
+_HUB_TRAITS = {"redirectToServer": "redirect_to_server", "authenticatePrometheus": "authenticate_prometheus"}
+"""The same of its `hub`, and JupyterHub's traits."""
+
+
+def _traits(to: Ledger, chart: ChartValues) -> None:
+    """Carry over what stands for a trait of JupyterHub, by its own name or by the chart's."""
+    found = [
+        (f"KubeSpawner.{trait}", chart.singleuser.get(*name.split("."))) for name, trait in _TRAITS.items()
+    ]
+    found += [(f"JupyterHub.{trait}", chart.hub.get(name)) for name, trait in _HUB_TRAITS.items()]
+    for class_name, below in chart.hub.get("config").keys.items():
+        found += [(f"{class_name}.{name}", node) for name, node in below.keys.items()]
+    for trait, node in found:
+        if node.line and not any(map(to.entry_of, node.leaves())):
+            _one_trait(to, trait, node)
+
+
+def _one_trait(to: Ledger, trait: str, node: Node) -> None:
+    lead, *others = node.leaves()
+    if not others and lead is node and node.value in (None, {}, []):
+        to.ignore(_named(node), at(node), "It is empty, so the old hub had its default.")
+        return
+    try:
+        taken = carry_trait(to, trait, node.typed(), (_named(node), lead), "kubernetes")
+    except NotCarriedError as error:
+        for leaf in (lead, *others):
+            to.leave(_named(leaf), at(leaf), str(error))
+        return
+    for leaf in (lead, *others):
+        if not taken:
+            to.leave(_named(leaf), at(leaf), unknown_trait(trait))
+        elif leaf is not lead:
+            to.follow(leaf, lead, f"with {lead.origin}")
+
+
+def _registry_login(m: Migration, node: Node) -> None:
+    """Carry over the login of a private registry, from which the old chart made a Secret."""
+    registry, user, password = (node.get(name) for name in ("registry", "username", "password"))
+    words = [each.text for each in (registry, user, password)]
+    if node.get("create").text != "true" or any(len(word.split()) != 1 for word in words):
+        return
+    to, file = m.to, "registry_logins"
+    found = at(password)
+    to.secret(
+        "servers.registry_logins", file, Found(" ".join(words), found.origin, found.leaf), _named(password)
+    )
+    for leaf in (registry, user, *(each for name, each in node.keys.items() if name in {"create", "email"})):
+        to.follow(leaf, password, f"with {password.origin}")
+    to.to_do.append(
+        f"What is in the file {file} goes into the new chart's values too: secrets.registryLogins."
+    )
+
+
 def _list(node: Node) -> list[str]:
     return [each.text or each.get("name").text for each in node.items]
 
@@ -252,14 +337,14 @@ def _trees(to: Ledger, chart: ChartValues) -> None:
             Node.plain,
             "jupyterhub.singleuser.extraTolerations",
         ),
-        (
-            f"{_HERE}.image_pull_secrets",
-            one.get("image", "pullSecrets"),
-            _list,
-            "jupyterhub.singleuser.image.pullSecrets",
-        ),
         ("hub.admin_users", admins, _list, "jupyterhub.hub.config.Authenticator.admin_users"),
     ]
     for target, node, convert, name in rows:
         if node.keys or node.items:
             put_tree(to, target, convert(node), name, node)
+    pulled = [one.get("image", "pullSecrets"), chart.top.get("jupyterhub", "imagePullSecrets")]
+    if leaves := [leaf for node in pulled for each in node.items for leaf in each.leaves()]:
+        names = [*dict.fromkeys(name for node in pulled for name in _list(node))]
+        to.put(f"{_HERE}.image_pull_secrets", names, _named(leaves[0]), at(leaves[0]))
+        for leaf in leaves[1:]:
+            to.follow(leaf, leaves[0], f"with {leaves[0].origin}")

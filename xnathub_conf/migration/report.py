@@ -94,7 +94,11 @@ class Report:
 
 def _shown(key: tuple[str | int, ...], value: Any) -> str:
     """Return a value as JSON, unless it may be a secret that stood open in the old files."""
-    if holds_secret(key) and not (isinstance(value, dict) and set(value) == {"file"}):
+    if (
+        holds_secret(key)
+        and key[-1] != "image_pull_secrets"
+        and not (isinstance(value, dict) and set(value) == {"file"})
+    ):
         return '"(not shown)"'
     return json.dumps(value, ensure_ascii=False)
 

@@ -62,6 +62,8 @@ class Compose:
     """Variables that are set again, and by what."""
     missing: dict[Node, str] = field(default_factory=dict)
     """Values that name a file which is not there."""
+    absent: dict[Node, str] = field(default_factory=dict)
+    """The same of files that need not be there."""
 
     def read(self, path: Path, text: str | None = None, *, whole: bool = True) -> None:
         """Read a compose file and those that it includes; its services count if it is `whole`. Raises MigrationError."""
@@ -114,6 +116,8 @@ class Compose:
                 raise MigrationError(f"{entry.origin}: {entry.name} names no file.")
             if name and (entry.get("required").text != "false" or full.exists()):
                 self._env_file(service, full)
+            elif name:
+                self.absent[entry] = f"There is no file {full}, and it need not be there."
         self._environment(service, node.get("environment"))
 
     def _extended(self, service: Service, node: Node, path: Path, depth: int) -> None:

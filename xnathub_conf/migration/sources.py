@@ -5,20 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from xnathub_conf.migration import MigrationError
+from xnathub_conf.migration import MigrationError, reference
 from xnathub_conf.migration.chart import ChartValues, read_chart
 from xnathub_conf.migration.compose import read_text
 from xnathub_conf.migration.python_config import PythonConfig, read_python
 from xnathub_conf.migration.services import Compose, Service
 from xnathub_conf.migration.tree import Found, Node, parse_tree
-
-IMAGE_DEFAULTS = {
-    "JH_NETWORK": "jupyterhub-network",
-    "JH_XNAT_USERNAME": "jupyterhub",
-    "JH_START_TIMEOUT": "180",
-    "JH_HTTP_TIMEOUT": "75",
-}
-"""What the reference's image sets. Its address, password and token are nobody's own, and not taken for anybody's."""
 
 _OF_XNAT = "JH_XNAT_"
 _VALUES_KEYS = frozenset(
@@ -100,7 +92,7 @@ def read_old(
         old = Old(told.python[0].kind, files[0].parent.absolute())
     elif any(name.startswith(("JH_", "NB_")) for name in found):
         old = Old("swarm", files[0].parent.absolute(), dict(found), dict(found))
-        _with_defaults(old, IMAGE_DEFAULTS, "the image's default")
+        _with_defaults(old, reference.IMAGE, "the image's default")
     else:
         raise MigrationError("None of these files sets a variable of the reference's hub (JH_..., NB_...).")
     old.compose = compose if told.compose or compose.env_files else None
@@ -165,7 +157,7 @@ def _compose(
         "swarm", files[0][0].parent.absolute(), dict(hub.environment), plugin, set(hub.own), service=hub
     )
     old.python = _mounted_python(hub, files[0][0].parent, compose)
-    return _with_defaults(old, IMAGE_DEFAULTS, "the image's default")
+    return _with_defaults(old, reference.IMAGE, "the image's default")
 
 
 def _mounted_python(hub: Service, folder: Path, compose: Compose) -> list[PythonConfig]:

@@ -5,14 +5,12 @@ from typing import Any
 
 from xnathub_conf.migration.docker_api import docker_api
 from xnathub_conf.migration.ledger import Ledger, Outcome, at
+from xnathub_conf.migration.reference import ARCHIVE, WORKSPACES
 from xnathub_conf.migration.rules import Rule, apply, left, nothing, run
 from xnathub_conf.migration.services import Compose, Service
 from xnathub_conf.migration.traits import CODE
 from xnathub_conf.migration.tree import Found, Node
 from xnathub_conf.migration.variables import Migration, prefix_lines, prefixes
-
-ARCHIVE, WORKSPACES = "/data/xnat/archive", "/data/xnat/workspaces"
-"""Where XNAT's container has the archive and the workspaces, by default."""
 
 _RENDERED = "write it at the hub's service in the stack that `xnathub render swarm` writes"
 
@@ -44,11 +42,23 @@ def _constraint(to: Ledger, name: str, leaf: Node) -> None:
 def _user(to: Ledger, name: str, leaf: Node) -> None:
     uid, _, gid = leaf.text.partition(":")
     hub = to.site.get("hub", {})
-    if uid.isdigit() and int(uid) > 0 and gid.isdigit() and "uid" not in hub and "gid" not in hub:
+    if (uid, gid) == (str(hub.get("uid")), str(hub.get("gid"))):
+        to.ignore(name, at(leaf), "hub.uid and hub.gid say the same, from the variables JH_UID and JH_GID.")
+    elif "uid" in hub or "gid" in hub:
+        to.leave(name, at(leaf), f"The variables JH_UID and JH_GID say hub.uid: {hub.get('uid')} and hub.gid: {hub.get('gid')}. If this one "
+                 "counts, change them.")  # fmt: skip
+    elif uid.isdigit() and int(uid) > 0 and gid.isdigit():
         to.put("hub.uid", int(uid), name, at(leaf))
         to.put("hub.gid", int(gid), name, at(leaf))
     else:
         to.leave(name, at(leaf), "Write it as hub.uid and hub.gid, in numbers; the hub never runs as root.")
+
+
+def _other(to: Ledger, name: str, leaf: Node) -> None:
+    if str(leaf.path[2]).startswith("x-"):
+        to.ignore(name, at(leaf), "A fragment: it counts where it is referred to, and is in this list there.")
+    else:
+        to.leave(name, at(leaf), f"No key of site.yaml stands for it. If it is still wanted, {_RENDERED}.")
 
 
 _HUB: tuple[Rule, ...] = (
@@ -74,10 +84,13 @@ _HUB: tuple[Rule, ...] = (
     Rule("entrypoint.**", left("The new image starts `xnathub run` itself. Look for a key of site.yaml for what it did.")),
     Rule("labels.**", left(f"If a proxy such as Traefik reads it, {_RENDERED}; the hub's port is that of hub.bind_url.")),
     Rule("deploy.labels.**", left(f"If a proxy such as Traefik reads it, {_RENDERED}; the hub's port is that of hub.bind_url.")),
+    Rule("gpus.**", left("The hub needs no GPU. For servers, XNAT asks for them; servers.caps.generic_resources is the most for one.")),
+    Rule("deploy.resources.reservations.devices.**", left("The hub needs no GPU. For servers, XNAT asks for them; "
+                                                          "servers.caps.generic_resources is the most for one.")),
     Rule("deploy.**", left(f"It is about the hub's own container. If it is still wanted, {_RENDERED}.")),
     Rule("secrets.**", left("The new stack has secrets of its own, and lists them. What else the hub must read: " + _RENDERED + ".")),
     Rule("configs.**", left(f"If the hub must read it, {_RENDERED}.")),
-    Rule("**", left(f"No key of site.yaml stands for it. If it is still wanted, {_RENDERED}.")),
+    Rule("**", _other),
 )  # fmt: skip
 
 _TOP: tuple[Rule, ...] = (
@@ -246,6 +259,9 @@ def _parts(to: Ledger, compose: Compose, service: Service, network: str) -> None
     """Report what becomes of all else in the compose files: the hub's service, its network, and other services."""
     for leaf, why in compose.missing.items():
         to.leave(leaf.name, at(leaf), why)
+    for node, why in compose.absent.items():
+        for leaf in node.leaves():
+            to.ignore(leaf.name, at(leaf), why)
     for node in service.nodes:
         for each, name in _network_names(node):
             if not _is_of_servers(compose, name, network):

@@ -8,8 +8,11 @@ from xnathub_conf.migration.ledger import Ledger, NotCarriedError, at
 from xnathub_conf.migration.python_config import UNKNOWN, PythonConfig, Setting
 from xnathub_conf.migration.rules import number, whole, yes
 from xnathub_conf.migration.tree import Node
+from xnathub_conf.site.hub_settings import SPAWNERS
+from xnathub_conf.site.problems import holds_secret
+from xnathub_conf.site.schema import jupyterhub_names
 
-LOOK = "Look for a key of site.yaml, or write it under `extra`."
+LOOK = "JupyterHub has no such setting, or this orchestrator has no use for it. Look for a key of site.yaml for what it did."
 """What to do with a setting that no rule takes."""
 
 CODE = "It is code. Look for a key of site.yaml for what it sets, or write it under `extra`."
@@ -19,6 +22,16 @@ _SIGN_IN = (
     "People sign in with XNAT here, and in no other way. If they signed in otherwise, look at XNAT's own sign-in "
     "(OpenID, LDAP) before the move."
 )
+
+
+_OTHER_SIGN_IN = (
+    "It is about another way to sign in. Here people sign in with XNAT, in whatever way XNAT has."
+)
+
+
+def unknown_trait(trait: str) -> str:
+    """Say why a setting that no rule takes is left behind."""
+    return _OTHER_SIGN_IN if trait.partition(".")[0].endswith("Authenticator") else LOOK
 
 
 def _bool(value: Any) -> bool:
@@ -67,6 +80,7 @@ _KEYS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "JupyterHub.active_server_limit": ("extra.JupyterHub.active_server_limit", _int),
     "JupyterHub.base_url": ("hub.base_url", _text),
     "JupyterHub.log_level": ("logging.level", _text),
+    "JupyterHub.admin_users": ("hub.admin_users", _names),
     "Authenticator.admin_users": ("hub.admin_users", _names),
     "Authenticator.auth_refresh_age": ("sign_in.auth_refresh_age", _int),
     "Spawner.start_timeout": ("servers.start_timeout", _int),
@@ -100,11 +114,25 @@ _NO_CONCERN = {
     "JupyterHub.hub_connect_url": "The hub finds its own address; hub.hub_connect_url would change it.",
     "JupyterHub.hub_connect_ip": "The hub finds its own address; hub.hub_connect_url would change it.",
     "JupyterHub.load_roles": "The service xnat gets what XNAT's plugin needs; hub.api_scopes would change it.",
+    "Authenticator.enable_auth_state": "The hub keeps no sign-in data.",
     "Spawner.pre_spawn_hook": "The hub asks XNAT itself what to start.",
+    "DockerSpawner.remove": "A server's container goes as it stops.",
     "DockerSpawner.use_internal_ip": "Servers are always reached by their network's address.",
 }
-_OF_REFERENCE = {
+_MOUNTS = "XNAT says what a server mounts, and servers.allowed_mounts what it may."
+_LEFT = {
     "JupyterHub.template_paths": "The hub has pages of its own; `pages` names the site on them.",
+    "Spawner.cmd": "The image's own command is started, or what XNAT names.",
+    "DockerSpawner.volumes": _MOUNTS,
+    "DockerSpawner.mounts": _MOUNTS,
+    "KubeSpawner.volumes": _MOUNTS,
+    "KubeSpawner.volume_mounts": _MOUNTS,
+    "KubeSpawner.profile_list": "XNAT says which image a server starts from: make each a computing environment there.",
+}
+"""Settings that can't be carried over, whatever they hold, and what to do."""
+
+_OF_REFERENCE = {
+    "JupyterHub.template_paths": _LEFT["JupyterHub.template_paths"],
     "JupyterHub.services": "The service xnat, whose token is hub.api_token.",
     "DockerSpawner.extra_container_spec": "servers.uid and servers.gid say what servers run as.",
     "DockerSpawner.environment": "servers.uid and servers.gid say what servers run as.",
@@ -124,7 +152,7 @@ def _common(trait: str) -> str:
         "KubeSpawner": ("KubeSpawner", "Spawner"),
     }
     for base in bases.get(class_name, ()):
-        if f"{base}.{name}" in {**_KEYS, **_NO_CONCERN, **_OF_REFERENCE}:
+        if f"{base}.{name}" in {**_KEYS, **_NO_CONCERN, **_LEFT, **_OF_REFERENCE}:
             return f"{base}.{name}"
     if class_name == "XnatAuthenticator" or class_name.endswith("Authenticator"):
         return f"Authenticator.{name}"
@@ -167,9 +195,39 @@ def carry_trait(to: Ledger, trait: str, value: Any, place: tuple[str, Node], kin
     elif trait == "JupyterHub.db_url":
         found = at(leaf)
         to.secret("hub.db_url", "hub_db_url", type(found)(_text(value), found.origin, leaf), name)
+    elif common in _LEFT:
+        raise NotCarriedError(_LEFT[common])
+    elif raw := _raw(trait, kind):
+        if holds_secret(raw):
+            raise NotCarriedError(
+                "It may be a secret, which has no place in site.yaml. Look for a key that names its file."
+            )
+        to.put(raw, _data(value), name, at(leaf))
     else:
         return False
     return True
+
+
+def _raw(trait: str, kind: str) -> tuple[str, str] | None:
+    """Give the key under `extra` for a trait that JupyterHub, or the site's spawner, has; what may not stand there is taken out later."""
+    class_name, _, name = trait.partition(".")
+    known = jupyterhub_names()["traits"]
+    if class_name == "Spawner" or class_name.endswith("Spawner"):
+        class_name = SPAWNERS[kind]
+    return ("extra", f"{class_name}.{name}") if name in known.get(class_name, ()) else None
+
+
+def _data(value: Any) -> Any:
+    """Give a plain value of Python as YAML can hold it. Raises NotCarriedError."""
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _data(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_data(each) for each in value]
+    if isinstance(value, set | frozenset):
+        return sorted((_data(each) for each in value), key=str)
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise NotCarriedError(CODE)
 
 
 def _images(to: Ledger, value: Any, name: str, leaf: Node) -> None:
@@ -252,12 +310,17 @@ def _setting(to: Ledger, setting: Setting, kind: str, variables: set[str], *, is
                 found,
                 "The hub has the service xnat, by hub.api_token. Others have no key: run them beside the hub.",
             )
+        elif common in _LEFT:
+            to.leave(name, found, _LEFT[common])
         elif setting.conditional and setting.value is not UNKNOWN:
-            to.leave(name, found, f"It holds only under a condition. {LOOK}")
+            to.leave(
+                name,
+                found,
+                "It holds only under a condition. Look whether it does at your site, and write it as a key of site.yaml.",
+            )
         else:
             to.leave(name, found, CODE)
+    elif is_reference and setting.trait == "JupyterHub.template_paths":
+        to.ignore(name, found, _OF_REFERENCE[common])
     elif not carry_trait(to, setting.trait, setting.value, (name, setting.leaf), kind):
-        if is_reference and setting.trait == "JupyterHub.template_paths":
-            to.ignore(name, found, _OF_REFERENCE[common])
-        else:
-            to.leave(name, found, LOOK)
+        to.leave(name, found, unknown_trait(setting.trait))

@@ -3,6 +3,7 @@
 Every scalar is the text that is written there: 0777, no and 1:30 are what they say. Only null is null.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from xnathub_conf.migration import MigrationError
 from xnathub_conf.site.problems import KeyPath, dotted
 from xnathub_conf.site.yaml_source import MAX_DEPTH, MAX_NODES
 
+_TYPED = re.compile(r"true|True|TRUE|false|False|FALSE|-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?")
 _NULL = re.compile(r"~|null|Null|NULL|")
 
 Value: TypeAlias = "str | dict[str, Node] | list[Node] | None"
@@ -28,6 +30,8 @@ class Node:
     line: int
     value: Value = None
     tag: str = ""
+    quoted: bool = False
+    """Whether it is a scalar in quotes, or in a block: text, whatever it looks like."""
     hidden: "list[Node]" = field(default_factory=list)
     """What stands in the file at the same place and does not count: a doubled key, a merged one that is set again."""
 
@@ -78,6 +82,16 @@ class Node:
             yield from node.all_hidden()
         for node in list(self.keys.values()) or self.items:
             yield from node.all_hidden()
+
+    def typed(self) -> Any:
+        """Give it as data, where bare true, false and numbers are such."""
+        if isinstance(self.value, dict):
+            return {key: node.typed() for key, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.typed() for node in self.value]
+        if not self.quoted and _TYPED.fullmatch(self.text):
+            return json.loads(self.text.lower())
+        return self.value
 
     def plain(self) -> Any:
         """Return it as plain data, each scalar as text."""
@@ -151,6 +165,7 @@ class _Reader:
                 entries.append(self.node(inner, events, (*path, len(entries))))
             node.value = entries
         else:
+            node.quoted = bool(event.style)
             node.value = None if not event.style and _NULL.fullmatch(event.value) else event.value
         if event.anchor:
             self.anchors[event.anchor] = node
@@ -185,6 +200,7 @@ class _Reader:
 
     def copy(self, node: Node, path: KeyPath, line: int) -> Node:
         result = self.made(path, line, tag=node.tag)
+        result.quoted = node.quoted
         if isinstance(node.value, dict):
             result.value = {key: self.copy(each, (*path, key), each.line) for key, each in node.value.items()}
         elif isinstance(node.value, list):

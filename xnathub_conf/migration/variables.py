@@ -10,18 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from xnathub_conf.migration import reference
 from xnathub_conf.migration.ledger import Ledger, NotCarriedError
 from xnathub_conf.migration.rules import whole
 from xnathub_conf.migration.sources import Old
 from xnathub_conf.migration.tree import Found
 from xnathub_conf.site.old_names import WITHOUT_KEY
-
-PLUGIN_DEFAULTS = {"JH_XNAT_START_TIMEOUT": 180, "JH_XNAT_STOP_TIMEOUT": 60}
-"""Seconds that XNAT's plugin waits where nobody set it."""
+from xnathub_conf.site.schema import node_at
 
 _TOKEN_LENGTH = 32
-_STOP_SECONDS = 10
-"""What servers.stop_timeout is by default."""
 
 NO_CONCERN = {**WITHOUT_KEY, "JH_SPAWNER": "`orchestrator` says it."}
 """Variables that are no concern of the hub any more, and why."""
@@ -57,7 +54,7 @@ def xnat(m: Migration) -> None:
     elif "JH_XNAT_URL" in hub:
         url = hub["JH_XNAT_URL"]
         to.put("xnat.url", url.value.rstrip("/"), "JH_XNAT_URL", url)
-    username = hub.get("JH_XNAT_USERNAME", Found("jupyterhub", "the default"))
+    username = hub.get("JH_XNAT_USERNAME", Found(reference.IMAGE["JH_XNAT_USERNAME"], "the default"))
     to.put("xnat.service_account.username", username.value, "JH_XNAT_USERNAME", username)
     name, key = "JH_XNAT_PASSWORD", "xnat.service_account.password"
     if name in m.old.elsewhere:
@@ -67,7 +64,7 @@ def xnat(m: Migration) -> None:
         m.attempt(name, password, lambda: to.secret(key, "xnat_password", password, name))
         if not to.site["xnat"]["service_account"].get("password"):
             _to_be_written(m, key, "xnat_password")
-        if password.value == "jupyterhub":
+        if password.value == reference.PASSWORD:
             to.to_do.append(
                 f"The service account's password is the one that everybody knows. Give the XNAT user {username.value} "
                 "another one, and put it into the file xnat_password."
@@ -199,13 +196,16 @@ def images(m: Migration) -> None:
         m.to.put("servers.allowed_images", ["xnat/*"], "images", Found("", "new"), note)
 
 
+def _default(*key: str) -> int:
+    """Return what a key of the site is where nobody sets it; of `xnat`, that is what XNAT's plugin has by default."""
+    node = node_at(key)
+    return int(node["default"]) if node else 0
+
+
 def timeouts(m: Migration) -> None:
     """Carry over how long hub and XNAT wait; the hub no longer than XNAT."""
     hub, plugin, to = m.old.hub, m.old.plugin, m.to
-    waits = {
-        "start_timeout": PLUGIN_DEFAULTS["JH_XNAT_START_TIMEOUT"],
-        "stop_timeout": PLUGIN_DEFAULTS["JH_XNAT_STOP_TIMEOUT"],
-    }
+    waits = {key: _default("xnat", key) for key in ("start_timeout", "stop_timeout")}
 
     def plugin_s(name: str, key: str, found: Found) -> None:
         waits[key] = whole(found.value)
@@ -231,12 +231,9 @@ def timeouts(m: Migration) -> None:
 def within_xnat_s(m: Migration) -> None:
     """Shorten the hub's waiting to XNAT's, which the old hub did not look at."""
     site, plugin = m.to.site, m.old.plugin
-    for key, default, name in (
-        ("start_timeout", 120, "JH_XNAT_START_TIMEOUT"),
-        ("stop_timeout", _STOP_SECONDS, "JH_XNAT_STOP_TIMEOUT"),
-    ):
-        wait = site.get("xnat", {}).get(key, PLUGIN_DEFAULTS[name])
-        before = site.get("servers", {}).get(key, default)
+    for key, name in (("start_timeout", "JH_XNAT_START_TIMEOUT"), ("stop_timeout", "JH_XNAT_STOP_TIMEOUT")):
+        wait = site.get("xnat", {}).get(key, _default("xnat", key))
+        before = site.get("servers", {}).get(key, _default("servers", key))
         if before > wait:
             found = plugin.get(name, Found("", "XNAT's default"))
             m.to.put(
