@@ -198,6 +198,28 @@ def test_what_is_configured_stays(site, manifests):
         assert pod["metadata"]["labels"]["extra"] == "yes"
 
 
+TERM = {"labelSelector": {"matchLabels": {"a": "b"}}, "topologyKey": "zone"}
+REACHES_THE_POD = {
+    "automount_service_account_token": True, "common_labels": {"a": "b"}, "component_label": "x", "extra_annotations": {"a": "b"},
+    "extra_container_config": {"tty": True}, "extra_containers": [{"name": "a", "image": "b"}], "extra_labels": {"a": "b"},
+    "extra_pod_config": {"hostname": "a"}, "init_containers": [{"name": "a", "image": "b"}],
+    "lifecycle_hooks": {"preStop": {"exec": {"command": ["a"]}}},
+    "node_affinity_preferred": [{"weight": 1, "preference": {"matchExpressions": []}}],
+    "pod_affinity_preferred": [{"weight": 1, "podAffinityTerm": TERM}], "pod_affinity_required": [TERM],
+    "pod_anti_affinity_preferred": [{"weight": 1, "podAffinityTerm": TERM}], "pod_anti_affinity_required": [TERM],
+    "port": 9999, "priority_class_name": "a", "scheduler_name": "a", "service_account": "a", "working_dir": "/a",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("trait", REACHES_THE_POD)
+def test_what_extra_may_set_of_a_pod_reaches_it(site, manifests, trait):
+    (plain,), (pod,) = (
+        manifests(site, PLAN),
+        manifests(site, PLAN, config={trait: REACHES_THE_POD[trait]}),
+    )
+    assert pod != plain
+
+
 def test_what_is_added_to_pods_takes_nothing_away(site, manifests):
     config = {
         "extra_pod_config": {

@@ -9,7 +9,12 @@ from xnathub_conf.site.rules.addresses import check_addresses
 from xnathub_conf.site.rules.folders import check_mounts, check_path_rules
 from xnathub_conf.site.rules.host_files import check_files
 from xnathub_conf.site.rules.orchestrators import check_docker, check_kubernetes
-from xnathub_conf.site.rules.raw_settings import check_extra, check_extra_pairs, check_pod_config
+from xnathub_conf.site.rules.raw_settings import (
+    check_extra,
+    check_extra_pairs,
+    check_pod_config,
+    check_pod_level,
+)
 from xnathub_conf.site.rules.rights import check_rights
 from xnathub_conf.site.rules.secret_values import (
     check_literal_secrets,
@@ -50,6 +55,7 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_extra_pairs,
     check_service_tokens,
     check_pod_config,
+    check_pod_level,
 )
 
 

@@ -1,8 +1,9 @@
 """Rules of `extra`: which of JupyterHub's traits it may set."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from xnathub_conf.site.check import check_trait
 from xnathub_conf.site.hub_settings import SPAWNERS, hub_settings, orchestrator_of, settings_by_code
@@ -13,6 +14,12 @@ from xnathub_conf.site.schema import jupyterhub_names, node_at
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.pod_config import Part, decided
+from xnathub_conf.values.pod_level import (
+    Place,
+    container_below_restricted,
+    containers_below_restricted,
+    pod_below_restricted,
+)
 from xnathub_conf.values.secret import Secret
 
 
@@ -50,7 +57,11 @@ def check_extra(document: Document, site: Site) -> None:
             parents = {"Spawner", "Application"} if class_name in {spawner, "JupyterHub"} else set()
             key = next((ours[f"{c}.{name}"] for c in (class_name, *parents) if f"{c}.{name}" in ours), None)
             kind = "Spawner" if class_name == spawner else class_name
-            if key or f"{class_name}.{name}" in by_code or name in _NOT_TO_SET.get(kind, ()):
+            without = _NO_EFFECT.get(class_name, {}) | (_WITHOUT_EFFECT if kind == "Spawner" else {})
+            if name in without:
+                found = f"{trait} has no effect here."
+                document.report(mark, path, "extra", found, without[name] or "Delete it.")
+            elif key or f"{class_name}.{name}" in by_code or name in _NOT_TO_SET.get(kind, ()):
                 fix = f"Use `{dotted(key)}`." if key and node_at(key) else "Delete it."
                 document.report(mark, path, "extra", f"{trait} is decided elsewhere.", fix)
             else:
@@ -75,6 +86,46 @@ def check_pod_config(document: Document, site: Site) -> None:
                 document.key_mark(path), path, "extra", found, f"Use {instead}." if instead else "Delete it."
             )
 
+
+def check_pod_level(document: Document, site: Site) -> None:
+    """What `extra` adds to pods keeps them at *restricted*, where the site's own keys leave them."""
+    kubernetes = site.orchestrator.kubernetes
+    if kubernetes is None:
+        return
+    for name, look in _LEVELS.items():
+        trait = f"KubeSpawner.{name}"
+        for place in dict.fromkeys(look(site.extra.get(trait))):
+            path: KeyPath = ("extra", trait, *place)
+            if any(path[: len(each.path)] == each.path for each in document.problems if each.rule == "extra"):
+                continue
+            shown = ".".join(map(str, (name, *place)))
+            document.report(
+                document.key_mark(path),
+                path,
+                "pod-level",
+                f"{shown} takes servers below Kubernetes' pod security level *restricted*.",
+                "Delete it, or see docs/kubernetes.md for what that level asks of a container.",
+            )
+    if site.extra.get("KubeSpawner.privileged"):
+        trait = "KubeSpawner.privileged"
+        if kubernetes.start_as_root and not site.servers.security.no_new_privileges:
+            found = "Servers have all rights of root on their node."
+            report(document, ("extra", trait), "pod-level", found, "Delete it.")
+        else:
+            found = "A privileged server starts as root and may gain privileges."
+            fix = (
+                "Delete it, or set orchestrator.kubernetes.start_as_root: true and "
+                "servers.security.no_new_privileges: false as well."
+            )
+            report(document, ("extra", trait), "extra", found, fix)
+
+
+_LEVELS: Mapping[str, Callable[[Any], Iterator[Place]]] = {
+    "extra_pod_config": pod_below_restricted,
+    "extra_container_config": container_below_restricted,
+    "init_containers": containers_below_restricted,
+    "extra_containers": containers_below_restricted,
+}
 
 _NOT_TOGETHER = (
     ("JupyterHub.load_groups", "Authenticator.manage_groups"),
@@ -113,6 +164,35 @@ def _with_every_key(site: Site) -> Site:
     pages = replace(site.pages, logo="/x")
     return replace(site, hub=hub, pages=pages, orchestrator=replace(site.orchestrator, kubernetes=kubernetes))
 
+
+_COMMAND = "Write it into the command in XNAT's Jupyter environment."
+_WITHOUT_EFFECT = {
+    "args": _COMMAND,
+    "group_overrides": "Users are in no group that decides it; use the keys under `servers`.",
+}
+"""Traits of every spawner that would do nothing, and what to do instead ("" where there is nothing)."""
+
+_NO_EFFECT: Mapping[str, dict[str, str]] = {
+    "SwarmSpawner": {
+        "extra_endpoint_spec": "Servers are reached at their own address, which no endpoint mode changes: delete it.",
+        "certs_volume_name": "A service's mounts are the plan's alone: delete it.",
+        "move_certs_image": "A service's mounts are the plan's alone: delete it.",
+        "links": "Use `orchestrator.swarm.network_name`.",
+        "host_ip": "Servers are reached on the network that they share with the hub: delete it.",
+        "use_internal_ip": "Servers are reached on the network that they share with the hub: delete it.",
+        "use_internal_hostname": "Servers are reached on the network that they share with the hub: delete it.",
+        "volume_driver": "Make the volume beforehand, and name it in `servers.mounts`.",
+        "volume_driver_options": "Make the volume beforehand, and name it in `servers.mounts`.",
+        "post_start_cmd": _COMMAND,
+    },
+    "KubeSpawner": {
+        "k8s_api_threadpool_workers": "",
+        "profile_form_template": "XNAT's pages ask what to start: delete it.",
+        "additional_profile_form_template_paths": "XNAT's pages ask what to start: delete it.",
+    },
+    "SimpleLocalProcessSpawner": {"home_dir_template": "Use `orchestrator.local.directory`."},
+}
+"""Traits of one spawner of which the same is true."""
 
 _NOT_TO_SET: Mapping[str, tuple[str, ...]] = {
     "JupyterHub": (

@@ -1,0 +1,138 @@
+"""Every setting of a spawner that `extra` may set has its effect; all others are refused, or warned of where they take rights."""
+
+import pytest
+
+from tests.unit.helpers import problems_of, site_text
+from xnathub_conf.site.hub_settings import SPAWNERS
+from xnathub_conf.site.problems import dotted
+from xnathub_conf.site.schema import jupyterhub_names
+
+SECTIONS = {
+    "swarm": {},
+    "docker": {},
+    "kubernetes": {"claims": [{"path": "/data/xnat", "claim_name": "xnat"}], "namespace": "x"},
+    "local": {"directory": "/x"},
+}
+
+OF_JUPYTERHUB = {
+    "auth_state_hook", "consecutive_failure_limit", "debug", "disable_user_config", "env_keep", "hub_connect_url", "ip", "notebook_dir",
+    "oauth_client_allowed_scopes", "oauth_roles", "poll_interval", "poll_jitter", "progress_ready_hook", "server_token_scopes", "ssl_alt_names",
+    "ssl_alt_names_include_local",
+}  # fmt: skip
+"""What JupyterHub itself does with every spawner: variables of the server, its tokens, and how often it is looked at."""
+
+OF_THE_SPAWNER = {
+    # The user's environment and shell.
+    "local": {"kill_timeout", "popen_kwargs", "port", "shell_cmd"},
+    # How a container is reached, and what DockerSpawner does before and after its start.
+    "docker": {
+        "certs_volume_name", "host_ip", "links", "move_certs_image", "port", "post_start_cmd", "tls_config", "use_internal_hostname", "use_internal_ip",
+    },
+    "swarm": {"port", "pull_policy", "tls_config"},
+    "kubernetes": {
+        # tests/kubernetes/test_kubernetes_adapter.py looks at what these come to in a pod.
+        "automount_service_account_token", "common_labels", "component_label", "extra_annotations", "extra_container_config", "extra_containers",
+        "extra_labels", "extra_pod_config", "init_containers", "lifecycle_hooks", "node_affinity_preferred", "pod_affinity_preferred",
+        "pod_affinity_required", "pod_anti_affinity_preferred", "pod_anti_affinity_required", "port", "priority_class_name", "scheduler_name",
+        "service_account", "working_dir",
+        # How KubeSpawner calls the API, what it tells meanwhile, and what else it makes and removes beside the pod.
+        "after_pod_created_hook", "delete_pvc", "delete_stopped_pods", "dns_name_template", "enable_user_namespaces", "events_enabled", "get_pod_url",
+        "handle_legacy_names", "k8s_api_host", "k8s_api_request_retry_timeout", "k8s_api_request_timeout", "k8s_api_ssl_ca_cert", "k8s_api_verify_ssl",
+        "modify_pod_hook", "pod_connect_ip", "pvc_name_template", "remember_pvc_name", "secret_mount_path", "secret_name_template", "services_enabled",
+        "slow_spawn_message", "slow_spawn_message_frequency", "slow_spawn_message_threshold", "slug_scheme", "storage_access_modes",
+        "storage_capacity", "storage_class", "storage_extra_annotations", "storage_extra_labels", "storage_pvc_ensure", "storage_selector",
+        "user_namespace_annotations", "user_namespace_labels", "user_namespace_template",
+    },
+}  # fmt: skip
+
+
+def said(orchestrator, extra, **more):
+    return problems_of(
+        site_text(
+            orchestrator={orchestrator: SECTIONS[orchestrator] | more},
+            servers__allowed_mounts=[{"path": "/data/xnat"}],
+            extra=extra,
+        )
+    )
+
+
+@pytest.mark.parametrize("orchestrator", SECTIONS)
+def test_every_setting_has_an_effect_or_is_refused(orchestrator):
+    cls = SPAWNERS[orchestrator]
+    refusals = "decided elsewhere", "has no effect", "A privileged server"
+    accepted = {
+        name
+        for name in jupyterhub_names()["traits"][cls]
+        if not any(
+            text in each.message for text in refusals for each in said(orchestrator, {f"{cls}.{name}": 1})
+        )
+    }
+    assert accepted == OF_JUPYTERHUB | OF_THE_SPAWNER[orchestrator]
+
+
+@pytest.mark.parametrize(
+    ("orchestrator", "trait", "instead"),
+    [
+        ("swarm", "SwarmSpawner.extra_endpoint_spec", "delete it"),
+        ("swarm", "SwarmSpawner.volume_driver", "`servers.mounts`"),
+        ("docker", "DockerSpawner.args", "XNAT's Jupyter environment"),
+        ("local", "SimpleLocalProcessSpawner.home_dir_template", "`orchestrator.local.directory`"),
+        ("kubernetes", "KubeSpawner.profile_form_template", "XNAT's pages"),
+    ],
+)
+def test_a_setting_without_an_effect_is_refused_with_what_to_do_instead(orchestrator, trait, instead):
+    (problem,) = (each for each in said(orchestrator, {trait: {}}) if each.severity == "error")
+    assert problem.message == f"{trait} has no effect here."
+    assert instead in problem.fix
+
+
+RESTRICTED = {
+    "allowPrivilegeEscalation": False, "runAsNonRoot": True, "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"},
+}  # fmt: skip
+
+
+def container(**rights):
+    return {"name": "a", "image": "b", "securityContext": rights}
+
+
+@pytest.mark.parametrize(
+    ("trait", "value", "places"),
+    [
+        ("extra_pod_config", {"hostPID": True}, ["hostPID"]),
+        ("extra_pod_config", {"host_network": True, "hostIPC": False}, ["host_network"]),
+        ("extra_pod_config", {"volumes": [{"name": "a", "emptyDir": {}}, {"name": "b", "hostPath": {"path": "/"}}]}, ["volumes[1].hostPath"]),
+        ("extra_pod_config", {"initContainers": [container(**RESTRICTED | {"runAsUser": 0})]}, ["initContainers[0].securityContext.runAsUser"]),
+        ("extra_pod_config", {"initContainers": [{"name": "a", "image": "b"}]}, ["initContainers[0]"]),
+        ("extra_pod_config", {"initContainers": [container(**RESTRICTED)]}, []),
+        ("extra_pod_config", {"securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}}, ["securityContext.sysctls[0]"]),
+        ("extra_pod_config", {"securityContext": {"seLinuxOptions": {"user": "root", "level": "s0"}}}, ["securityContext.seLinuxOptions.user"]),
+        ("extra_pod_config", {"securityContext": {"seccompProfile": {"type": "Unconfined"}}}, ["securityContext.seccompProfile.type"]),
+        ("extra_pod_config", {"shareProcessNamespace": True, "hostname": "a"}, []),
+        ("extra_container_config", {"ports": [{"containerPort": 1, "hostPort": 2}]}, ["ports[0].hostPort"]),
+        ("extra_container_config", {"securityContext": {"procMount": "Unmasked"}}, ["securityContext.procMount"]),
+        ("init_containers", {"a": container(**RESTRICTED | {"privileged": True})}, ["a.securityContext.privileged"]),
+        ("extra_containers", [container(**RESTRICTED | {"capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]}})], ["[0].securityContext.capabilities.add"]),
+    ],
+)  # fmt: skip
+def test_what_takes_pods_below_restricted_is_warned_of(trait, value, places):
+    found = said("kubernetes", {f"KubeSpawner.{trait}": value})
+    here = f'extra["KubeSpawner.{trait}"]'
+    assert [(each.rule, each.severity) for each in found] == [("pod-level", "warning")] * len(places)
+    assert [dotted(each.path) for each in found] == [
+        f"{here}{place}" if place.startswith("[") else f"{here}.{place}" for place in places
+    ]
+
+
+def test_a_privileged_server_is_refused_where_it_could_not_start_and_warned_of_where_it_could():
+    privileged = {"KubeSpawner.privileged": True}
+    (refused,) = said("kubernetes", privileged)
+    assert (refused.rule, refused.severity) == ("extra", "error")
+    assert "no_new_privileges: false" in refused.fix
+    text = site_text(
+        orchestrator={"kubernetes": SECTIONS["kubernetes"] | {"start_as_root": True}},
+        servers__allowed_mounts=[{"path": "/data/xnat"}],
+        servers__security={"no_new_privileges": False},
+        extra=privileged,
+    )
+    (warned,) = problems_of(text)
+    assert (warned.rule, warned.severity) == ("pod-level", "warning")
