@@ -34,7 +34,7 @@ from xnathub_conf.spawners.kubernetes_pod import (
 SITE = """\
 version: 1
 xnat: {url: "https://xnat.example.org", service_account: {password: {env: X}}}
-hub: {api_token: {env: X}}
+hub: {api_token: {env: Y}}
 servers: {uid: 5001, gid: 6001, allowed_images: ["xnat/*"]}
 orchestrator:
   kubernetes:
