@@ -34,7 +34,7 @@ from xnathub_conf.spawners.kubernetes_pod import (
 SITE = """\
 version: 1
 xnat: {url: "https://xnat.example.org", service_account: {password: {env: X}}}
-hub: {api_token: {env: Y}}
+hub: {api_token: {env: TOKEN}}
 servers: {uid: 5001, gid: 6001, allowed_images: ["xnat/*"]}
 orchestrator:
   kubernetes:
