@@ -189,7 +189,7 @@ VARIABLES = st.dictionaries(
 ) | st.dictionaries(
     st.sampled_from(["JH_NETWORK", "DOCKER_HOST", "JH_TLS_VERIFY", "JH_TLS_CA_CERT", "DOCKER_CERT_PATH", "HTTPS_PROXY", "JH_OTHER", "JUPYTER_ENABLE_LAB",
                      "JH_XNAT_PT_ARCHIVE_PREFIX", "JH_XNAT_PT_ARCHIVE_SERVER_PREFIX", "JH_XNAT_PT_WORKSPACE_DOCKER_PREFIX", "JH_XNAT_INACTIVITY_TIMEOUT"]),
-    st.sampled_from(["", "jh", "/data/xnat/archive", "../x", "tcp://h:2376", "${TOKEN}"]), max_size=5,
+    st.sampled_from(["", "jh", "/data/xnat/archive", "../x", "tcp://h:2376", "${TOKEN}", "/", ".", "//a/../b", "/data/xnat/archive/w"]), max_size=5,
 )  # fmt: skip
 REQUIRED = {
     "JH_XNAT_URL": "https://xnat.example.org",

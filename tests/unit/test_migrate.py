@@ -774,6 +774,51 @@ def test_a_file_that_holds_xnat_too_loses_its_hub_alone(folder, capsys):
     assert (folder / "docker-compose.yml").read_text() == (folder / "rest.yml").read_text()
 
 
+def test_a_network_that_others_need_stays_with_them(folder, capsys):
+    (folder / ".env").write_text(
+        ENV.replace("XNAT_URL=https://xnat.example.org", "JH_XNAT_URL=http://xnat-web:8080")
+    )
+    shared = COMPOSE.replace(
+        "    image: xnat/web\n", "    image: xnat/web\n    networks: [shared]\n"
+    ).replace(
+        "    image: xnat/jupyterhub\n",
+        "    image: xnat/jupyterhub\n    networks: [shared]\n    environment: {JH_NETWORK: xnat}\n",
+    )
+    shared = shared.replace('volumes: ["./nginx.conf:/etc/nginx/nginx.conf"]', "build: ./nginx")
+    (folder / "nginx").mkdir()
+    (folder / "nginx/site.conf").write_text("location / {\n  proxy_pass http://jupyterhub:8000;\n}\n")
+    (folder / "docker-compose.yml").write_text(
+        f"{shared}networks: {{shared: {{name: xnat, ipam: {{config: [{{subnet: 10.9.0.0/24}}]}}}}}}\n"
+    )
+    data = report(capsys, "docker-compose.yml")
+    entry = told(data["settings"], "JH_NETWORK")
+    assert entry["outcome"] == "not carried"
+    assert "The network stays with xnat-web" in entry["note"]
+    assert told(data["settings"], "subnet")["outcome"] == "no concern"
+    steps = "\n".join(data["to_do"])
+    assert "xnat.url calls XNAT by the name of its service, xnat-web" in steps
+    assert "nginx/site.conf:2 leads to the old hub" in steps
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        {"ARCHIVE_SERVER": "/mnt//a/", "WORKSPACE_SERVER": "/data/xnat/archive"},
+        {"WORKSPACE_SERVER": "/data/xnat/archive"},
+        {"ARCHIVE": "/", "WORKSPACE": "/data/xnat/archive"},
+        {"ARCHIVE_SERVER": "/", "WORKSPACE_SERVER": "/same"},
+        {"ARCHIVE_SERVER": "/same", "WORKSPACE_SERVER": "/same/"},
+    ],
+)
+def test_folders_that_contradict_each_other_end_nothing(folder, capsys, folders):
+    variables = {f"JH_XNAT_PT_{name}_PREFIX": path for name, path in folders.items()}
+    (folder / ".env").write_text(ENV + "".join(f"{name}={value}\n" for name, value in variables.items()))
+    (folder / "more.yaml").write_text(yaml.safe_dump({"jupyterhub": {"hub": {"extraEnv": variables}}}))
+    for files in (["docker-stack.yml"], ["values.yaml", "more.yaml"]):
+        settings = report(capsys, *files)["settings"]
+        assert set(variables) <= {each["name"] for each in settings}
+
+
 EDITED = """\
 import os
 raise SystemExit("never run")

@@ -11,7 +11,7 @@ from pathlib import Path
 from xnathub_conf.cli.init import EDITOR_LINE, write_schema
 from xnathub_conf.cli.reports import write_out
 from xnathub_conf.migration import MigrationError
-from xnathub_conf.migration.carry import carry
+from xnathub_conf.migration.carry import FOLDERS, carry, without_folders
 from xnathub_conf.migration.compose import read_text
 from xnathub_conf.migration.ledger import Ledger
 from xnathub_conf.migration.report import Report
@@ -130,6 +130,8 @@ def _withdrawn(ledger: Ledger, problem: Problem) -> bool:
     """Take what a problem is about out of the site: the value at its key, else one that it says contradicts it."""
     fix = "No key of site.yaml stands for it." if problem.fix == "Delete it." else problem.fix
     why = f"{problem.message} {fix}".strip()
+    if any(problem.path[: len(key)] == key for key in FOLDERS):
+        return without_folders(ledger, why)
     if problem.path and ledger.withdraw(problem.path, why):
         return True
     keys = [
@@ -193,7 +195,9 @@ def _write(folder: Path, files: Sequence[tuple[Path, str, int]]) -> None:
 
 def _steps(ledger: Ledger, old: Old, loaded: LoadedSite, options: Options) -> Iterator[str]:
     yield from ledger.to_do
-    yield from (f"{warning.message} {warning.fix}".strip() for warning in loaded.warnings)
+    yield from (
+        f"{dotted(warning.path)}: {warning.message} {warning.fix}".strip() for warning in loaded.warnings
+    )
     if old.compose and old.service and len(old.compose.services) > 1:
         yield from advice(old.compose, old.service, options.without_hub)
     elif old.kind == "swarm":

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from xnathub_conf.migration import MigrationError
 from xnathub_conf.migration.helm import base_url, kubernetes
 from xnathub_conf.migration.ledger import Ledger, at
+from xnathub_conf.migration.reference import ARCHIVE, WORKSPACES
 from xnathub_conf.migration.sources import Old
 from xnathub_conf.migration.stack import stack_parts, swarm, user
 from xnathub_conf.migration.traits import carry_python
@@ -21,6 +22,7 @@ from xnathub_conf.migration.variables import (
     within_xnat_s,
     xnat,
 )
+from xnathub_conf.site.problems import KeyPath, dotted
 
 _ORDER = ("version", "xnat", "hub", "sign_in", "servers", "paths", "logging", "orchestrator", "extra")
 
@@ -72,6 +74,33 @@ def carry(
     _env_lines(m)
     to.site = {key: to.site[key] for key in _ORDER if key in to.site}
     return to
+
+
+FOLDERS: tuple[KeyPath, ...] = (
+    ("paths",),
+    ("servers", "allowed_mounts"),
+    ("orchestrator", "kubernetes", "claims"),
+)
+"""The keys that say together where XNAT's folders are."""
+
+
+def without_folders(to: Ledger, why: str) -> bool:
+    """Take out what is said of XNAT's folders, which would contradict itself in parts; return whether there was anything."""
+    claims = [{"path": ARCHIVE, "claim_name": "archive"}, {"path": WORKSPACES, "claim_name": "workspaces"}]
+    kubernetes = to.site["orchestrator"].get("kubernetes")
+    if kubernetes is not None and kubernetes.get("claims") == claims and "paths" not in to.site:
+        return False
+    taken = [to.withdraw(key, why) for key in FOLDERS]
+    if not any(taken):
+        return False
+    if kubernetes is not None:
+        to.put(FOLDERS[-1], claims, "claims", Found("", "the chart's default"))
+    to.to_do.append(
+        "Where XNAT's folders are can't be carried over. Write "
+        + ", ".join(map(dotted, FOLDERS))
+        + " by hand."
+    )
+    return True
 
 
 def _check_required(m: Migration) -> None:

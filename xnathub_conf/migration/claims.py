@@ -8,9 +8,10 @@ from xnathub_conf.migration.chart import ChartValues
 from xnathub_conf.migration.ledger import Ledger, at
 from xnathub_conf.migration.reference import ARCHIVE, WORKSPACES
 from xnathub_conf.migration.tree import Found, Node
-from xnathub_conf.migration.variables import Migration, prefix_lines, prefixes
+from xnathub_conf.migration.variables import Migration, plain, prefix_lines, prefixes
 
 _HERE = "orchestrator.kubernetes"
+_SAME = "Both folders would have this path. Write `paths` and orchestrator.kubernetes.claims by hand."
 _SUBPATH = "users/{unescaped_username}"
 
 
@@ -35,10 +36,16 @@ def storage(m: Migration, chart: ChartValues) -> None:
     rows = (("ARCHIVE", "archive", ARCHIVE, archive), ("WORKSPACE", "workspaces", WORKSPACES, workspaces))
     for kind, section, default, claimed in rows:
         source, target, name = prefixes(m, kind, default)
-        path = root = source.value.rstrip("/")
-        if target:
+        taken = [each["path"] for each in claims]
+        path = root = plain(source.value)
+        if target and target.value.startswith("/") and plain(target.value) in taken:
+            to.leave(name, target, _SAME)
+        elif target:
             translated = True
             root, path = _translated(m, section, path, name, claimed.value)
+        if root in taken:
+            to.leave(name or f"JH_XNAT_PT_{kind}_PREFIX", target or source, _SAME)
+            path = root = next(each for each in (default, f"/{section}") if each not in taken)
         claims.append({"path": root, "claim_name": claimed.value})
         mounts.append(
             {"path": path} if kind == "ARCHIVE" else {"path": f"{path}/users/{{username}}", "writable": True}
@@ -82,7 +89,7 @@ def _translated(m: Migration, section: str, source: str, name: str, claim: str) 
     """Carry over a prefix of XNAT's path translation; gives the path of the claim, and that of the folder."""
     to, target = m.to, m.old.plugin[name]
     if target.value.startswith("/"):
-        path = target.value.rstrip("/")
+        path = plain(target.value)
         to.put(f"paths.{section}", [{"from": source, "to": path}], name, target)
         return path, path
     if below := os.path.normpath(target.value).strip("./"):

@@ -2,6 +2,7 @@
 
 import os.path
 from typing import Any
+from urllib.parse import urlsplit
 
 from xnathub_conf.migration.docker_api import docker_api
 from xnathub_conf.migration.ledger import Ledger, Outcome, at
@@ -98,7 +99,7 @@ _TOP: tuple[Rule, ...] = (
     Rule("name", nothing("It names the old stack.")),
     Rule("include.**", nothing("What it names is in this list by itself.")),
     Rule("services.**", nothing("Another service's: it stays as it is.")),
-    Rule("networks.**", nothing("The hub has no part in this network.")),
+    Rule("networks.**", nothing("The new hub has no part in this network.")),
     Rule("volumes.**", nothing("The hub does not mount it.")),
     Rule("secrets.**", nothing("The hub does not read it.")),
     Rule("configs.**", nothing("The hub does not read it.")),
@@ -120,8 +121,34 @@ def swarm(m: Migration) -> None:
     """Carry over what makes a Swarm hub: folders, the network, Docker's address, and the hub's service."""
     _folders(m)
     network = m.old.hub["JH_NETWORK"]
-    m.to.put("orchestrator.swarm.network_name", network.value, "JH_NETWORK", network)
+    if others := _others_on(m, network.value):
+        m.to.leave("JH_NETWORK", network, f"The network stays with {', '.join(others)}, so the new hub has one of its own, "
+                   "orchestrator.swarm.network_name. The web server reaches it by its published port.")  # fmt: skip
+    else:
+        m.to.put("orchestrator.swarm.network_name", network.value, "JH_NETWORK", network)
+    _xnat_by_name(m)
     docker_api(m)
+
+
+def _others_on(m: Migration, network: str) -> list[str]:
+    """Name the services besides the hub that are on a network."""
+    compose = m.old.compose
+    return [
+        name
+        for name, service in (compose.services if compose else {}).items()
+        if compose and service is not m.old.service
+        and any(_is_of_servers(compose, each, network) for node in service.nodes for _, each in _network_names(node))
+    ]  # fmt: skip
+
+
+def _xnat_by_name(m: Migration) -> None:
+    """Say so where XNAT's address is the name of a service, which is known on that service's networks alone."""
+    host = urlsplit(m.to.site["xnat"]["url"]).hostname
+    if m.old.compose and host in m.old.compose.services:
+        m.to.to_do.append(
+            f"xnat.url calls XNAT by the name of its service, {host}, which is not known on the new hub's network. Write an address "
+            "that reaches XNAT from there, such as that of the web server."
+        )
 
 
 def stack_parts(m: Migration) -> None:
@@ -129,7 +156,8 @@ def stack_parts(m: Migration) -> None:
     compose, service = m.old.compose, m.old.service
     if compose and service:
         _service(m.to, service)
-        _parts(m.to, compose, service, m.old.hub["JH_NETWORK"].value)
+        network = m.old.hub["JH_NETWORK"].value
+        _parts(m.to, compose, service, "" if _others_on(m, network) else network)
 
 
 def user(m: Migration) -> None:
@@ -292,8 +320,8 @@ def _network_names(node: Node) -> list[tuple[Node, str]]:
 
 
 def _is_of_servers(compose: Compose, name: str, network: str) -> bool:
-    return name == network or any(
-        tree.get("networks", name, "name").text == network for tree in compose.trees
+    return bool(network) and (
+        name == network or any(tree.get("networks", name, "name").text == network for tree in compose.trees)
     )
 
 

@@ -4,6 +4,7 @@ They are those of its hub image, its Helm chart and XNAT's plugin (github.com/Nr
 xnat-docker-compose, xnat-jupyterhub-plugin).
 """
 
+import os.path
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -247,7 +248,7 @@ def prefixes(m: Migration, kind: str, default: str) -> tuple[Found, Found | None
     source = plugin.get(f"JH_XNAT_PT_{kind}_PREFIX")
     if not (source and source.value) and kind == "WORKSPACE":
         source = plugin.get("JH_XNAT_WORKSPACE_PATH")
-    if source and source.value and not source.value.startswith("/"):
+    if source and source.value and (not source.value.startswith("/") or not source.value.strip("/.")):
         name = (
             f"JH_XNAT_PT_{kind}_PREFIX"
             if source is plugin.get(f"JH_XNAT_PT_{kind}_PREFIX")
@@ -256,16 +257,27 @@ def prefixes(m: Migration, kind: str, default: str) -> tuple[Found, Found | None
         m.to.leave(
             name,
             source,
-            f"It is no path from /. {default} is taken for it; look for it in servers.allowed_mounts.",
+            f"It is no path to a folder from /. {default} is taken for it; look for it in servers.allowed_mounts.",
         )
         source = None
-    source = source if source and source.value else Found(default, "XNAT's default")
+    source = (
+        Found(plain(source.value), source.origin, source.leaf)
+        if source and source.value
+        else Found(default, "XNAT's default")
+    )
     for name in (f"JH_XNAT_PT_{kind}_SERVER_PREFIX", f"JH_XNAT_PT_{kind}_DOCKER_PREFIX"):
-        if (target := plugin.get(name)) and re.search(r"[{}\x00-\x1f]", target.value):
+        if (target := plugin.get(name)) and re.search(r"[{}\x00-\x1f]|^/[/.]*$", target.value):
             m.to.leave(name, target, "It is no plain path. Write `paths` and servers.allowed_mounts by hand.")
         elif target and target.value:
+            if target.value.startswith("/"):
+                target = Found(plain(target.value), target.origin, target.leaf)
             return source, target, name
     return source, None, ""
+
+
+def plain(path: str) -> str:
+    """Return a path without doubled slashes, dots and a slash at its end."""
+    return "/" + os.path.normpath(path).lstrip("/")
 
 
 def prefix_lines(m: Migration, kind: str, key: str) -> None:
@@ -278,7 +290,7 @@ def prefix_lines(m: Migration, kind: str, key: str) -> None:
         rules = m.to.site.get("paths", {}).get(key)
         if name.endswith("DOCKER_PREFIX") and found.value:
             m.to.ignore(name, found, "The SERVER_PREFIX of the same folder is what the old hub used.")
-        elif rules and found.value.rstrip("/") == rules[0]["from"]:
+        elif rules and found.value and plain(found.value) == rules[0]["from"]:
             m.to.stands(("paths", key, 0, "from"), rules[0]["from"], name, found)
         else:
             m.to.ignore(

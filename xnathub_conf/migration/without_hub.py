@@ -133,12 +133,16 @@ def _others(compose: Compose, service: Service) -> str:
 
 def _proxies(node: Node, hub: str) -> Iterator[str]:
     """Find lines of a web server's settings, mounted from files that are here, that lead to the old hub."""
-    for each in node.get("volumes").items:
-        source = each.get("source").text if each.keys else each.text.partition(":")[0]
-        path = Path(node.file).parent / source
+    build = node.get("build")
+    sources = [
+        each.get("source").text if each.keys else each.text.partition(":")[0]
+        for each in node.get("volumes").items
+    ]
+    for source in [*sources, build.text or build.get("context").text]:
+        path = Path(node.file).parent / source if source else Path()
         for file in (
             sorted(path.glob("*.conf"))
-            if path.is_dir()
+            if source and path.is_dir()
             else [path]
             if path.suffix == ".conf" and path.is_file()
             else []
