@@ -2,6 +2,8 @@
 
 import re
 import signal
+import textwrap
+from pathlib import Path
 from urllib.parse import quote
 
 import psutil
@@ -15,6 +17,8 @@ from xnathub_conf.standin import Environment, faults
 EVENT = r"\d{8}T\d{9}Z"
 """What XNAT's pages name a server after."""
 
+TUTORIAL = (Path(__file__).parents[2] / "docs/tutorial.md").read_text()
+ITS_CELL = textwrap.dedent(re.search(r"open a notebook and read one:\n\n((?: {4}.*\n)+)", TUTORIAL)[1])
 READ_AN_IMAGE = """\
 import os, pathlib, nibabel
 project = pathlib.Path(os.environ["XNAT_DATA"], "projects/P1/experiments")
@@ -55,12 +59,13 @@ def test_the_demo_from_sign_in_to_ctrl_c(new_demo, person):
     expect(page.get_by_text(re.compile(r"Python 3 .*\| Idle"))).to_be_visible(timeout=60_000)
     cell = page.locator(".jp-Notebook .jp-CodeCell .cm-content").first
     cell.click()
-    page.keyboard.insert_text(READ_AN_IMAGE)
+    page.keyboard.insert_text(f"{READ_AN_IMAGE}\n{ITS_CELL}")
     expect(cell).to_contain_text("nibabel.load")
     page.keyboard.press("Shift+Enter")
     result = page.locator(".jp-OutputArea-output").first
     expect(result).to_contain_text("Project P1: 2 synthetic MR sessions", timeout=60_000)
     expect(result).to_contain_text("[ 3 24 24 24")
+    expect(page.locator(".jp-OutputArea-output").nth(1)).to_contain_text("(24, 24, 24)")
     open_folder(page, "data", "projects", "P1", "experiments")
     # JupyterLab asks whether it may fetch news; that would stand in the picture.
     news = page.get_by_role("button", name="No", exact=True)

@@ -5,16 +5,9 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Any
 
 from xnathub_conf import __version__
-
-_FILES = {
-    "bash": "_shtab_compgen_files",
-    "zsh": "_files",
-    "fish": "(__fish_complete_path (commandline -ct))",
-}
-"""How shells complete a file's name: shtab.FILE, without its import at each start."""
+from xnathub_conf.cli.arguments import file_argument, site_argument, warning_rule
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +15,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 is success, 1 a problem that was found, 2 a command that could not be carried out.
     """
-    options = command_line().parse_args(arguments)
+    parser = command_line()
+    options = parser.parse_args(arguments)
+    if "run" not in options:
+        parser.print_help()
+        return 0
     try:
         return int(options.run(options))
     except ModuleNotFoundError as error:
@@ -46,10 +43,10 @@ def command_line() -> argparse.ArgumentParser:
     )
     parser.set_defaults(extra="hub")
     parser.add_argument("--version", action="version", version=f"xnathub {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(metavar="COMMAND")
 
     validate = commands.add_parser("validate", help="check site files and say everything that is wrong")
-    _file_argument(
+    file_argument(
         validate, "files", nargs="+", help="files, patterns such as 'sites/*.yaml', or - for standard input"
     )
     validate.add_argument("--strict", action="store_true", help="take warnings for errors")
@@ -65,7 +62,7 @@ def command_line() -> argparse.ArgumentParser:
     validate.add_argument(
         "--ignore",
         action="append",
-        type=_warning_rule,
+        type=warning_rule,
         default=[],
         metavar="RULE",
         help="leave out warnings of this rule; may be given more than once",
@@ -73,7 +70,7 @@ def command_line() -> argparse.ArgumentParser:
     validate.set_defaults(run=_validate)
 
     show = commands.add_parser("show", help="list what a site decides of JupyterHub, with lines")
-    _site_argument(show)
+    site_argument(show)
     show.add_argument("--json", action="store_true", help="write JSON")
     show.set_defaults(run=_show)
 
@@ -83,8 +80,8 @@ def command_line() -> argparse.ArgumentParser:
         description="Say what a change changes, and what to do after it. Ends with 0 where nothing changes, 1 where "
         "something does, 2 where a file is not valid.",
     )
-    _file_argument(diff, "old", help="the site file before, or - for standard input")
-    _file_argument(diff, "new", help="the site file after, or -")
+    file_argument(diff, "old", help="the site file before, or - for standard input")
+    file_argument(diff, "new", help="the site file after, or -")
     diff.add_argument(
         "--format",
         choices=["text", "json", "markdown"],
@@ -97,19 +94,20 @@ def command_line() -> argparse.ArgumentParser:
     schema.set_defaults(run=_schema)
 
     init = commands.add_parser("init", help="write a small site.yaml to begin with")
-    _file_argument(init, nargs="?", default="site.yaml", help="where to (default: site.yaml)")
+    file_argument(init, nargs="?", default="site.yaml", help="where to (default: site.yaml)")
     init.add_argument("--xnat-url", metavar="URL", help="XNAT's address")
     init.add_argument("--public-url", metavar="URL", help="the hub's address for browsers")
     init.add_argument("--image", metavar="IMAGE", help="an image, or a pattern, that XNAT may ask for")
     init.add_argument(
         "--orchestrator", choices=["local", "docker", "swarm", "kubernetes"], help="what runs the servers"
     )
-    init.add_argument(
-        "--docker-gid",
-        type=int,
-        metavar="GID",
-        help="the group that owns Docker's socket on the hub's node (default: the one that owns it here)",
-    )
+    for flag, what in (
+        ("--uid", "the user that XNAT's Tomcat runs as"),
+        ("--gid", "its group"),
+        ("--docker-gid", "the group of Docker's socket"),
+    ):
+        init.add_argument(flag, type=int, metavar="ID", help=f"{what} (default: as found here)")
+    init.add_argument("--example", action="store_true", help="write example addresses, to change later")
     init.add_argument("--force", action="store_true", help="write over a file that exists")
     init.set_defaults(run=_init)
 
@@ -120,10 +118,10 @@ def command_line() -> argparse.ArgumentParser:
         usage="xnathub migrate [OPTION ...] FILE [FILE ...]",
         description="Write a site file and its secrets from a compose or stack file, env files, Helm values or a jupyterhub_config.py.",
     )
-    _file_argument(migrate, "files", nargs="+", help="compose file, env file, values or .py; later win")
-    _file_argument(migrate, "--env-file", action="append", default=[], help="as compose's (default: .env)")
+    file_argument(migrate, "files", nargs="+", help="compose file, env file, values or .py; later win")
+    file_argument(migrate, "--env-file", action="append", default=[], help="as compose's (default: .env)")
     migrate.add_argument("--service", metavar="NAME", help="the hub's service, if not plain")
-    _file_argument(migrate, "--output", default="site.yaml", help="the site file to write")
+    file_argument(migrate, "--output", default="site.yaml", help="the site file to write")
     migrate.add_argument("--secrets-dir", default="secrets", metavar="DIR", help="where secrets are written")
     migrate.add_argument("--secrets-path", metavar="DIR", help="where the hub will find them")
     migrate.add_argument("--public-url", metavar="URL", help="XNAT's address for browsers")
@@ -131,7 +129,7 @@ def command_line() -> argparse.ArgumentParser:
         "--xnat-url", metavar="URL", help="XNAT's address for the hub, if the files don't say"
     )
     migrate.add_argument("--image", metavar="IMAGE", action="append", default=[], help="image to allow")
-    _file_argument(migrate, "--without-hub", help="write the file without the hub, and its patch")
+    file_argument(migrate, "--without-hub", help="write the file without the hub, and its patch")
     migrate.add_argument("--dry-run", action="store_true", help="write nothing, only say what would be done")
     form = migrate.add_mutually_exclusive_group()
     form.add_argument("--format", choices=["text", "markdown", "json"], default="text", help="of the report")
@@ -144,7 +142,7 @@ def command_line() -> argparse.ArgumentParser:
     render = commands.add_parser("render", help="write what Docker Swarm or Kubernetes deploys a site from")
     targets = render.add_subparsers(metavar="ORCHESTRATOR", required=True)
     swarm = targets.add_parser("swarm", help="a stack file for `docker stack deploy`")
-    _site_argument(swarm)
+    site_argument(swarm)
     swarm.add_argument("--image", metavar="IMAGE", help="the hub's image (default: this release's)")
     swarm.add_argument("--postgres", action="store_true", help="add a PostgreSQL service for the hub's data")
     swarm.add_argument(
@@ -152,12 +150,12 @@ def command_line() -> argparse.ArgumentParser:
     )
     swarm.set_defaults(run=_render_swarm)
     kubernetes = targets.add_parser("kubernetes", help="values for the Helm chart")
-    _site_argument(kubernetes)
+    site_argument(kubernetes)
     kubernetes.add_argument("--manifests", action="store_true", help="write manifests for `kubectl apply`")
     kubernetes.set_defaults(run=_render_kubernetes)
 
     doctor = commands.add_parser("doctor", help="try the real things that a site needs, and say what to do")
-    _site_argument(doctor)
+    site_argument(doctor)
     doctor.add_argument("--user", metavar="NAME", help="try too what XNAT would start for this user")
     doctor.add_argument(
         "--server", default="", metavar="NAME", help="their server of that name (default: the default one)"
@@ -177,7 +175,7 @@ def command_line() -> argparse.ArgumentParser:
     doctor.set_defaults(run=_doctor)
 
     plugin = commands.add_parser("plugin", help="say what to enter into XNAT's Jupyter settings for a site")
-    _site_argument(plugin)
+    site_argument(plugin)
     form = plugin.add_mutually_exclusive_group()
     form.add_argument(
         "--format",
@@ -198,19 +196,19 @@ def command_line() -> argparse.ArgumentParser:
     plugin.set_defaults(run=_plugin)
 
     run = commands.add_parser("run", help="check a site file and start its hub")
-    _site_argument(run)
+    site_argument(run)
     run.set_defaults(run=_run)
 
     demo = commands.add_parser("demo", help="try everything on this machine: a stand-in XNAT, a hub, Jupyter")
     demo.add_argument(
-        "--xnat-port",
-        type=int,
-        default=8080,
-        metavar="PORT",
-        help="where the stand-in listens (default: 8080)",
+        "--xnat-port", type=int, metavar="PORT", help="the stand-in XNAT's port (default: 8080)"
     )
+    demo.add_argument("--hub-port", type=int, metavar="PORT", help="the hub's port (default: 8000)")
     demo.add_argument(
-        "--hub-port", type=int, default=8000, metavar="PORT", help="where the hub listens (default: 8000)"
+        "--address",
+        default="localhost",
+        metavar="HOST",
+        help="this machine's address for others, who can then sign in too (default: localhost)",
     )
     demo.set_defaults(run=_demo, extra="demo")
 
@@ -218,27 +216,6 @@ def command_line() -> argparse.ArgumentParser:
     completion.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell that reads the script")
     completion.set_defaults(run=_completion)
     return parser
-
-
-def _site_argument(parser: argparse.ArgumentParser) -> None:
-    _file_argument(parser, nargs="?", default="site.yaml", help="the site file (default: site.yaml)")
-
-
-def _file_argument(parser: argparse.ArgumentParser, name: str = "file", **options: Any) -> None:
-    """Add an argument that shells complete with files."""
-    metavar = name.upper() if name in {"old", "new"} else "FILE"
-    argument: Any = parser.add_argument(name, metavar=metavar, **options)
-    argument.complete = _FILES
-
-
-def _warning_rule(name: str) -> str:
-    from xnathub_conf.site.rule_names import RULES
-
-    warnings = [rule for rule in RULES if RULES[rule].severity == "warning"]
-    if name not in warnings:
-        what = "is an error, which can't be ignored" if name in RULES else "is no rule"
-        raise argparse.ArgumentTypeError(f"{name} {what}; expected one of {', '.join(warnings)}")
-    return name
 
 
 def _validate(options: argparse.Namespace) -> int:
@@ -275,9 +252,8 @@ def _schema(_options: argparse.Namespace) -> int:
 def _init(options: argparse.Namespace) -> int:
     from xnathub_conf.cli.init import Answers, init
 
-    answers = Answers(
-        options.xnat_url, options.public_url, options.image, options.orchestrator, options.docker_gid
-    )
+    named = {field.name: getattr(options, field.name) for field in dataclasses.fields(Answers)}
+    answers = Answers(**named)
     return init(options.file, answers, force=options.force)
 
 
@@ -337,7 +313,7 @@ def _run(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from xnathub_conf.cli.demo import demo
 
-    return demo(options.xnat_port, options.hub_port)
+    return demo(options.xnat_port, options.hub_port, options.address)
 
 
 def _completion(options: argparse.Namespace) -> int:

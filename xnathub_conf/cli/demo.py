@@ -1,6 +1,7 @@
 """`xnathub demo`: a stand-in XNAT, a hub, its proxy and real Jupyter servers on this machine, and nothing left after."""
 
 import contextlib
+import errno
 import secrets
 import shutil
 import signal
@@ -57,14 +58,17 @@ extra:
 """
 
 
-def demo(xnat_port: int, hub_port: int) -> int:
-    """Run the demo until Ctrl-C; both ports are taken as wishes where they are in use.
+def demo(xnat_port: int | None, hub_port: int | None, address: str = "localhost") -> int:
+    """Run the demo at an address of this machine until Ctrl-C, a hang-up or SIGTERM; a port of None may be any.
 
-    Returns 0 after Ctrl-C, and 2 where something that the demo needs is not installed or does not start.
+    Returns 0 after that, and 2 where something that the demo needs is taken, is not installed or does not start.
     """
     # Ctrl-C too: a shell that starts a program in the background has it ignored.
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, _interrupt)
+    # But nohup's word counts: the demo goes on when its terminal is closed.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _interrupt)
     programs = hub_environment(Path())["PATH"]
     missing = [
         name
@@ -74,28 +78,67 @@ def demo(xnat_port: int, hub_port: int) -> int:
     if missing:
         print(f"The demo needs {' and '.join(missing)}: run scripts/setup.", file=sys.stderr)
         return 2
+    try:
+        xnat_port = _port(address, xnat_port, 8080, "--xnat-port")
+        hub_port = _port(address, hub_port, 8000, "--hub-port")
+    except _Taken as taken:
+        print(taken, file=sys.stderr)
+        return 2
     with tempfile.TemporaryDirectory(prefix="xnathub-demo-", ignore_cleanup_errors=True) as folder:
         try:
-            return _demo(Path(folder), _free_port(xnat_port), _free_port(hub_port))
+            return _demo(Path(folder), address, xnat_port, hub_port)
         except KeyboardInterrupt:
-            print("\nThe demo has ended; nothing of it is left.")
+            # A terminal that was closed shows nothing any more.
+            with contextlib.suppress(OSError):
+                print("\nThe demo has ended; nothing of it is left.", flush=True)
             return 0
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    # A closed terminal sends its signal twice: by its shell, and by itself. The second must not cut the cleaning up short.
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
-def _demo(folder: Path, xnat_port: int, hub_port: int) -> int:
+class _Taken(Exception):
+    """A port, or an address, can't be had; the text says what to do."""
+
+
+def _port(address: str, wanted: int | None, default: int, flag: str) -> int:
+    """Return the port that is wanted, or the default or any free one; one that was asked for is never replaced."""
+    if wanted is not None:
+        if _is_free(address, wanted):
+            return wanted
+        raise _Taken(
+            f"Port {wanted} of {address} is taken by another program. Stop that, or give another {flag}."
+        )
+    if _is_free(address, default):
+        return default
+    port = _free_port(0, address)
+    print(f"Port {default} is taken by another program, so {port} is used. {flag} chooses one.")
+    return port
+
+
+def _is_free(address: str, port: int) -> bool:
+    try:
+        return _free_port(port, address) == port
+    except OSError as error:
+        raise _Taken(
+            f"{address} is no address of this machine ({error.strerror or error}). `hostname -I` lists those it has."
+        ) from None
+
+
+def _demo(folder: Path, address: str, xnat_port: int, hub_port: int) -> int:
     state = demo_state()
     token = secrets.token_hex(32)
-    hub_url = f"http://localhost:{hub_port}"
+    hub_url = f"http://{address}:{hub_port}"
     make_sample_archive(folder / "archive")
     for name, value in {"hub_api_token": token, "xnat_password": state.user("jupyterhub").password}.items():
         (folder / name).touch(0o600)
         (folder / name).write_text(value)
-    with StandIn(state, host="localhost", port=xnat_port) as xnat:
-        xnat_url = f"http://localhost:{xnat_port}"
+    with StandIn(state, host=address, port=xnat_port) as xnat:
+        xnat_url = f"http://{address}:{xnat_port}"
         xnat.hub = HubLink(f"{hub_url}/jupyterhub/hub/api", f"{hub_url}/jupyterhub", token)
         site = folder / "site.yaml"
         ports = {"api_port": _free_port(8081), "proxy_port": _free_port(8001)}
@@ -113,6 +156,7 @@ def _demo(folder: Path, xnat_port: int, hub_port: int) -> int:
                 f"  site.yaml:          {site}\n"
                 f"  The hub's log:      {folder / 'hub.log'}\n\n"
                 "  Servers are processes of your own user here, so their data are links, not read-only mounts.\n"
+                f"{_from_elsewhere(address, xnat_port, hub_port)}\n"
                 "  Ctrl-C ends everything and leaves nothing behind.\n",
                 flush=True,
             )
@@ -156,10 +200,27 @@ def _answers(url: str, hub: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def _free_port(wish: int) -> int:
+def _from_elsewhere(address: str, xnat_port: int, hub_port: int) -> str:
+    """Say how another machine's browser opens the demo, or what it means that it can."""
+    if address == "localhost":
+        tunnel = f"ssh -L {xnat_port}:localhost:{xnat_port} -L {hub_port}:localhost:{hub_port} {socket.gethostname()}"
+        return f"  From another machine:  {tunnel}\n  and open the same address there.\n"
+    return (
+        f"  WARNING: whoever reaches {address} can try the password, which goes over the network unencrypted,\n"
+        "  and who is signed in runs programs as your own user here.\n"
+    )
+
+
+def _free_port(wish: int, address: str = "localhost") -> int:
+    """Return the wish where it is free, else any free port. Raises OSError where the address is none of this machine's."""
     for port in (wish, 0):
-        with contextlib.suppress(OSError), socket.socket() as probe:
+        with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
+            try:
+                probe.bind((address, port))
+            except OSError as error:
+                if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+                    raise
+                continue
             return int(probe.getsockname()[1])
-    raise OSError("no port is free on 127.0.0.1")
+    raise OSError(f"no port is free on {address}")

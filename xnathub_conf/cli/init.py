@@ -2,8 +2,9 @@
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from xnathub_conf.site.load import load
 from xnathub_conf.site.problems import SiteError
@@ -13,9 +14,13 @@ SCHEMA_FILE = "site.schema.json"
 EDITOR_LINE = f"# yaml-language-server: $schema={SCHEMA_FILE}\n"
 """What tells an editor where the schema is: beside the site file."""
 
-_SOCKET = "/var/run/docker.sock"
+_SOCKET = Path("/var/run/docker.sock")
 _DEBIANS_GROUP = 999
 """What the group `docker` often is, for a machine without Docker."""
+
+_ARCHIVE = Path("/data/xnat/archive")
+_FIRST_USER = 1000
+_EXAMPLE = "https://xnat.example.org"
 
 _ORCHESTRATORS = {
     "local": "  local: {directory: /var/lib/xnathub}",
@@ -30,10 +35,13 @@ _ORCHESTRATORS = {
 }
 
 _QUESTIONS = {
-    "xnat_url": ("XNAT's address", "https://xnat.example.org"),
-    "public_url": ("The hub's address for browsers, ending in /jupyterhub/", ""),
-    "image": ("An image that XNAT may start, or a pattern", "xnat/*"),
-    "orchestrator": ("What runs the servers: swarm, docker, kubernetes or local", "swarm"),
+    "xnat_url": "XNAT's address, such as https://xnat.my-hospital.org",
+    "public_url": "The hub's address for browsers",
+    "image": "An image that XNAT may start, or a pattern",
+    "orchestrator": f"What runs the servers: {', '.join(reversed(_ORCHESTRATORS))}",
+    "uid": "The user ID that XNAT's Tomcat runs as",
+    "gid": "Its group ID",
+    "docker_gid": f"The group ID that owns Docker's socket on the hub's node: stat -c %g {_SOCKET}",
 }
 
 
@@ -45,7 +53,10 @@ class Answers:
     public_url: str | None = None
     image: str | None = None
     orchestrator: str | None = None
+    uid: int | None = None
+    gid: int | None = None
     docker_gid: int | None = None
+    example: bool = False
 
 
 def init(file: str, answers: Answers, *, force: bool) -> int:
@@ -63,12 +74,12 @@ def init(file: str, answers: Answers, *, force: bool) -> int:
     except (EOFError, KeyboardInterrupt):
         print("\nStopped; nothing is written.", file=sys.stderr)
         return 2
+    if answers.xnat_url is None:
+        print("Give XNAT's address as --xnat-url, or --example to write an example's.", file=sys.stderr)
+        return 2
     text = _text(answers)
-    try:
-        load(file, content=text.encode())
-    except SiteError as error:
-        for problem in error.problems:
-            print(f"{problem.message} {problem.fix}".strip(), file=sys.stderr)
+    if reasons := _reasons(text):
+        print("\n".join(reasons), file=sys.stderr)
         return 1
     try:
         path.write_text(text, "utf-8")
@@ -89,33 +100,114 @@ def write_schema(folder: Path) -> None:
         path.write_text(schema_text(), "utf-8")
 
 
+def _reasons(text: str) -> list[str]:
+    """List why a text is no valid site file."""
+    try:
+        load("site.yaml", content=text.encode("utf-8", "surrogateescape"))
+    except SiteError as error:
+        return [f"{problem.message} {problem.fix}".strip() for problem in error.problems]
+    return []
+
+
 def _ask(answers: Answers) -> None:
-    for name, (question, default) in _QUESTIONS.items():
-        if getattr(answers, name):
+    """Fill in what the command line left open: on a terminal by asking, until the answer can stand in a site file."""
+    for name, question in _QUESTIONS.items():
+        if getattr(answers, name) is not None or (name == "docker_gid" and not _of_docker(answers)):
             continue
-        if name == "public_url":
-            default = f"{(answers.xnat_url or '').rstrip('/')}/jupyterhub/"
-        typed = input(f"{question} [{default}]: ").strip() if sys.stdin.isatty() else ""
-        setattr(answers, name, typed or default)
+        default = _default(name, answers)
+        while True:
+            typed = _typed(question, default)
+            if typed is None:
+                break  # nobody to ask, and nothing to take for granted
+            reasons = _unfit(answers, name, typed)
+            if not reasons:
+                setattr(answers, name, int(typed) if name.endswith("id") else typed)
+                break
+            print("\n".join(reasons))
 
 
-def _gid(answers: Answers) -> str:
-    """Return the line with the group of Docker's socket, as it is here where the command line does not say."""
-    if answers.orchestrator not in {"swarm", "docker"}:
-        return ""
-    gid = answers.docker_gid
-    if gid is None:
+def _typed(question: str, default: str) -> str | None:
+    if not sys.stdin.isatty():
+        return default or None
+    while True:
+        typed = input(f"{question} [{default}]: " if default else f"{question}: ").strip()
+        if typed or default:
+            return typed or default
+
+
+def _unfit(answers: Answers, name: str, typed: str) -> list[str]:
+    """List why something typed can't be an answer; beside it, what is not known yet is an example's."""
+    if name.endswith("id") and not (typed.isascii() and typed.isdigit()):
+        return ["Write a number, as `id` prints it."]
+    if name == "orchestrator" and typed not in _ORCHESTRATORS:
+        return [f"Write one of {', '.join(reversed(_ORCHESTRATORS))}."]
+    if not sys.stdin.isatty():
+        return []  # said of the whole, once
+    known = replace(answers)
+    setattr(known, name, int(typed) if name.endswith("id") else typed)
+    filled: dict[str, Any] = {
+        field: getattr(known, field)
+        if getattr(known, field) is not None
+        else _default(field, replace(known, xnat_url=known.xnat_url or _EXAMPLE))
+        for field in _QUESTIONS
+    }
+    return _reasons(_text(Answers(**filled)))
+
+
+def _of_docker(answers: Answers) -> bool:
+    return answers.orchestrator in {"swarm", "docker"}
+
+
+def _default(name: str, answers: Answers) -> str:
+    """Return what is taken where nothing is typed: for IDs, what this host has."""
+    match name:
+        case "xnat_url":
+            return _EXAMPLE if answers.example else ""
+        case "public_url":
+            return f"{answers.xnat_url.rstrip('/')}/jupyterhub/" if answers.xnat_url else ""
+        case "image":
+            return "xnat/*"
+        case "orchestrator":
+            return "swarm"
+        case "docker_gid":
+            return str(_owner(_SOCKET, (0, _DEBIANS_GROUP))[1])
+    return str(_tomcat()[name == "gid"])
+
+
+def _tomcat() -> tuple[int, int]:
+    """Return the user and group of a Tomcat that runs here, else of XNAT's archive, else those of a host's first user."""
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            gid = Path(_SOCKET).stat().st_gid
+            command = (process / "cmdline").read_bytes()
         except OSError:
-            gid = _DEBIANS_GROUP
-    return f"  gid: {gid} # the group that owns Docker's socket on the hub's node: stat -c %g {_SOCKET}\n"
+            continue
+        if b"org.apache.catalina.startup.Bootstrap" in command:
+            return _owner(process, (_FIRST_USER, _FIRST_USER))
+    return _owner(_ARCHIVE, (_FIRST_USER, _FIRST_USER))
+
+
+def _owner(path: Path, otherwise: tuple[int, int]) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return otherwise
+    # Nothing here works as root, whoever owns the folder.
+    return (
+        status.st_uid or otherwise[0],
+        status.st_gid if path == _SOCKET else status.st_gid or otherwise[1],
+    )
 
 
 def _text(answers: Answers) -> str:
     orchestrator = _ORCHESTRATORS.get(
         answers.orchestrator or "", f"  {json.dumps(answers.orchestrator)}: {{}}"
     )
+    hub_group = ids = ""
+    if _of_docker(answers):
+        what = f"the group that owns Docker's socket on the hub's node: stat -c %g {_SOCKET}"
+        hub_group = f"  gid: {answers.docker_gid} # {what}\n"
+    if answers.orchestrator != "local":
+        ids = f"  uid: {answers.uid} # the user and group that XNAT's Tomcat runs as\n  gid: {answers.gid}\n"
     return f"""\
 {EDITOR_LINE}# How this site's XNAT gets its JupyterHub. Check it with: xnathub validate site.yaml
 version: 1
@@ -129,9 +221,9 @@ xnat:
 hub:
   public_url: {json.dumps(answers.public_url)}
   api_token: {{file: /run/secrets/hub_api_token}} # the same as in XNAT's Jupyter settings
-{_gid(answers)}
+{hub_group}
 servers:
-  allowed_images: [{json.dumps(answers.image)}]
+{ids}  allowed_images: [{json.dumps(answers.image)}]
 
 orchestrator:
 {orchestrator}
