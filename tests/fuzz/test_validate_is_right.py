@@ -57,13 +57,18 @@ _CHOICES = [
     if "tls" not in path  # whose other keys name files
     for value in (node.get("enum") or ([True, False] if node.get("type") == "boolean" else []))
 ]
+_NEEDS = {("servers", "security", "read_only_root"): [(("servers", "security", "start_as_root"), False)]}
+"""Keys that want another one besides."""
 
 
 def test_every_value_of_every_key_that_has_only_a_few(oracle, folder):
     assert len(_CHOICES) > 20
     for path, value in _CHOICES:
         site = small_site(path[1] if path[0] == "orchestrator" else "swarm")
-        assert check_verdict(changed(site, [(path, value)]), oracle, folder), (path, value)
+        assert check_verdict(changed(site, [(path, value), *_NEEDS.get(path, [])]), oracle, folder), (
+            path,
+            value,
+        )
 
 
 _OF_THE_HOST = [
