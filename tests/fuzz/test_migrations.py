@@ -174,6 +174,42 @@ VOLUME = st.sampled_from(
     read_only=st.just("true"),
     bind=JUNK,
 )
+OTHER_KEYS = """
+    annotations attach blkio_config cap_add cap_drop cgroup cgroup_parent container_name cpu_count cpu_percent cpu_period cpu_quota
+    cpu_rt_period cpu_rt_runtime cpu_shares cpus cpuset credential_spec develop device_cgroup_rules devices dns_opt dns_search
+    domainname external_links gpus group_add init ipc isolation label_file links mac_address mem_limit mem_reservation mem_swappiness
+    memswap_limit models network_mode oom_kill_disable oom_score_adj pid pids_limit platform post_start pre_stop privileged provider
+    pull_policy pull_refresh_after read_only runtime scale security_opt shm_size stdin_open stop_grace_period stop_signal storage_opt
+    tmpfs tty ulimits use_api_socket userns_mode uts volumes_from working_dir
+""".split()  # noqa: SIM905
+"""The other keys that the compose specification's schema has for a service."""
+HUB_KEYS = """
+    activeServerLimit allowNamedServers annotations args authenticatePrometheus baseUrl command concurrentSpawnLimit config
+    consecutiveFailureLimit containerSecurityContext cookieSecret db deploymentStrategy existingSecret extraConfig extraContainers
+    extraFiles extraPodSpec extraVolumeMounts extraVolumes fsGid image initContainers labels lifecycle livenessProbe loadRoles
+    namedServerLimitPerUser networkPolicy nodeSelector pdb podSecurityContext readinessProbe redirectToServer resources
+    revisionHistoryLimit service serviceAccount shutdownOnLogout templatePaths templateVars tolerations
+""".split()  # noqa: SIM905
+"""Those of the schema of Zero to JupyterHub's values for the hub."""
+ONE_KEYS = """
+    allowPrivilegeEscalation cloudMetadata cmd cpu defaultUrl events extraAnnotations extraContainers extraEnv extraFiles extraLabels
+    extraNodeAffinity extraPodAffinity extraPodAntiAffinity extraPodConfig extraResource extraTolerations fsGid image initContainers
+    lifecycleHooks memory networkPolicy networkTools nodeSelector podNameTemplate profileList serviceAccountName startTimeout storage
+    uid
+""".split()  # noqa: SIM905
+"""The same for servers."""
+TOP_KEYS = """
+    cull custom debug enabled fullnameOverride global httpRoute imagePullSecret imagePullSecrets ingress nameOverride prePuller proxy
+    rbac scheduling
+""".split()  # noqa: SIM905
+"""The same beside them."""
+
+
+def others(keys: list[str]) -> Any:
+    """Give a map with two of these keys at most."""
+    return st.dictionaries(st.sampled_from(keys), JUNK, max_size=2)
+
+
 SERVICE = {
     "ports": st.lists(PORT, max_size=3), "volumes": st.lists(VOLUME, max_size=3), "networks": st.lists(st.sampled_from(["jh", "proxy"]), max_size=2, unique=True)
     | st.dictionaries(st.sampled_from(["jh", "proxy"]), st.none() | some(aliases=st.lists(WORDS, max_size=2)), max_size=2),
@@ -204,7 +240,7 @@ def stacks(draw: Any) -> dict[str, Any]:
     environment: Any = {**draw(VARIABLES), **REQUIRED}
     if draw(st.booleans()):
         environment = [f"{name}={value}" for name, value in environment.items()]
-    hub = {**draw(some(**SERVICE)), "environment": environment}
+    hub = {**draw(others(OTHER_KEYS)), **draw(some(**SERVICE)), "environment": environment}
     stack: dict[str, Any] = {"services": {"jupyterhub": hub}}
     if draw(st.booleans()):
         stack["x-common"] = draw(st.dictionaries(KEYS, JUNK, max_size=3))
@@ -256,7 +292,7 @@ def values(draw: Any) -> dict[str, Any]:
             st.sampled_from(["xnat", "other"]), some(apiToken=WORDS, admin=WORDS, url=WORDS), max_size=2
         )
     )
-    hub = {**draw(VALUES), "extraEnv": extra, "services": services}
+    hub = {**draw(others(HUB_KEYS)), **draw(VALUES), "extraEnv": extra, "services": services}
     top = draw(
         some(
             postgresql=some(enabled=st.sampled_from(["true", "false"]), size=WORDS),
@@ -264,7 +300,7 @@ def values(draw: Any) -> dict[str, Any]:
             x=JUNK,
         )
     )
-    inner = {"hub": hub, "singleuser": draw(ONE), **draw(some(proxy=JUNK, cull=JUNK, scheduling=JUNK))}
+    inner = {"hub": hub, "singleuser": {**draw(others(ONE_KEYS)), **draw(ONE)}, **draw(others(TOP_KEYS))}
     return {"jupyterhub": inner, **top}
 
 

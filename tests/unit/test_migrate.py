@@ -658,6 +658,37 @@ def test_each_form_of_a_compose_file_is_read(folder, capsys):
     assert site.extra == {"JupyterHub.active_server_limit": 3}
 
 
+def test_a_later_file_replaces_what_an_earlier_one_says(folder, capsys):
+    base = (
+        STACK.replace("      JH_UID:\n", "")
+        + '    user: "1:2"\n    command: [a, b]\n    logging: {driver: syslog, options: {tag: x}}\n    dns: [9.9.9.9]\n'
+    )
+    (folder / "docker-stack.yml").write_text(base)
+    over = (
+        'user: "54:992"', "command: c", "ports: !override ['9000:8000']", "logging: {driver: journald}", "dns: !reset null", "image: me/hub",
+    )  # fmt: skip
+    (folder / "over.yml").write_text("services:\n  jupyterhub:\n" + "".join(f"    {line}\n" for line in over))
+    settings = report(capsys, "docker-stack.yml", "over.yml")["settings"]
+
+    def of(file, *path):
+        return next(each for each in settings if each["file"] == file and each["path"][2:] == list(path))
+
+    assert of("over.yml", "user")["keys"] == {"hub.uid": 54, "hub.gid": 992}
+    assert of("over.yml", "ports", 0)["keys"] == {"hub.bind_url": "http://0.0.0.0:9000"}
+    for path in (
+        ["user"],
+        ["command", 0],
+        ["command", 1],
+        ["ports", 0],
+        ["logging", "driver"],
+        ["dns", 0],
+        ["image"],
+    ):
+        entry = of("docker-stack.yml", *path)
+        assert (entry["outcome"], entry["note"][:8]) == ("no concern", "over.yml"), entry
+    assert of("docker-stack.yml", "logging", "options", "tag")["outcome"] == "not carried"
+
+
 ZERO = f"""\
 hub:
   config:

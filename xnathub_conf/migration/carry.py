@@ -6,6 +6,7 @@ from xnathub_conf.migration import MigrationError
 from xnathub_conf.migration.helm import base_url, kubernetes
 from xnathub_conf.migration.ledger import Ledger, at
 from xnathub_conf.migration.reference import ARCHIVE, WORKSPACES
+from xnathub_conf.migration.services import overridden
 from xnathub_conf.migration.sources import Old
 from xnathub_conf.migration.stack import stack_parts, swarm, user
 from xnathub_conf.migration.traits import carry_python
@@ -134,6 +135,7 @@ def _known_twice(m: Migration) -> None:
     """Report of what stands twice in one place which of the two counts."""
     old = m.old
     pairs = [pair for tree in (old.compose.trees if old.compose else ()) for pair in tree.all_hidden()]
+    pairs += overridden(old.service) if old.service else ()
     for leaf, by in [*pairs, *(old.chart.hidden if old.chart else ())]:
         m.to.ignore(leaf.name, at(leaf), f"{by.origin} sets it again.")
 

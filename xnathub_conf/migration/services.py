@@ -45,6 +45,25 @@ class Service:
         return next((node.get("image").text for node in reversed(self.nodes) if node.get("image").text), "")
 
 
+def overridden(service: Service) -> Iterator[tuple[Node, Node]]:
+    """Give each leaf that a later description of the service replaces, with what does: lists are joined, unless a tag says otherwise."""
+    for index, node in enumerate(service.nodes):
+        for later in service.nodes[index + 1 :]:
+            for key in later.keys.keys() - {"environment", "env_file", "extends"}:
+                yield from _replaced(node.get(key), later.get(key))
+
+
+def _replaced(before: Node, after: Node) -> Iterator[tuple[Node, Node]]:
+    if not before.line:
+        return
+    plain = isinstance(before.value, str) or isinstance(after.value, str)
+    if plain or after.tag in {"!reset", "!override"} or after.path[-1] in {"command", "entrypoint"}:
+        yield from ((leaf, after) for leaf in before.leaves())
+    for key, node in after.keys.items():
+        if key in before.keys:
+            yield from _replaced(before.get(key), node)
+
+
 @dataclass
 class Compose:
     """What several compose files say together."""

@@ -7,13 +7,15 @@ from urllib.parse import urlsplit
 from xnathub_conf.migration.docker_api import docker_api
 from xnathub_conf.migration.ledger import Ledger, Outcome, at
 from xnathub_conf.migration.reference import ARCHIVE, WORKSPACES
-from xnathub_conf.migration.rules import Rule, apply, left, nothing, run
+from xnathub_conf.migration.rules import Rule, apply, key, left, nothing, run
 from xnathub_conf.migration.services import Compose, Service
 from xnathub_conf.migration.traits import CODE
 from xnathub_conf.migration.tree import Found, Node
 from xnathub_conf.migration.variables import Migration, prefix_lines, prefixes
 
 _RENDERED = "write it at the hub's service in the stack that `xnathub render swarm` writes"
+_LABELS = f"If a proxy such as Traefik reads it, {_RENDERED}; the hub's port is that of hub.bind_url."
+_GPUS = "The hub needs no GPU. For servers, XNAT asks for them; servers.caps.generic_resources is the most for one."
 
 
 def _image(to: Ledger, name: str, leaf: Node) -> None:
@@ -56,7 +58,9 @@ def _user(to: Ledger, name: str, leaf: Node) -> None:
 
 
 def _other(to: Ledger, name: str, leaf: Node) -> None:
-    if str(leaf.path[2]).startswith("x-"):
+    if leaf.tag == "!reset":
+        to.ignore(name, at(leaf), "It takes away what an earlier file says.")
+    elif str(leaf.path[2]).startswith("x-"):
         to.ignore(name, at(leaf), "A fragment: it counts where it is referred to, and is in this list there.")
     else:
         to.leave(name, at(leaf), f"No key of site.yaml stands for it. If it is still wanted, {_RENDERED}.")
@@ -83,11 +87,10 @@ _HUB: tuple[Rule, ...] = (
     Rule("networks.*.aliases.**", left(f"If something calls the hub by this name, {_RENDERED}.")),
     Rule("command.**", left("The new image starts `xnathub run` itself. Look for a key of site.yaml for what the command said.")),
     Rule("entrypoint.**", left("The new image starts `xnathub run` itself. Look for a key of site.yaml for what it did.")),
-    Rule("labels.**", left(f"If a proxy such as Traefik reads it, {_RENDERED}; the hub's port is that of hub.bind_url.")),
-    Rule("deploy.labels.**", left(f"If a proxy such as Traefik reads it, {_RENDERED}; the hub's port is that of hub.bind_url.")),
-    Rule("gpus.**", left("The hub needs no GPU. For servers, XNAT asks for them; servers.caps.generic_resources is the most for one.")),
-    Rule("deploy.resources.reservations.devices.**", left("The hub needs no GPU. For servers, XNAT asks for them; "
-                                                          "servers.caps.generic_resources is the most for one.")),
+    Rule("labels.**", left(_LABELS)),
+    Rule("deploy.labels.**", left(_LABELS)),
+    Rule("gpus.**", left(_GPUS)),
+    Rule("deploy.resources.reservations.devices.**", left(_GPUS)),
     Rule("deploy.**", left(f"It is about the hub's own container. If it is still wanted, {_RENDERED}.")),
     Rule("secrets.**", left("The new stack has secrets of its own, and lists them. What else the hub must read: " + _RENDERED + ".")),
     Rule("configs.**", left(f"If the hub must read it, {_RENDERED}.")),
@@ -164,7 +167,7 @@ def user(m: Migration) -> None:
     """Carry over the user that compose runs the hub as, where no variable says it."""
     if m.old.service and not all(m.old.hub.get(name, Found("", "")).value for name in ("JH_UID", "JH_GID")):
         for node in m.old.service.nodes:
-            if (leaf := node.get("user")).line:
+            if (leaf := node.get("user")).line and not m.to.entry_of(leaf):
                 run(_user, m.to, leaf.name, leaf)
 
 
@@ -172,7 +175,7 @@ def _folders(m: Migration) -> None:
     to, folder = m.to, m.old.folder
     mounts: list[dict[str, Any]] = []
     origins: list[str] = []
-    for kind, key, default in (("ARCHIVE", "archive", ARCHIVE), ("WORKSPACE", "workspaces", WORKSPACES)):
+    for kind, section, default in (("ARCHIVE", "archive", ARCHIVE), ("WORKSPACE", "workspaces", WORKSPACES)):
         source, target, name = prefixes(m, kind, default)
         here = source.value.rstrip("/")
         if target:
@@ -182,7 +185,7 @@ def _folders(m: Migration) -> None:
                 path = os.path.normpath(os.path.join(folder, path))  # noqa: PTH118 - no link is to be followed
                 note = f"a path from {folder}, as the old files had it"
             if path != here:
-                to.put(f"paths.{key}", [{"from": here, "to": path}], name, target, note)
+                to.put(f"paths.{section}", [{"from": here, "to": path}], name, target, note)
                 here = path
             else:
                 to.ignore(name, target, "It is the same path in XNAT: nothing to translate.")
@@ -190,7 +193,7 @@ def _folders(m: Migration) -> None:
         mounts.append(
             {"path": here} if kind == "ARCHIVE" else {"path": f"{here}/users/{{username}}", "writable": True}
         )
-        prefix_lines(m, kind, key)
+        prefix_lines(m, kind, section)
     if origins or [mount["path"] for mount in mounts] != [ARCHIVE, f"{WORKSPACES}/users/{{username}}"]:
         name = ", ".join(origins) or "JH_XNAT_WORKSPACE_PATH"
         to.put("servers.allowed_mounts", mounts, name, Found("", "the lines above"))
@@ -208,10 +211,10 @@ def _folders(m: Migration) -> None:
 
 def _service(to: Ledger, service: Service) -> None:
     for node in service.nodes:
-        for each in node.get("ports").items:
-            _port(to, each)
-        for each in node.get("volumes").items:
-            _volume(to, each)
+        for kind, carry in (("ports", _port), ("volumes", _volume)):
+            for each in node.get(kind).items:
+                if not any(map(to.entry_of, each.leaves())):
+                    carry(to, each)
 
 
 def _port(to: Ledger, node: Node) -> None:
@@ -328,12 +331,7 @@ def _is_of_servers(compose: Compose, name: str, network: str) -> bool:
 def _network(to: Ledger, node: Node) -> None:
     for config in node.get("ipam", "config").items[:1]:
         if (subnet := config.get("subnet")).text:
-            run(
-                lambda to, name, leaf: to.put("orchestrator.swarm.subnet", leaf.text, name, at(leaf)),
-                to,
-                subnet.name,
-                subnet,
-            )
+            run(key("orchestrator.swarm.subnet"), to, subnet.name, subnet)
     apply(_NETWORK, to, node, below=2)
 
 
