@@ -40,10 +40,12 @@ def start(plugin: HubPlugin, state: State, name: str, dashboard: int | None, env
     return event
 
 
-def opened(plugin: HubPlugin, name: str, event: str, page: str = "") -> requests.Response:
-    """Open a server in a new window, as XNAT's page does, or one of its pages."""
+def opened(plugin: HubPlugin, state: State, name: str, event: str, page: str = "") -> requests.Response:
+    """Open a server in a new window, as XNAT's page does where one is signed in there, or one of its pages."""
     with requests.Session() as browser:
         browser.trust_env = False
+        browser.headers["Accept"] = "text/html"
+        browser.cookies.set("JSESSIONID", state.open_session(name).id, path="/")
         server, _, token = plugin.open_url(name, event).partition("?")
         return browser.get(f"{server}{page}?{token}", timeout=60)
 

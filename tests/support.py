@@ -266,6 +266,7 @@ class Visitor(requests.Session):
         super().__init__()
         # The environment may name another CA, which requests would prefer.
         self.trust_env = False
+        self.headers["Accept"] = "text/html,*/*"
         self.hub_url = hub_url
 
     def get_page(self, path: str, **kwargs) -> requests.Response:
@@ -287,10 +288,15 @@ class Visitor(requests.Session):
         return page.status_code == 200 and f'user: "{username}"' in page.text
 
 
+PROGRAM = {"Authorization": "token of-no-hub"}
+"""Sent by what reaches a made-up server as programs do: the gate leaves it to the server what a token is worth."""
+
+
 def signed_in(hub_url: str, username: str, password: str) -> requests.Session:
     """Sign in on a hub's page and follow where it leads, as a browser; give the browser."""
     session = requests.Session()
     session.trust_env = False
+    session.headers["Accept"] = "text/html,*/*"
     page = session.get(f"{hub_url}/hub/login", timeout=30)
     assert page.status_code == 200, page.text
     form = {

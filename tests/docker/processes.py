@@ -12,7 +12,7 @@ import docker
 import psutil
 import requests
 
-from tests.support import RunningHub, free_port, merged, wait_until
+from tests.support import PROGRAM, RunningHub, free_port, merged, wait_until
 from xnathub_conf.standin import Environment, StandIn
 
 WEB_SERVER = Environment(
@@ -100,7 +100,7 @@ class DockerHub(RunningHub):
     def reached(self, user: str, servername: str = "") -> str:
         """Return the ID of the one container that a user's page comes from, through the proxy."""
         path = f"{user}/{servername}" if servername else user
-        page = requests.get(f"{self.url}/user/{path}/who", timeout=20)
+        page = requests.get(f"{self.url}/user/{path}/who", headers=PROGRAM, timeout=20)
         (container,) = self.containers(user)
         assert container.status == "running"
         assert container.id.startswith(page.text.strip()), (page.status_code, page.text)

@@ -238,9 +238,9 @@ def test_what_the_plugin_s_pages_do_for_six_names(hub: Engine):
         dashboard = DASHBOARD if number % 2 else None
         servers.append((name, start(hub.plugin, hub.state, name, dashboard, WEB_SERVER)))
     for name, event in servers:
-        answer = opened(hub.plugin, name, event, "who")
+        answer = opened(hub.plugin, hub.state, name, event, "who")
         assert answer.status_code == 200, answer.text
-    hosts = [opened(hub.plugin, name, event, "who").text for name, event in servers]
+    hosts = [opened(hub.plugin, hub.state, name, event, "who").text for name, event in servers]
     assert len(set(hosts)) == len(NAMES), "each address leads to a server of its own"
     for name, event in servers:
         stop(hub.plugin, hub.state, name, event)

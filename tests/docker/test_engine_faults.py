@@ -14,7 +14,7 @@ import requests
 
 from tests.docker.processes import WEB_SERVER, DockerHub
 from tests.docker.relay import Relay
-from tests.support import new_standin, wait_until
+from tests.support import PROGRAM, new_standin, wait_until
 from xnathub_conf.standin import Environment, HubError
 
 SENTENCE = "The Docker API can't be reached. Try again later. Tell your XNAT administrator."
@@ -73,7 +73,7 @@ def test_the_socket_is_away(hub: DockerHub, relay: Relay, kind: str):
         told = hub.log_since(position)
         assert told.count("Not starting alice's server") == 1
         assert ("No such file" if kind == "gone" else "Connection refused") in told
-        assert requests.get(f"{hub.url}/user/demo/who", timeout=20).text.strip() in running
+        assert requests.get(f"{hub.url}/user/demo/who", headers=PROGRAM, timeout=20).text.strip() in running
         # A stop that fails is forgotten by JupyterHub.
         hub.plugin.stop("demo")
         assert hub.log_since(position).count("could not be stopped and may run on") == 1

@@ -380,9 +380,9 @@ def test_what_the_plugin_s_pages_do_for_six_names(stack: Stack):
         dashboard = DASHBOARD if number % 2 else None
         servers.append((name, start(stack.plugin, stack.state, name, dashboard, WEB_SERVER)))
     for name, event in servers:
-        answer = opened(stack.plugin, name, event, "who")
+        answer = opened(stack.plugin, stack.state, name, event, "who")
         assert answer.status_code == 200, answer.text
-    hosts = [opened(stack.plugin, name, event, "who").text for name, event in servers]
+    hosts = [opened(stack.plugin, stack.state, name, event, "who").text for name, event in servers]
     assert len(set(hosts)) == len(NAMES), "each address leads to a server of its own"
     for name, event in servers:
         stop(stack.plugin, stack.state, name, event)

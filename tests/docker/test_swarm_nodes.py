@@ -12,6 +12,7 @@ import requests
 from tests.docker.nodes import HOST, Nodes
 from tests.docker.processes import WEB_SERVER
 from tests.docker.testbed import Stack, wait_for
+from tests.support import PROGRAM
 from xnathub_conf.standin import HubLink, HubPlugin, StandIn, demo_state
 
 NAME = "xhtest-nodes"
@@ -49,7 +50,7 @@ def start_on(stack: Stack, node: int) -> str:
         "constraints": (f"node.labels.number=={node}",),
     }
     stack.start("demo", **environment)
-    return requests.get(f"{stack.url}/user/demo/who", timeout=20).text.strip()
+    return requests.get(f"{stack.url}/user/demo/who", headers=PROGRAM, timeout=20).text.strip()
 
 
 def test_a_server_whose_node_is_gone_has_ended_and_starts_again_elsewhere(nodes: Nodes, stack: Stack):

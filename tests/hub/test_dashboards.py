@@ -8,15 +8,16 @@ from tests.support import Visitor, page_text
 NAME, OTHER = "20260728T120000123Z", "20260728T120000124Z"
 
 
-def start(hub, xnat, servername, dashboard):
-    """Start a server for the user without the role, as XNAT's service does."""
-    # XNAT itself asks for no role where the user starts a dashboard.
+def start(hub, xnat, **dashboards):
+    """Start a server for each name for the user without the role, as XNAT's service does; give what the hub says of them."""
+    # XNAT itself asks for no role where the user starts a dashboard. The hub must not ask while it is there.
     xnat.state.set_roles("nobody", ["Jupyter"])
-    options = xnat.state.launch("nobody", "P1", servername)
+    options = {name: xnat.state.launch("nobody", "P1", name) for name in dashboards}
     xnat.state.set_roles("nobody", [])
     hub.plugin.ensure_user("nobody")
-    hub.plugin.start("nobody", {**options, "dashboardConfigId": dashboard})
-    return hub.plugin.wait_ready("nobody", servername)
+    for name, dashboard in dashboards.items():
+        hub.plugin.start("nobody", {**options[name], "dashboardConfigId": dashboard})
+    return [hub.plugin.wait_ready("nobody", name) for name in dashboards]
 
 
 def browser(hub, xnat):
@@ -38,7 +39,7 @@ def contents(server):
 
 
 def test_xnat_s_token_opens_the_dashboard_and_no_other_server(hub, xnat):
-    dashboard, notebook = start(hub, xnat, NAME, 7), start(hub, xnat, OTHER, None)
+    dashboard, notebook = start(hub, xnat, **{NAME: 7, OTHER: None})
     token = hub.plugin.token("nobody", "XNAT", 300)
     for _ in range(3):
         assert with_token(hub, token, contents(dashboard)).status_code == 200
@@ -52,7 +53,7 @@ def test_xnat_s_token_opens_the_dashboard_and_no_other_server(hub, xnat):
 
 
 def test_xnat_s_session_leads_to_the_dashboard_and_nowhere_else(hub, xnat):
-    dashboard, notebook = start(hub, xnat, NAME, 7), start(hub, xnat, OTHER, None)
+    dashboard, notebook = start(hub, xnat, **{NAME: 7, OTHER: None})
     visitor = browser(hub, xnat)
     for _ in range(2):
         opened = visitor.get_page(dashboard["url"].removeprefix("/jupyterhub") + "lab")
@@ -87,7 +88,7 @@ def test_xnat_s_session_leads_to_the_dashboard_and_nowhere_else(hub, xnat):
 
 @pytest.mark.parametrize("dashboard", [None])
 def test_without_a_dashboard_there_is_no_way_in(hub, xnat, dashboard):
-    start(hub, xnat, NAME, dashboard)
+    start(hub, xnat, **{NAME: dashboard})
     page = browser(hub, xnat).get_page("/hub/login")
     assert page.status_code == 403
     assert "this account may not use Jupyter" in page.text

@@ -178,7 +178,7 @@ def test_hubs_that_start_at_once_upgrade_a_file_once(tmp_path):
     file = tmp_path / "jupyterhub.sqlite"
     make_database("4.0.2", f"sqlite:///{file}", users=200)
     hubs = [start_upgrade(file) for _ in range(4)]
-    ends = [(*hub.communicate(timeout=60), hub.returncode) for hub in hubs]
+    ends = [(*hub.communicate(timeout=240), hub.returncode) for hub in hubs]
     assert [code for *_, code in ends] == [0] * 4, ends
     assert sum("was upgraded" in said for said, *_ in ends) == 1, ends
     assert len(backups(tmp_path)) == 1

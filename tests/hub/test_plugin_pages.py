@@ -23,7 +23,7 @@ def test_notebooks_and_dashboards_of_six_people_from_start_to_stop(pages):
         for dashboard in (None, DASHBOARD)
     ]
     for name, event in servers:
-        answer = opened(plugin, name, event)
+        answer = opened(plugin, state, name, event)
         # Each address leads to its own user's server, whoever else is spelled nearly so.
         assert (answer.status_code, answer.content.decode()) == (200, name)
     for name, event in servers:

@@ -19,13 +19,14 @@ def test_without_the_api_server_nothing_is_lost(release: Release, cluster: Clust
     options = release.state.launch("alice", "P1", environment=release.environment())
     release.workspace("alice")
     plugin.ensure_user("alice")
+    token = {"Authorization": f"token {plugin.token('demo', 'test', 600)}"}
     with cluster.without_api_server():
         sentence, seconds = release.failing_options("alice", options, plugin)
         assert sentence.endswith(SENTENCE)
         print(f"told after {seconds:.1f} s")
         assert plugin.server("alice") is None
         assert plugin.server("demo")["ready"]
-        answer = requests.get(f"{url}/user/demo/api", timeout=20)
+        answer = requests.get(f"{url}/user/demo/api", headers=token, timeout=20)
         assert "version" in answer.json()
     # Services lead nowhere, and no pod is placed, until the node has been heard of again.
     wait_for(lambda: healthy(url), 120)

@@ -7,7 +7,6 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import requests
 
 from tests.kubernetes.testbed import GID, TARPIT_PORT, UID, Release, wait_for
 from tests.plugin_pages import DASHBOARD, NAMES, add_people, opened, start, stop
@@ -122,10 +121,11 @@ def test_a_server_outlives_the_hub_pod(release: Release):
     release.start("demo")
     before = release.pod_of("demo")["metadata"]["uid"]
     session = release.sign_in("demo")
+    assert session.get(f"{release.url}/user/demo/lab", timeout=60).status_code == 200
     release.namespace.kubectl("scale", "deployment/hub", "--replicas=0")
     release.namespace.kubectl("wait", "--for=delete", "pod", *HUB_POD, "--timeout=60s")
     # Without any hub, the proxy still leads to the server.
-    assert "version" in requests.get(f"{release.url}/user/demo/api", timeout=10).json()
+    assert "version" in session.get(f"{release.url}/user/demo/api", timeout=10).json()
     release.namespace.kubectl("scale", "deployment/hub", "--replicas=1")
     release.wait_until_up()
     release.namespace.kubectl("delete", "pod", *HUB_POD)
@@ -370,7 +370,7 @@ def test_what_the_plugin_s_pages_do_for_six_names(release: Release):
         dashboard = DASHBOARD if number % 2 else None
         servers.append((name, start(plugin, release.state, name, dashboard, environment)))
     for name, event in servers:
-        answer = opened(plugin, name, event)
+        answer = opened(plugin, release.state, name, event)
         assert (answer.status_code, answer.content.decode()) == (200, name)
     for name, event in servers:
         stop(plugin, release.state, name, event)

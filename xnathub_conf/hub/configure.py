@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xnathub_conf.hub.pre_spawn import keep_flat_options, pre_spawn_hook
+from xnathub_conf.hub.proxy import XnatProxy
 from xnathub_conf.launch.failure import say_once
 from xnathub_conf.operating.database_costs import spare_the_loop
 from xnathub_conf.operating.database_errors import survive_database_errors
@@ -73,6 +74,7 @@ def configure(c: Any, path: str | Path) -> None:
             "static_handler_class": StaticFilesHandler,
         }
     )
+    c.JupyterHub.proxy_class = XnatProxy.for_site(site)
     if "ConfigurableHTTPProxy.command" not in site.extra and (command := _proxy_command(site)):
         c.ConfigurableHTTPProxy.command = command
     # All that was imported stays for good; searching it for garbage now and then holds up the hub for 0.2 s.
@@ -88,8 +90,8 @@ def _proxy_command(site: Site) -> list[str] | None:
     json_lines = (
         ["--require", str(modules / "hub" / "json_lines.cjs")] if site.logging.format == "json" else []
     )
-    framing = str(modules / "proxy" / "framing_only.mjs")
-    return ["node", *json_lines, "--import", framing, str(Path(proxy).resolve())]
+    gate = str(modules / "proxy" / "gate.mjs")
+    return ["node", *json_lines, "--import", gate, str(Path(proxy).resolve())]
 
 
 def _check_services(file: str, services: list[dict[str, Any]]) -> None:

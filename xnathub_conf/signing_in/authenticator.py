@@ -8,10 +8,10 @@ them into the hub's paths as they are.
 import asyncio
 import re
 import time
-from importlib.resources import files
 from typing import Any
 
 from jupyterhub.auth import Authenticator
+from jupyterhub.utils import new_token
 
 from xnathub_conf.operating.audit import audit
 from xnathub_conf.operating.metrics import SIGN_INS, SignInOutcome, SignInWay
@@ -37,20 +37,8 @@ from xnathub_conf.site.types import SignIn, Site
 from xnathub_conf.spawners.ended import start_forgetting
 from xnathub_conf.spawners.orphans import start_sweep
 from xnathub_conf.values.user_names import can_be_user_name
-from xnathub_conf.web import hub_proof
-from xnathub_conf.web.handlers import (
-    ActivityHandler,
-    DefaultServerHandler,
-    HealthHandler,
-    IdentityHandler,
-    ServerHandler,
-    SignInHandler,
-    SignOutHandler,
-    StartPageHandler,
-    StaticFilesHandler,
-    UserHandler,
-)
-from xnathub_conf.web.users import UserListHandler
+from xnathub_conf.web.addresses import addresses
+from xnathub_conf.web.handlers import SignInHandler
 from xnathub_conf.xnat.answers import (
     Credentials,
     XnatError,
@@ -106,22 +94,7 @@ class XnatAuthenticator(Authenticator):
         start_forgetting(app)
         demote_the_unlisted(app.db, self.site.hub.admin_users)
         token = next(service["api_token"] for service in app.services if service["name"] == "xnat")
-        return [
-            ("/(?:api/)?health$", HealthHandler),
-            ("/site/(.*)", StaticFilesHandler, {"path": str(files("xnathub_conf.web") / "static")}),
-            ("/login", SignInHandler),
-            ("/logout", SignOutHandler),
-            ("/spawn", StartPageHandler),
-            ("/spawn/([^/]+)", StartPageHandler),
-            ("/spawn/([^/]+)/([^/]+)", StartPageHandler),
-            ("/api/user", WhoAmIHandler),
-            ("/api/users", UserListHandler),
-            ("/api/users/([^/]+)", UserHandler),
-            ("/api/users/([^/]+)/server", DefaultServerHandler),
-            (f"/{hub_proof.PATH}", IdentityHandler, {"token": token}),
-            ("/api/users/([^/]+)/activity", ActivityHandler),
-            ("/api/users/([^/]+)/servers/([^/]*)", ServerHandler),
-        ]
+        return [*addresses(token), ("/api/user", WhoAmIHandler)]
 
     def xnat_url(self) -> str:
         """XNAT's address for links, without a slash at its end."""
@@ -286,6 +259,9 @@ class XnatAuthenticator(Authenticator):
                 user.name,
                 running,
             )
+            user.cookie_id = new_token()
+            user.db.commit()
+            await user.settings["proxy"].end_passes(user)
         self._lost[user.name] = time.monotonic()
         return self._dashboards_only(user, handler)
 
@@ -327,6 +303,19 @@ class XnatAuthenticator(Authenticator):
             if alias and (said := await self.may_still_start(user.name, alias)) is not None:
                 return said
         return None
+
+    async def owner_of(self, session: str | None) -> str | None:
+        """Return whose session of XNAT this is, `guest` for nobody's, or None where there is none or XNAT can't be asked."""
+        if not (credentials := self._session(session)):
+            return None
+        try:
+            name, _ = await self.xnat.username(credentials)
+        except (XnatUnauthorized, XnatForbidden, XnatLoginRedirect):
+            return "guest"
+        except XnatError as error:
+            self.log.warning("An XNAT session could not be checked: %s", error)
+            return None
+        return name
 
     def confirmed(self, user: Any) -> None:
         """Note that XNAT has said of itself that the user may use Jupyter."""

@@ -56,6 +56,13 @@ def browsers_use_tls(site: Site) -> bool:
     return (site.hub.public_url or "").startswith("https:")
 
 
+def own_host(site: Site) -> bool:
+    """Return whether browsers find the hub under another host name than XNAT, so that neither sees the other's cookies."""
+    if not site.hub.public_url:
+        return False
+    return urlsplit(site.hub.public_url).hostname != urlsplit(xnat_public_url(site)).hostname
+
+
 def hub_connect_url(site: Site) -> str:
     """Where single-user servers reach the hub."""
     port = urlsplit(hub_bind_url(site)).port
@@ -100,6 +107,7 @@ def settings_by_code(site: Site) -> list[Setting]:
     settings = [
         Setting("JupyterHub.authenticator_class", BY_CODE, ("sign_in",)),
         Setting("JupyterHub.spawner_class", BY_CODE, here),
+        Setting("JupyterHub.proxy_class", BY_CODE, ("sign_in", "foreign_servers")),
         Setting("JupyterHub.template_paths", BY_CODE, ("pages",)),
         Setting("JupyterHub.tornado_settings", BY_CODE, ("hub", "public_url")),
         *(

@@ -72,6 +72,7 @@ class SignIn:
     role: str
     everyone: Literal["preference", "always", "never"]
     xnat_session: bool
+    foreign_servers: Literal["never", "ask"]
     auth_refresh_age: int
     max_age: int
     failures_per_user: int

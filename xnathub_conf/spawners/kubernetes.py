@@ -68,6 +68,10 @@ class XnatKubernetesSpawner(Looks):
     def _pod_name_template_default(self) -> str:
         return object_name("jupyter", self.user.name, self.name)
 
+    def _delete_pvc_default(self) -> bool:
+        """Return False: the hub makes no claims for servers, and has no right to remove any."""
+        return False
+
     def prepare(self, plan: LaunchPlan) -> Prepared:
         """Return environment, volumes and mounts as KubeSpawner takes them.
 

@@ -102,11 +102,17 @@ class SignOutHandler(LogoutHandler):
         if self.current_user and not self._asked_here():
             self.finish(await self.render_template("sign_out.html"))
         else:
-            await super().get()
+            await self._sign_out()
 
     async def post(self) -> None:
         """Sign out, as asked with the form."""
+        await self._sign_out()
+
+    async def _sign_out(self) -> None:
+        user = self.current_user
         await super().get()
+        if user:
+            await self.proxy.end_passes(user)
 
     def _asked_here(self) -> bool:
         if site := self.request.headers.get("Sec-Fetch-Site"):

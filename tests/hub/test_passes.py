@@ -1,0 +1,385 @@
+"""Nobody's server gets hold of anybody else: the gate, between real browsers' requests and a real server that notes them all."""
+
+import contextlib
+import json
+import re
+import time
+from urllib.parse import quote
+
+import pytest
+import requests
+import websocket
+
+from tests.support import RunningHub, Visitor, new_standin, page_text, wait_until
+from xnathub_conf.spawners.object_names import object_name
+
+NOTES_ALL = """
+import json
+from jupyter_server.serverapp import ServerApp
+from tornado.web import RequestHandler
+from tornado.websocket import WebSocketHandler
+
+def note(handler):
+    headers = [[name, value] for name, value in handler.request.headers.get_all()]
+    with open("noted.jsonl", "a") as file:
+        file.write(json.dumps([handler.request.method, handler.request.uri, headers]) + "\\n")
+
+class Grab(RequestHandler):
+    def prepare(self):
+        note(self)
+    def get(self):
+        self.set_header("Service-Worker-Allowed", "/")
+        self.set_cookie("seen", "1", path="/")
+        self.write("GRABBED")
+    head = post = put = delete = get
+    def check_xsrf_cookie(self):
+        pass
+
+class Socket(WebSocketHandler):
+    def prepare(self):
+        note(self)
+    def check_origin(self, origin):
+        return True
+    def on_message(self, message):
+        self.write_message(message)
+
+made = ServerApp.init_webapp
+def init_webapp(self):
+    made(self)
+    here = self.base_url
+    self.web_app.add_handlers(".*", [(here + "grab", Grab), (here + "socket", Socket)])
+ServerApp.init_webapp = init_webapp
+"""
+AGE = 4
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A hub with short checks, and what XNAT's Start button has started: demo's server, which notes all that it receives."""
+    with new_standin() as xnat:
+        hub = RunningHub(
+            tmp_path_factory.mktemp("hub"),
+            xnat,
+            {"hub": {"admin_users": ["alice"]}, "sign_in": {"auth_refresh_age": AGE}},
+        )
+        hub.start()
+        yield hub
+        hub.stop()
+
+
+@pytest.fixture(scope="module")
+def noted(site):
+    """Give what demo's server has received since the last call."""
+    folder = site.folder / "servers" / object_name("server", "demo", "")
+    (folder / ".jupyter").mkdir(parents=True)
+    (folder / ".jupyter/jupyter_server_config.py").write_text(NOTES_ALL)
+    start(site, "demo")
+    file, seen = folder / "noted.jsonl", 0
+
+    def noted():
+        nonlocal seen
+        lines = file.read_text().splitlines() if file.exists() else []
+        new, seen = lines[seen:], len(lines)
+        return [json.loads(line) for line in new]
+
+    return noted
+
+
+def start(hub, name, servername=""):
+    hub.plugin.ensure_user(name)
+    hub.plugin.start(name, hub.xnat.state.launch(name, "P1", servername))
+    return hub.plugin.wait_ready(name, servername)
+
+
+def xnat_session(hub, name):
+    """Sign in to XNAT, and give the session."""
+    auth = (name, hub.xnat.state.user(name).password)
+    return requests.get(f"{hub.xnat.url}/xapi/users/username", auth=auth, timeout=10).cookies["JSESSIONID"]
+
+
+def browser(hub, name):
+    """A browser in which somebody is signed in to XNAT, and never was to the hub."""
+    visitor = Visitor(hub.url)
+    visitor.cookies.set("JSESSIONID", xnat_session(hub, name), domain="127.0.0.1", path="/")
+    return visitor
+
+
+def cookies_in(request):
+    return [part for name, value in request[2] if name.lower() == "cookie" for part in value.split("; ")]
+
+
+def socket(hub, path, **headers):
+    address = hub.url.replace("http", "ws", 1) + path
+    return websocket.create_connection(address, header=[f"{k}: {v}" for k, v in headers.items()], timeout=10)
+
+
+def cookie_header(visitor, path="/jupyterhub/user/"):
+    return "; ".join(f"{c.name}={c.value}" for c in visitor.cookies if path.startswith(c.path))
+
+
+def test_the_owner_comes_in_by_xnats_session_and_the_server_sees_no_foreign_cookie(site, noted):
+    owner = browser(site, "demo")
+    noted()
+    answer = owner.get_page("/user/demo/grab")
+    assert (answer.status_code, answer.text) == (200, "GRABBED")
+    assert "Service-Worker-Allowed" not in answer.headers
+    owner.get_page("/user/demo/grab")
+    first, second = noted()
+    assert cookies_in(first) == []
+    # Its own cookie comes back to it, under its own name and nothing else.
+    assert cookies_in(second) == ["seen=1"]
+    assert not [c for c in owner.cookies if c.name == "seen" and c.path == "/"]
+
+
+def test_the_owner_comes_in_by_password(site, noted):
+    owner = Visitor(site.url)
+    owner.sign_in("demo", site.xnat.state.user("demo").password)
+    assert owner.get_page("/user/demo/grab").text == "GRABBED"
+
+
+@pytest.mark.parametrize("servername", ["", "20260728T120000123Z"])
+def test_xnats_button_opens_jupyter(site, noted, servername):
+    server = start(site, "alice", servername)
+    token = site.plugin.token("alice", "test", 300)
+    owner = browser(site, "alice")
+    page = owner.get(f"{site.url.removesuffix('/jupyterhub')}{server['url']}lab?token={token}", timeout=60)
+    assert page.status_code == 200
+    assert page.url.endswith(f"{server['url']}lab")
+    assert "jupyter-config-data" in page.text
+    assert token not in "".join(step.headers.get("Location", "") for step in page.history)
+    listing = owner.get(f"{page.url.removesuffix('lab')}api/contents", timeout=30)
+    assert listing.status_code == 200
+    assert "content" in listing.json()
+    site.plugin.stop("alice", servername)
+
+
+WAYS = {
+    "link": "/user/demo/grab",
+    "named like mine": "/user/alice/../demo/grab",
+    "percent": "/user/%64emo/grab",
+    "percent dots": "/user/alice/%2e%2e/demo/grab",
+    "percent slash": "/user/demo%2fgrab",
+    "doubled slashes": "/user//demo//grab",
+    "sign-in": "/hub/login?next=%2Fjupyterhub%2Fuser%2Fdemo%2Fgrab",
+    "gate": "/hub/gate?next=%2Fjupyterhub%2Fuser%2Fdemo%2Fgrab",
+    "gate, dots": "/hub/gate?next=%2Fjupyterhub%2Fuser%2Falice%2F..%2Fdemo%2Fgrab",
+    "gate, percent dots": "/hub/gate?next=%2Fjupyterhub%2Fuser%2Falice%2F%252e%252e%2Fdemo%2Fgrab",
+    "gate, back slash": "/hub/gate?next=%2Fjupyterhub%2Fuser%2Falice%2F..%5Cdemo%2Fgrab",
+    "gate, other host": "/hub/gate?next=%2F%2Fevil.example%2Fjupyterhub%2Fuser%2Falice%2F",
+    "hub's redirect": "/hub/user/demo/grab",
+    "user-redirect": "/hub/user-redirect/grab",
+    "spawn page": "/hub/spawn/demo?next=%2Fjupyterhub%2Fuser%2Fdemo%2Fgrab",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("signed_in", [True, False], ids=["on the hub", "in XNAT alone"])
+def test_a_colleague_gets_nothing_and_sends_nothing(site, noted, way, signed_in):
+    colleague = browser(site, "alice")
+    if signed_in:
+        colleague.get_page("/hub/home")
+        assert colleague.is_signed_in_as("alice")
+    noted()
+    request = requests.Request("GET", site.url + WAYS[way])
+    prepared = colleague.prepare_request(request)
+    prepared.url = site.url + WAYS[way]
+    answer = colleague.send(prepared, timeout=60)
+    assert "GRABBED" not in answer.text
+    assert noted() == []
+
+
+def test_a_colleague_is_told_whose_server_it_is(site, noted):
+    answer = browser(site, "alice").get_page("/user/demo/grab")
+    assert answer.status_code == 403
+    assert "This is the server of demo" in page_text(answer)
+    assert "You are alice" in page_text(answer)
+
+
+def test_the_owners_token_in_a_link_opens_nothing_for_a_colleague(site, noted):
+    token = site.plugin.token("demo", "test", 300)
+    noted()
+    colleague = browser(site, "alice")
+    answer = colleague.get_page(f"/user/demo/grab?token={token}")
+    assert answer.status_code == 403
+    assert colleague.is_signed_in_as("alice")
+    assert noted() == []
+
+
+def test_what_is_no_page_is_refused_at_the_proxy(site, noted):
+    colleague = browser(site, "alice")
+    noted()
+    for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+        for headers in (
+            {"Sec-Fetch-Mode": "cors"},
+            {"Accept": "*/*"},
+            {"Accept": "text/event-stream"},
+            {"Accept": "text/html", "Purpose": "prefetch"},
+            {"Accept": "text/html", "Sec-Purpose": "prefetch;prerender"},
+        ):
+            answer = colleague.request(
+                method, f"{site.url}/user/demo/grab", headers=headers, allow_redirects=False, timeout=30
+            )
+            assert answer.status_code in {302, 403}
+            assert answer.status_code == 403 or method == "GET"
+    with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+        socket(site, "/user/demo/socket", Cookie=cookie_header(colleague))
+    assert refused.value.status_code == 403
+    assert noted() == []
+
+
+def test_an_admin_may_not_open_it_either_unless_the_site_allows_it(site, noted):
+    noted()
+    admin = browser(site, "alice")
+    assert admin.get_page("/user/demo/grab").status_code == 403
+    assert "Open the server" not in admin.get_page("/user/demo/grab").text
+    assert noted() == []
+
+
+def test_a_program_comes_in_with_a_token_alone(site, noted):
+    token = site.plugin.token("demo", "test", 300)
+    headers = {"Authorization": f"token {token}"}
+    answer = requests.get(f"{site.url}/user/demo/api/contents", headers=headers, timeout=30)
+    assert answer.status_code == 200
+    noted()
+    cookie = {"Cookie": f"JSESSIONID={xnat_session(site, 'alice')}"}
+    assert requests.get(f"{site.url}/user/demo/grab", headers=headers | cookie, timeout=30).status_code == 403
+    assert requests.get(f"{site.url}/user/demo/grab", auth=("demo", "x"), timeout=30).status_code == 403
+    assert noted() == []
+
+
+@pytest.mark.parametrize("forged", ["x", "e30.AAAA", "..", "a.b.c", '"', ""])
+def test_a_forged_pass_opens_nothing(site, noted, forged):
+    noted()
+    answer = requests.get(
+        f"{site.url}/user/demo/grab",
+        headers={"Cookie": f"xnathub-gate={forged}", "Accept": "text/html"},
+        allow_redirects=False,
+        timeout=30,
+    )
+    assert answer.status_code == 302
+    assert noted() == []
+
+
+def test_a_pass_of_ones_own_opens_nobody_elses_server(site, noted):
+    start(site, "alice")
+    colleague = browser(site, "alice")
+    assert colleague.get_page("/user/alice/lab").status_code == 200
+    noted()
+    assert colleague.get_page("/user/demo/grab").status_code == 403
+    assert noted() == []
+    site.plugin.stop("alice")
+
+
+def test_signing_out_ends_pages_and_open_sockets_within_seconds(site, noted):
+    owner = browser(site, "demo")
+    assert owner.get_page("/user/demo/grab").text == "GRABBED"
+    copied = cookie_header(owner)
+    channel = socket(site, "/user/demo/socket", Cookie=copied)
+    channel.send("a")
+    assert channel.recv() == "a"
+    owner.get_page("/hub/logout", headers={"Sec-Fetch-Site": "same-origin"})
+    noted()
+    assert (
+        requests.get(f"{site.url}/user/demo/grab", headers={"Cookie": copied}, timeout=30).status_code == 403
+    )
+    channel.settimeout(5)
+    with contextlib.suppress(websocket.WebSocketConnectionClosedException, ConnectionError):
+        assert channel.recv() == ""
+    assert noted() == []
+
+
+def test_another_session_of_xnat_in_the_same_browser_ends_the_pass_at_once(site, noted):
+    """At a shared workstation: one signs out of XNAT, and another signs in."""
+    owner = browser(site, "demo")
+    assert owner.get_page("/user/demo/grab").text == "GRABBED"
+    owner.cookies.set("JSESSIONID", xnat_session(site, "alice"), domain="127.0.0.1", path="/")
+    noted()
+    answer = owner.get_page("/user/demo/grab", headers={"Accept": "*/*"}, allow_redirects=False)
+    assert answer.status_code == 403
+    assert "This is the server of demo" in page_text(owner.get_page("/user/demo/grab"))
+    assert noted() == []
+
+
+def test_a_new_session_of_the_same_person_goes_on(site, noted):
+    owner = browser(site, "demo")
+    assert owner.get_page("/user/demo/grab").text == "GRABBED"
+    owner.cookies.set("JSESSIONID", xnat_session(site, "demo"), domain="127.0.0.1", path="/")
+    answer = owner.get_page("/user/demo/grab", headers={"Accept": "*/*"}, allow_redirects=False)
+    assert answer.text == "GRABBED"
+
+
+def test_losing_the_role_ends_it_within_the_refresh_age(site, noted):
+    state = site.xnat.state
+    user = state.user("demo")
+    owner = browser(site, "demo")
+    assert owner.get_page("/user/demo/grab").text == "GRABBED"
+    kept, everyone = user.roles, state.all_users_can_start
+    user.roles, state.all_users_can_start = frozenset(), False
+    try:
+        began = time.monotonic()
+
+        def refused():
+            answer = owner.get_page("/user/demo/grab", headers={"Accept": "*/*"}, allow_redirects=False)
+            return answer.status_code == 403
+
+        wait_until(refused, AGE + 5, "the end of the pass")
+        assert time.monotonic() - began < AGE + 5
+    finally:
+        user.roles, state.all_users_can_start = kept, everyone
+
+
+def test_a_hub_that_comes_back_knows_its_passes(tmp_path):
+    with new_standin() as xnat:
+        hub = RunningHub(tmp_path, xnat)
+        hub.start()
+        try:
+            start(hub, "demo")
+            owner = browser(hub, "demo")
+            assert owner.get_page("/user/demo/lab").status_code == 200
+            before = owner.cookies["xnathub-gate"]
+            hub.stop()
+            hub.start()
+            start(hub, "demo")
+            answer = owner.get_page("/user/demo/api/status", headers={"Accept": "*/*"}, allow_redirects=False)
+            # Not 403 of the gate: the server is another, and has not signed anybody in yet.
+            assert "not signed in as the owner" not in answer.text
+            assert owner.cookies["xnathub-gate"] == before
+        finally:
+            hub.stop()
+
+
+def test_with_ask_an_admin_is_told_whose_it_is_and_may_go_on(tmp_path):
+    with new_standin() as xnat:
+        changes = {
+            "hub": {"admin_users": ["alice"]},
+            "sign_in": {"foreign_servers": "ask", "auth_refresh_age": 4},
+        }
+        hub = RunningHub(tmp_path, xnat, changes)
+        hub.start()
+        try:
+            start(hub, "demo")
+            plain = browser(hub, "Alice")
+            assert "Open the server of demo" not in plain.get_page("/user/demo/lab").text
+            page = browser(hub, "alice").get_page("/user/demo/lab")
+            assert page.status_code == 403
+            assert quote("demo") in page.text
+            form = re.search(r'name="_xsrf" value="([^"]*)"', page.text)
+            assert form
+        finally:
+            hub.stop()
+
+
+def test_a_proxy_without_the_gate_ends_the_hubs_start(tmp_path):
+    with new_standin() as xnat:
+        hub = RunningHub(
+            tmp_path, xnat, {"extra": {"ConfigurableHTTPProxy.command": ["configurable-http-proxy"]}}
+        )
+        hub.begin()
+        try:
+            assert hub.process.wait(60) != 0
+            assert "is not xnathub's: it would hand people's XNAT sessions on" in hub.log.read_text()
+            with pytest.raises(requests.ConnectionError):
+                requests.get(hub.url, timeout=20)
+        finally:
+            if hub.process.poll() is None:
+                hub.stop()

@@ -1,0 +1,114 @@
+"""The hub's proxy, which must have the gate that keeps users' servers from each other's browsers."""
+
+import base64
+import json
+from typing import Any
+
+from jupyterhub.proxy import ConfigurableHTTPProxy
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+
+from xnathub_conf.site.hub_settings import browsers_use_tls, own_host
+from xnathub_conf.site.types import Site
+from xnathub_conf.web.gate_pass import GateKey
+
+_TIMEOUT = 10
+
+
+class NoGate(Exception):
+    """The proxy has no gate, so it would hand everybody's XNAT session to whoever's server a link leads to."""
+
+
+class XnatProxy(ConfigurableHTTPProxy):
+    """configurable-http-proxy with the gate of xnathub_conf/proxy. Use `for_site` to get the class for a site."""
+
+    site: Site
+    _told = False
+
+    @classmethod
+    def for_site(cls, site: Site) -> type["XnatProxy"]:
+        """Return a subclass bound to a site, for JupyterHub.proxy_class."""
+        return type("XnatProxy", (cls,), {"site": site})
+
+    @property
+    def gate_key(self) -> GateKey:
+        """The key that the hub shares with the gate."""
+        return GateKey(self.app.cookie_secret)
+
+    @property
+    def binds_sessions(self) -> bool:
+        """Whether a pass belongs to the XNAT session of its browser, which the hub sees on XNAT's own host alone."""
+        return self.site.sign_in.xnat_session and not own_host(self.site)
+
+    def epoch(self, username: str) -> str | None:
+        """Return the epoch whose passes open a user's servers, or None for one whom the hub does not know."""
+        user = self.app.users.get(username)
+        return self.gate_key.epoch(user.cookie_id) if user else None
+
+    async def add_route(self, routespec: str, target: str, data: dict[str, Any] | None) -> None:
+        """Add a route; one to a user's server says whose passes open it."""
+        if data and "user" in data:
+            data = {**data, "gate": self.epoch(data["user"])}
+        await super().add_route(routespec, target, data)
+
+    async def get_all_routes(self) -> dict[str, Any]:
+        """Return all routes, once the gate knows its settings: it forgets them when it starts anew."""
+        routes: dict[str, Any] = await super().get_all_routes()
+        await self._set_up_gate()
+        epochs = {user.name: self.gate_key.epoch(user.cookie_id) for user in self.app.users.values()}
+        for route in routes.values():
+            data = route["data"]
+            if "user" in data and data.get("gate") != epochs.get(data["user"]):
+                # JupyterHub then puts this route right.
+                route["target"] = ""
+        return routes
+
+    async def restore_routes(self) -> None:
+        """Restore all routes of a proxy that has started anew, and the gate's settings after the hub's own route."""
+        await self.get_all_routes()
+        await super().restore_routes()
+
+    async def end_passes(self, user: Any) -> None:
+        """Make the gate refuse all passes that it has given out to a user, and end what they opened."""
+        for name, spawner in user.spawners.items():
+            if spawner.ready:
+                await self.add_user(user, name)
+
+    async def _set_up_gate(self) -> None:
+        try:
+            state = json.loads(await self._ask_gate("GET"))
+        except HTTPClientError as error:
+            if error.code in {404, 405}:
+                if self.should_start:
+                    self.stop()
+                raise NoGate(
+                    f"The proxy at {self.api_url} is not xnathub's: it would hand people's XNAT sessions on to each other's servers. "
+                    "Run the proxy of xnathub's image; with Zero to JupyterHub, set proxy.chp.image to it."
+                ) from None
+            raise
+        # A proxy that ran on may still have what another hub told it.
+        if state["configured"] and self._told:
+            return
+        rules = self.site.sign_in
+        settings = {
+            "key": base64.b64encode(self.gate_key.key).decode(),
+            "base_url": self.app.base_url,
+            "hub_prefix": self.hub.base_url,
+            "bind_session": self.binds_sessions,
+            "own_host": own_host(self.site),
+            "recheck": rules.auth_refresh_age or rules.max_age,
+            "secure": browsers_use_tls(self.site),
+        }
+        await self._ask_gate("POST", json.dumps(settings))
+        self._told = True
+
+    async def _ask_gate(self, method: str, body: str | None = None) -> bytes:
+        request = HTTPRequest(
+            f"{self.api_url.rstrip('/')}/api/gate",
+            method,
+            headers={"Authorization": f"token {self.auth_token}"},
+            body=body,
+            connect_timeout=_TIMEOUT,
+            request_timeout=_TIMEOUT,
+        )
+        answer: bytes = (await AsyncHTTPClient().fetch(request)).body
+        return answer

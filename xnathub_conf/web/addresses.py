@@ -1,0 +1,41 @@
+"""The addresses of the hub that differ from JupyterHub's, each with its handler."""
+
+from importlib.resources import files
+from typing import Any
+
+from xnathub_conf.web import hub_proof
+from xnathub_conf.web.gate import GateHandler, RenewHandler
+from xnathub_conf.web.handlers import (
+    ActivityHandler,
+    DefaultServerHandler,
+    HealthHandler,
+    IdentityHandler,
+    ServerHandler,
+    SignInHandler,
+    SignOutHandler,
+    StartPageHandler,
+    StaticFilesHandler,
+    UserHandler,
+)
+from xnathub_conf.web.users import UserListHandler
+
+
+def addresses(token: str) -> list[tuple[Any, ...]]:
+    """Return the handlers for JupyterHub's `Authenticator.get_handlers`; `token` is the one of XNAT's service."""
+    return [
+        ("/(?:api/)?health$", HealthHandler),
+        ("/site/(.*)", StaticFilesHandler, {"path": str(files("xnathub_conf.web") / "static")}),
+        ("/login", SignInHandler),
+        ("/logout", SignOutHandler),
+        ("/gate", GateHandler),
+        ("/gate/renew", RenewHandler),
+        ("/spawn", StartPageHandler),
+        ("/spawn/([^/]+)", StartPageHandler),
+        ("/spawn/([^/]+)/([^/]+)", StartPageHandler),
+        ("/api/users", UserListHandler),
+        ("/api/users/([^/]+)", UserHandler),
+        ("/api/users/([^/]+)/server", DefaultServerHandler),
+        (f"/{hub_proof.PATH}", IdentityHandler, {"token": token}),
+        ("/api/users/([^/]+)/activity", ActivityHandler),
+        ("/api/users/([^/]+)/servers/([^/]*)", ServerHandler),
+    ]

@@ -1,0 +1,177 @@
+"""Where the gate in the hub's proxy sends browsers without a pass, and where it asks whether a pass still holds."""
+
+import json
+import time
+from dataclasses import replace
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from jupyterhub import orm, scopes
+from jupyterhub.handlers.base import BaseHandler
+from tornado.httputil import url_concat
+from tornado.web import HTTPError
+
+from xnathub_conf.operating.audit import audit
+from xnathub_conf.site.hub_settings import browsers_use_tls, own_host
+from xnathub_conf.web.gate_pass import COOKIE, GRANT_SECONDS, Pass
+
+_TOKEN_COOKIE = "xnathub-token"  # noqa: S105 - its name
+_OPENED = " (opened)"
+
+
+class GateHandler(BaseHandler):
+    """`/hub/gate?next=`: gives a browser the pass to its own person's servers, and to nobody else's."""
+
+    opens_servers = True
+
+    async def get(self) -> None:
+        """Lead back to the server with a pass; sign in first where nobody is signed in, and refuse others' servers."""
+        address = self.get_query_argument("next", "")
+        owner = self._owner(address)
+        self.set_header("Cache-Control", "no-store")
+        await self._sign_in_with_token()
+        user = self.current_user
+        if user and not await self._is_still(user):
+            self.clear_login_cookie()
+            user = None
+        if not user:
+            self.redirect(url_concat(self.settings["login_url"], {"next": self.request.uri}))
+            return
+        if user.name == owner:
+            self._give(self._new_pass(user))
+            self.redirect(address)
+            return
+        self.set_status(403)
+        self.finish(
+            await self.render_template(
+                "foreign_server.html", owner=owner, may_ask=self._may_ask(owner), next=address
+            )
+        )
+
+    async def post(self) -> None:
+        """Give a pass to another's server to someone who may use it and has said so on the page."""
+        address = self.get_body_argument("next", "")
+        owner = self._owner(address)
+        user = self.current_user
+        if not user or not self._may_ask(owner):
+            raise HTTPError(403, "This site's rules do not allow you to open that server.")
+        until = int(time.time()) + GRANT_SECONDS
+        audit("foreign-server", "ok", user=user.name, owner=owner)
+        self._give(replace(self._new_pass(user), grants={owner: until}))
+        self.redirect(address)
+
+    def _owner(self, address: str) -> str:
+        """Return whose server a path on this host leads to. Raises HTTPError for any other address."""
+        parts = urlsplit(address)
+        start = f"{self.settings['base_url']}user/"
+        plain = "\\" not in address and address.isprintable() and not parts.scheme and not parts.netloc
+        name, *rest = parts.path.removeprefix(start).split("/")
+        # The gate decides by the route itself; an address that could be read in two ways is nobody's.
+        if (
+            not plain
+            or not parts.path.startswith(start)
+            or {".", ".."}.intersection(map(unquote, (name, *rest)))
+        ):
+            raise HTTPError(400, "This address leads to no server.")
+        return unquote(name)
+
+    def _may_ask(self, owner: str) -> bool:
+        if self.authenticator.site.sign_in.foreign_servers != "ask":
+            return False
+        return may_use(self, self.parsed_scopes, owner)
+
+    async def _is_still(self, user: Any) -> bool:
+        """Return whether XNAT's session in this browser, where there is one, is not somebody else's."""
+        session = None if own_host(self.authenticator.site) else self.get_cookie("JSESSIONID")
+        return await self.authenticator.owner_of(session) in {user.name, None}
+
+    def _new_pass(self, user: Any) -> Pass:
+        site, key = self.authenticator.site, self.proxy.gate_key
+        session = self.get_cookie("JSESSIONID") if self.proxy.binds_sessions else None
+        now = int(time.time())
+        epoch = key.epoch(user.cookie_id)
+        return Pass(user.name, epoch, key.session_mark(session), now, now + int(site.sign_in.max_age))
+
+    def _give(self, about: Pass) -> None:
+        self.set_cookie(
+            COOKIE,
+            self.proxy.gate_key.write(about),
+            path=f"{self.settings['base_url']}user/",
+            max_age=about.expires - int(time.time()),
+            httponly=True,
+            samesite="Lax",
+            secure=browsers_use_tls(self.authenticator.site),
+        )
+
+    async def _sign_in_with_token(self) -> None:
+        """Take the token that XNAT put into the address as a sign-in, once: on a host of its own the hub sees no session."""
+        token = self.get_cookie(_TOKEN_COOKIE)
+        if not token:
+            return
+        self.clear_cookie(_TOKEN_COOKIE, path=f"{self.hub.base_url}gate")
+        if not own_host(self.authenticator.site) or self.current_user:
+            return
+        found = orm.APIToken.find(self.db, token)
+        if found is None or found.user is None or (found.note or "").endswith(_OPENED):
+            return
+        # A token that may do more is not one that XNAT's page makes.
+        if list(found.scopes) != [f"access:servers!user={found.user.name}"]:
+            return
+        found.note = f"{found.note or ''}{_OPENED}"
+        self.db.commit()
+        user = self._user_from_orm(found.user)
+        self.set_login_cookie(user)
+        self._jupyterhub_user = user
+        audit("sign-in", "ok", user=user.name, way="token")
+
+
+class RenewHandler(BaseHandler):
+    """`/hub/gate/renew`: tells the gate, and nobody else, whether a browser's pass still holds."""
+
+    opens_servers = True
+    _session: str | None = None
+
+    def check_xsrf_cookie(self) -> None:
+        """Check nothing: what the gate sends is signed."""
+
+    def get_cookie(self, name: str, default: str | None = None) -> str | None:
+        """Return the browser's XNAT session, which the gate sends on; there is no other cookie."""
+        return self._session if name == "JSESSIONID" else default
+
+    async def post(self) -> None:
+        """Answer with a new cookie, or 403."""
+        key = self.proxy.gate_key
+        if not key.asked_by_the_gate(self.request.body, self.request.headers.get("X-Xnathub-Gate", "")):
+            raise HTTPError(404)
+        asked = json.loads(self.request.body)
+        self._session = asked["session"]
+        about = key.read(asked["cookie"], time.time())
+        user = self.find_user(about.user) if about else None
+        if about is None or user is None or about.epoch != key.epoch(user.cookie_id):
+            raise HTTPError(403)
+        mark = key.session_mark(self._session) if self.proxy.binds_sessions else ""
+        if not await self._holds(user, about, mark):
+            raise HTTPError(403)
+        grants = {}
+        if about.grants and self.authenticator.site.sign_in.foreign_servers == "ask":
+            have = scopes.parse_scopes(scopes.get_scopes_for(user.orm_user))
+            grants = {owner: until for owner, until in about.grants.items() if may_use(self, have, owner)}
+        fresh = replace(about, session=mark, checked=int(time.time()), grants=grants)
+        self.finish({"cookie": key.write(fresh)})
+
+    async def _holds(self, user: Any, about: Pass, mark: str) -> bool:
+        if self.proxy.binds_sessions and (about.session or mark):
+            # None: XNAT can't be asked just now.
+            whose = await self.authenticator.owner_of(self._session)
+            if whose not in {user.name, None} and (about.session or whose != "guest"):
+                return False
+        return bool(await self.authenticator.refresh_user(user, self))
+
+
+def may_use(handler: BaseHandler, have: Any, owner: str) -> bool:
+    """Return whether JupyterHub's scopes, parsed, give access to any server of an owner."""
+    user = handler.find_user(owner)
+    return user is not None and any(
+        scopes.has_scope(f"access:servers!server={owner}/{name}", have, db=handler.db)
+        for name in user.spawners
+    )
