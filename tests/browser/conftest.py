@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error, sync_playwright
 
 from tests.support import XNATHUB, RunningHub, free_port, install, new_standin, wait_until
 
@@ -44,6 +44,17 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+def go(page, url: str):
+    """Open an address and return the answer, again where containers that others start meanwhile disturb the network."""
+    for _ in range(5):
+        try:
+            return page.goto(url)
+        except Error as error:
+            if "ERR_NETWORK_CHANGED" not in str(error):
+                raise
+    return page.goto(url)
 
 
 class Person:

@@ -1,55 +1,16 @@
 """Nobody's server gets hold of anybody else: the gate, between real browsers' requests and a real server that notes them all."""
 
 import contextlib
-import json
-import re
+import html
 import time
-from urllib.parse import quote
 
 import pytest
 import requests
 import websocket
 
+from tests.noting import Notes, cookies_in, start
 from tests.support import RunningHub, Visitor, new_standin, page_text, wait_until
-from xnathub_conf.spawners.object_names import object_name
 
-NOTES_ALL = """
-import json
-from jupyter_server.serverapp import ServerApp
-from tornado.web import RequestHandler
-from tornado.websocket import WebSocketHandler
-
-def note(handler):
-    headers = [[name, value] for name, value in handler.request.headers.get_all()]
-    with open("noted.jsonl", "a") as file:
-        file.write(json.dumps([handler.request.method, handler.request.uri, headers]) + "\\n")
-
-class Grab(RequestHandler):
-    def prepare(self):
-        note(self)
-    def get(self):
-        self.set_header("Service-Worker-Allowed", "/")
-        self.set_cookie("seen", "1", path="/")
-        self.write("GRABBED")
-    head = post = put = delete = get
-    def check_xsrf_cookie(self):
-        pass
-
-class Socket(WebSocketHandler):
-    def prepare(self):
-        note(self)
-    def check_origin(self, origin):
-        return True
-    def on_message(self, message):
-        self.write_message(message)
-
-made = ServerApp.init_webapp
-def init_webapp(self):
-    made(self)
-    here = self.base_url
-    self.web_app.add_handlers(".*", [(here + "grab", Grab), (here + "socket", Socket)])
-ServerApp.init_webapp = init_webapp
-"""
 AGE = 4
 
 
@@ -70,25 +31,9 @@ def site(tmp_path_factory):
 @pytest.fixture(scope="module")
 def noted(site):
     """Give what demo's server has received since the last call."""
-    folder = site.folder / "servers" / object_name("server", "demo", "")
-    (folder / ".jupyter").mkdir(parents=True)
-    (folder / ".jupyter/jupyter_server_config.py").write_text(NOTES_ALL)
+    notes = Notes(site, "demo")
     start(site, "demo")
-    file, seen = folder / "noted.jsonl", 0
-
-    def noted():
-        nonlocal seen
-        lines = file.read_text().splitlines() if file.exists() else []
-        new, seen = lines[seen:], len(lines)
-        return [json.loads(line) for line in new]
-
-    return noted
-
-
-def start(hub, name, servername=""):
-    hub.plugin.ensure_user(name)
-    hub.plugin.start(name, hub.xnat.state.launch(name, "P1", servername))
-    return hub.plugin.wait_ready(name, servername)
+    return notes
 
 
 def xnat_session(hub, name):
@@ -102,10 +47,6 @@ def browser(hub, name):
     visitor = Visitor(hub.url)
     visitor.cookies.set("JSESSIONID", xnat_session(hub, name), domain="127.0.0.1", path="/")
     return visitor
-
-
-def cookies_in(request):
-    return [part for name, value in request[2] if name.lower() == "cookie" for part in value.split("; ")]
 
 
 def socket(hub, path, **headers):
@@ -275,8 +216,7 @@ def test_signing_out_ends_pages_and_open_sockets_within_seconds(site, noted):
     assert owner.get_page("/user/demo/grab").text == "GRABBED"
     copied = cookie_header(owner)
     channel = socket(site, "/user/demo/socket", Cookie=copied)
-    channel.send("a")
-    assert channel.recv() == "a"
+    assert channel.recv() == "GRABBED"
     owner.get_page("/hub/logout", headers={"Sec-Fetch-Site": "same-origin"})
     noted()
     assert (
@@ -357,16 +297,42 @@ def test_with_ask_an_admin_is_told_whose_it_is_and_may_go_on(tmp_path):
         hub = RunningHub(tmp_path, xnat, changes)
         hub.start()
         try:
+            noted = Notes(hub, "demo")
             start(hub, "demo")
+            address = "/jupyterhub/user/demo/grab?a=b"
             plain = browser(hub, "Alice")
-            assert "Open the server of demo" not in plain.get_page("/user/demo/lab").text
-            page = browser(hub, "alice").get_page("/user/demo/lab")
+            assert "Open the server of demo" not in plain.get_page("/user/demo/grab").text
+            assert open_as_told(hub, plain, address).status_code == 403
+            admin = browser(hub, "alice")
+            page = admin.get_page("/user/demo/grab?a=b")
             assert page.status_code == 403
-            assert quote("demo") in page.text
-            form = re.search(r'name="_xsrf" value="([^"]*)"', page.text)
-            assert form
+            assert "Open the server of demo" in page.text
+            assert html.escape(address) in page.text
+            noted()
+            # Without the page's own token, or for another address, nothing opens.
+            assert admin.post(f"{hub.url}/hub/gate", data={"next": address}, timeout=30).status_code == 403
+            assert open_as_told(hub, admin, "//evil.example.org/jupyterhub/user/demo/").status_code == 400
+            assert noted() == []
+            opened = open_as_told(hub, admin, address)
+            assert (opened.status_code, opened.text) == (200, "GRABBED")
+            assert opened.url == hub.url.removesuffix("/jupyterhub") + address
+            assert [cookies_in(each) for each in noted()] == [[]]
+            assert "foreign-server" in hub.log.read_text()
         finally:
             hub.stop()
+
+
+def open_as_told(hub, visitor, address):
+    """Send the form of the page that says whose server an address leads to, and follow where it leads."""
+    visitor.get_page("/hub/home")
+    xsrf = visitor.cookies.get("_xsrf", path="/jupyterhub/hub/")
+    data = {"next": address, "_xsrf": xsrf}
+    headers = {
+        "Sec-Fetch-Site": "same-origin",
+        "Sec-Fetch-Mode": "navigate",
+        "Referer": f"{hub.url}/hub/gate",
+    }
+    return visitor.post(f"{hub.url}/hub/gate", data=data, headers=headers, timeout=30)
 
 
 def test_a_proxy_without_the_gate_ends_the_hubs_start(tmp_path):

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import threading
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -19,12 +20,12 @@ KINDS = ["nginx", "haproxy", "caddy"]
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
-def install_web_servers() -> None:
-    """Make sure of the web servers."""
-    missing = [name for name in KINDS if not shutil.which(name, path=PATH)]
+def install_web_servers(kinds: Sequence[str] = KINDS, layer: str = "proxies") -> None:
+    """Make sure of the web servers that a layer of the tests needs."""
+    missing = [name for name in kinds if not shutil.which(name, path=PATH)]
     if not missing:
         return
-    install("proxies", *missing)
+    install(layer, *missing)
     if Path("/run/systemd/system").is_dir():
         # Nothing but the tests wants them, and port 80 may be wanted by others.
         root = [] if os.getuid() == 0 else ["sudo", "-n"]

@@ -1,0 +1,225 @@
+"""A hostile user's server against a colleague at a real Chromium, behind the shipped nginx file: what it gets, what he sees."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import ARGUMENTS, CHROMIUM, go
+from tests.noting import Notes, cookies_in, start
+from tests.proxies.web_servers import WebServer, install_web_servers, make_certificate
+from tests.support import RunningHub, free_port, new_standin, wait_until
+
+WAYS = (Path(__file__).parent / "ways.js").read_text()
+ATTACKER = "demo"
+COLLEAGUE = "Alice"
+ADMIN = "alice"
+REACHED_BY_THE_OWNER = 35
+"""Of the ways of ways.js, at least so many reach the server from its owner's own page: they do ask for it."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """XNAT and hub at one https address; the attacker's server runs, and notes all that it receives."""
+    install_web_servers(["nginx"], "browser")
+    folder = tmp_path_factory.mktemp("attack")
+    make_certificate(folder)
+    port = free_port()
+    address = f"https://localhost:{port}"
+    with new_standin() as xnat:
+        changes = {
+            "xnat": {"public_url": address},
+            "hub": {"public_url": f"{address}/jupyterhub/", "admin_users": [ADMIN]},
+            "sign_in": {"foreign_servers": "ask"},
+        }
+        hub = RunningHub(folder, xnat, changes)
+        hub.start()
+        try:
+            hub.noted = Notes(hub, ATTACKER)
+            start(hub, ATTACKER)
+            hub.token_of_attacker = hub.plugin.token(ATTACKER, "test", 600)
+            with WebServer(
+                "nginx", folder, xnat.url.removeprefix("http://"), f"127.0.0.1:{hub.port}", port
+            ) as web:
+                hub.web = web.url
+                hub.grab = f"{web.url}/jupyterhub/user/{ATTACKER}/grab"
+                yield hub
+        finally:
+            hub.stop()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    """A Chromium that takes the tests' certificate for good, or it would run no service worker."""
+    arguments = [*ARGUMENTS, "--ignore-certificate-errors"]
+    browser = chromium.browser_type.launch(executable_path=CHROMIUM, args=arguments)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def signed_in(browser, site):
+    """Give a page of somebody's own browser, signed in to XNAT, and never before to the hub."""
+    contexts = []
+
+    def new(name):
+        contexts.append(browser.new_context(ignore_https_errors=True))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(60_000)
+        go(page, site.web)
+        page.fill('[name="username"]', name)
+        page.fill('[name="password"]', site.xnat.state.user(name).password)
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Your projects")).to_be_visible()
+        site.noted()
+        return page
+
+    yield new
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def elsewhere(site):
+    """The attacker's own web site: its pages lead to her server in the ways that a page of another site has."""
+    grab, token = site.grab, site.token_of_attacker
+    pages = {
+        "/": "<p>nothing</p>",
+        "/meta": f'<meta http-equiv="refresh" content="0;url={grab}?way=meta">',
+        "/script": f"<script>location = '{grab}?way=script'</script>",
+        "/form": f'<form action="{grab}" method="get"><input name="way" value="form"></form><script>document.forms[0].submit()</script>',
+        "/post": f'<form action="{grab}?way=post" method="post"><input name="a" value="b"></form><script>document.forms[0].submit()</script>',
+        "/token": f"<script>location = '{grab}?way=token&token={token}'</script>",
+    }
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            if self.path == "/redirect":
+                self.send_response(302)
+                self.send_header("Location", f"{grab}?way=redirect")
+                self.end_headers()
+                return
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(pages.get(self.path, "").encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def try_all(page, site, base):
+    """Run all ways in a page at `base`, and give what it saw of each, with the texts of the windows that opened."""
+    go(page, base)
+    seen = page.evaluate(WAYS, {"grab": site.grab, "token": site.token_of_attacker})
+    page.wait_for_timeout(1500)
+    for number, other in enumerate(page.context.pages):
+        if other != page:
+            seen[f"window {number}"] = other.evaluate("document.documentElement.textContent")
+            other.close()
+    return seen
+
+
+def ways_of(requests):
+    return {parse_qs(urlsplit(address).query).get("way", ["?"])[0] for _, address, _ in requests}
+
+
+def test_the_ways_reach_their_owner_s_server_and_bring_no_foreign_cookie(site, signed_in):
+    """Else the tests below would show nothing."""
+    page = signed_in(ATTACKER)
+    go(page, site.grab)
+    expect(page.locator("body")).to_have_text("GRABBED")
+    seen = try_all(page, site, f"{site.web}/jupyterhub/hub/health")
+    noted = site.noted()
+    reached = ways_of(noted)
+    assert len(reached) >= REACHED_BY_THE_OWNER, (sorted(reached), seen)
+    assert sum("GRABBED" in each for each in seen.values()) >= 20, seen
+    cookies = {each for request in noted for each in cookies_in(request)}
+    assert cookies <= {"seen=1"}
+    # What would act on XNAT's pages too does not.
+    assert page.evaluate(
+        "navigator.serviceWorker.getRegistrations().then(all => all.every(one => one.scope.includes('/user/')))"
+    )
+
+
+@pytest.mark.parametrize("base", ["xnat's origin", "her own site"])
+def test_no_way_reaches_it_from_a_colleague_s_browser(site, signed_in, elsewhere, base):
+    page = signed_in(COLLEAGUE)
+    seen = try_all(page, site, f"{site.web}/jupyterhub/hub/health" if base == "xnat's origin" else elsewhere)
+    assert len(seen) >= 50
+    assert not [way for way, text in seen.items() if "GRABBED" in text]
+    assert site.noted() == []
+
+
+def test_nor_once_he_has_a_server_of_his_own(site, signed_in):
+    start(site, COLLEAGUE, project="P2")
+    page = signed_in(COLLEAGUE)
+    own = f"{site.web}/jupyterhub/user/{COLLEAGUE}/api/status"
+    assert go(page, own.replace("api/status", "lab")).status == 200
+    assert go(page, own).status == 200
+    seen = try_all(page, site, own)
+    assert not [way for way, text in seen.items() if "GRABBED" in text]
+    assert site.noted() == []
+    site.plugin.stop(COLLEAGUE)
+
+
+def told_whose_it_is(page):
+    expect(page.get_by_role("heading", name="This is the server of demo")).to_be_visible()
+    expect(page.locator("body")).to_contain_text(f"You are {COLLEAGUE}")
+
+
+@pytest.mark.parametrize("way", ["address", "token", "login", "gate", "spawn", "dots", "percent"])
+def test_a_colleague_who_follows_a_link_is_told_whose_server_it_is(site, signed_in, way):
+    page = signed_in(COLLEAGUE)
+    path = f"/jupyterhub/user/{ATTACKER}/grab"
+    token = site.token_of_attacker
+    addresses = {
+        "address": site.grab,
+        "token": f"{site.grab}?token={token}",
+        "login": f"{site.web}/jupyterhub/hub/login?next={quote(path, safe='')}",
+        "gate": f"{site.web}/jupyterhub/hub/gate?next={quote(path, safe='')}",
+        "spawn": f"{site.web}/jupyterhub/hub/user/{ATTACKER}/grab",
+        "dots": site.grab.replace("/demo/", "/Alice/../demo/"),
+        "percent": site.grab.replace("/demo/", "/%64emo/"),
+    }
+    answer = go(page, addresses[way])
+    if way == "spawn":
+        assert answer.status in {403, 404}
+    else:
+        told_whose_it_is(page)
+        assert answer.status == 403
+    assert token not in page.url
+    assert site.noted() == []
+
+
+@pytest.mark.parametrize("way", ["redirect", "meta", "script", "form", "post", "token"])
+def test_a_colleague_led_there_by_another_site_is_told_too(site, signed_in, elsewhere, way):
+    page = signed_in(COLLEAGUE)
+    go(page, f"{elsewhere}/{way}")
+    if way == "post":
+        expect(page.locator("body")).to_contain_text("not signed in as the owner of this server")
+    else:
+        told_whose_it_is(page)
+    assert site.noted() == []
+
+
+def test_an_admin_may_open_it_after_the_page_that_says_whose_it_is(site, signed_in):
+    page = signed_in(ADMIN)
+    go(page, site.grab)
+    expect(page.locator("body")).to_contain_text("can act as you, here and in XNAT")
+    assert site.noted() == []
+    page.get_by_role("button", name="Open the server of demo").click()
+    page.wait_for_url(site.grab)
+    expect(page.locator("body")).to_have_text("GRABBED")
+    opened = wait_until(site.noted, 10, "the request")
+    assert not [each for request in opened for each in cookies_in(request)]
