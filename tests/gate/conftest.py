@@ -29,10 +29,3 @@ def plain_proxy(tmp_path_factory):
     """The proxy as it comes, without the gate: what the tests are shown to fail on."""
     with Proxy(tmp_path_factory.mktemp("plain"), gate=False) as proxy:
         yield proxy
-
-
-@pytest.fixture
-def framing_proxy(tmp_path):
-    """The proxy with the smaller guard, for hubs that set up no gate."""
-    with Proxy(tmp_path, options={"module": "framing_only.mjs"}) as proxy:
-        yield proxy

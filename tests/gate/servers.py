@@ -186,8 +186,7 @@ class Proxy:
         self.port, self.api_port = free_port(), free_port()
         self.token = secrets.token_hex(16)
         node, script = find_command()
-        module = self.options.get("module", "gate.mjs")
-        flags = ["--import", str(MODULES / module)] if self.gate else []
+        flags = ["--import", str(MODULES / "gate.mjs")] if self.gate else []
         self.log = self.folder / f"proxy-{self.port}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -211,7 +210,7 @@ class Proxy:
         for name in USERS:
             self.route(name)
         self.api("POST", "/routes/jupyterhub/services/s", {"target": self._url(self.service), "service": "s"})
-        if self.gate and "module" not in self.options and self.options.get("configured", True):
+        if self.gate and self.options.get("configured", True):
             self.configure()
         return self
 

@@ -66,6 +66,7 @@ def test_all_is_well(site, hub, xnat):
     skipped = {name for name, each in found.findings.items() if each["status"] == "skipped"}
     assert skipped == {"xnat.certificate", "xnat.plan", "files.plan", "public_url.certificate"}
     assert hub.url in found.told("hub.answers", "ok")
+    assert "has xnathub's gate" in found.told("hub.proxy", "ok")
     assert "service xnat" in found.told("hub.token", "ok")
     # Signed in once, and out again.
     opened = [each for each in xnat.requests.find() if each.opened_session and each.who]

@@ -53,7 +53,8 @@ def _xnat(_folder):
 
 @pytest.fixture(scope="session")
 def _hub(_xnat, _port, tmp_path_factory):
-    changes = {"hub": {"public_url": f"https://localhost:{_port}/jupyterhub/"}}
+    address = f"https://localhost:{_port}"
+    changes = {"xnat": {"public_url": address}, "hub": {"public_url": f"{address}/jupyterhub/"}}
     hub = RunningHub(tmp_path_factory.mktemp("hub"), _xnat, changes)
     try:
         yield hub.start()

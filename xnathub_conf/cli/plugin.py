@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xnathub_conf.cli.reports import write_out
+from xnathub_conf.site.hub_settings import own_host
 from xnathub_conf.site.load import LoadedSite, load
 from xnathub_conf.site.problems import SiteError, dotted
 from xnathub_conf.values.secret import SecretError
@@ -123,6 +124,11 @@ def _table(
         if setting.note != said:
             lines.append(f"  {'':{width}}  {setting.note}")
         said = setting.note
+    if not own_host(loaded.site):
+        lines += [
+            "",
+            "XNAT and hub share a host name here. One of its own for the hub is safer: see own-host.md.",
+        ]
     if found is not None:
         lines.append("")
         lines.append("What XNAT is set to contradicts the site:" if found else "What XNAT is set to agrees.")

@@ -54,6 +54,25 @@ async def fetch(
         client.close()
 
 
+async def tells_requests_apart(host: str, port: int, path: str) -> bool:
+    """Return whether what listens there refuses a request that can be read in two ways, as xnathub's proxy does. Raises NoAnswer."""
+    lines = (
+        f"GET {path} HTTP/1.1",
+        f"Host: {host}:{port}",
+        "Transfer-Encoding: gzip, chunked",
+        "Connection: close",
+    )
+    try:
+        async with asyncio.timeout(REQUEST_SECONDS):
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write("\r\n".join([*lines, "", "0", "", ""]).encode())
+            answer = await reader.read(4096)
+            writer.close()
+    except _FAILURES as error:
+        raise NoAnswer(_reason(error)) from None
+    return answer.startswith(b"HTTP/1.1 400 ") and b"This request was refused: " in answer
+
+
 async def over_websocket(url: str, tls: ssl.SSLContext, message: str) -> str:
     """Send a message over a new websocket, and give the answer.
 

@@ -4,8 +4,8 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok
-from xnathub_conf.doctor.http import NoAnswer, fetch, trust
+from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped
+from xnathub_conf.doctor.http import NoAnswer, fetch, tells_requests_apart, trust
 from xnathub_conf.site.hub_settings import hub_bind_url, hub_connect_url
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.values.secret import SecretError
@@ -35,6 +35,7 @@ class HubChecks:
         """List the checks in their order."""
         return [
             Check("hub.answers", self.answers),
+            Check("hub.proxy", self.proxy, ("hub.answers",)),
             Check("hub.token", self.token, ("hub.answers",)),
             Check("hub.scopes", self.scopes, ("hub.token",)),
         ]
@@ -82,6 +83,29 @@ class HubChecks:
             return hub_proof.proves(token, challenge, str(_json(response.body)["proof"]))
         except (NoAnswer, LookupError, TypeError):
             return False
+
+    async def proxy(self) -> Finding:
+        """The proxy before the hub is the one with the gate, which keeps people from each other's servers."""
+        parts = urlsplit(_here(self._site.hub.bind_url))
+        environment = self._examination.environment
+        # On Kubernetes the proxy has a pod of its own, and this Service.
+        host = environment.get("PROXY_PUBLIC_SERVICE_HOST") or parts.hostname or ""
+        port = int(environment.get("PROXY_PUBLIC_SERVICE_PORT") or parts.port or 0)
+        try:
+            ours = await tells_requests_apart(host, port, f"{self._site.hub.base_url}hub/health")
+        except NoAnswer as error:
+            return skipped(
+                f"The hub's proxy can't be tried from here: {host}:{port} ({error}).",
+                "Run `xnathub doctor` where the hub runs too.",
+            )
+        if not ours:
+            return failed(
+                f"The proxy at {host}:{port} is not xnathub's. Behind it, servers may get other people's sessions of XNAT.",
+                "Run the proxy of xnathub's image; with Zero to JupyterHub, set proxy.chp.image to it. Delete an "
+                "`extra: ConfigurableHTTPProxy.command`.",
+                ("hub", "bind_url"),
+            )
+        return ok(f"The proxy at {host}:{port} has xnathub's gate before people's servers.")
 
     async def token(self) -> Finding:
         """The hub knows the service token; it is sent only to a hub that proves that it knows it."""

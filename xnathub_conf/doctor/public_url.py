@@ -6,6 +6,7 @@ from typing import Any
 
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped
 from xnathub_conf.doctor.http import NoAnswer, certificate, fetch, over_websocket, trust
+from xnathub_conf.site.hub_settings import own_host
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.values.secret import SecretError
 from xnathub_conf.web import hub_proof
@@ -34,7 +35,11 @@ class PublicUrlChecks:
         """The site says where browsers find the hub."""
         if not self._examination.site.hub.public_url:
             return skipped("hub.public_url is not set.", "Set it, so that this can be tried.")
-        return ok(f"Browsers find the hub at {self._url}.")
+        if own_host(self._examination.site):
+            return ok(f"Browsers find the hub at {self._url}, a host name of its own.")
+        return ok(
+            f"Browsers find the hub at {self._url}, on XNAT's own host name. One of its own is safer: see own-host.md."
+        )
 
     async def certificate(self) -> Finding:
         """Its certificate is good for some time."""

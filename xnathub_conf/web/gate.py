@@ -29,8 +29,16 @@ class GateHandler(BaseHandler):
         address = self.get_query_argument("next", "")
         owner = self._owner(address)
         self.set_header("Cache-Control", "no-store")
-        await self._sign_in_with_token()
         user = self.current_user
+        if token := self._token_of_xnat():
+            if user and user.name != token.user.name:
+                # The token stays in its cookie for the answer to this question.
+                page = await self.render_template("switch_user.html", other=token.user.name, next=address)
+                self.finish(page)
+                return
+            if not user:
+                user = self._sign_in_with(token)
+        self._forget_token()
         if user and not await self._is_still(user):
             self.clear_login_cookie()
             user = None
@@ -53,6 +61,9 @@ class GateHandler(BaseHandler):
         address = self.get_body_argument("next", "")
         owner = self._owner(address)
         user = self.current_user
+        if self.get_body_argument("switch", ""):
+            self._switch(address)
+            return
         if not user or not self._may_ask(owner):
             raise HTTPError(403, "This site's rules do not allow you to open that server.")
         until = int(time.time()) + GRANT_SECONDS
@@ -103,26 +114,43 @@ class GateHandler(BaseHandler):
             secure=browsers_use_tls(self.authenticator.site),
         )
 
-    async def _sign_in_with_token(self) -> None:
-        """Take the token that XNAT put into the address as a sign-in, once: on a host of its own the hub sees no session."""
+    def _token_of_xnat(self) -> orm.APIToken | None:
+        """Return the token with which XNAT's page opened a server, on a host where the hub sees no session of XNAT.
+
+        None for one that is no more, that has signed somebody in already, or that may do more than XNAT's page asks for.
+        """
         token = self.get_cookie(_TOKEN_COOKIE)
-        if not token:
-            return
-        self.clear_cookie(_TOKEN_COOKIE, path=f"{self.hub.base_url}gate")
-        if not own_host(self.authenticator.site) or self.current_user:
-            return
+        if not token or not own_host(self.authenticator.site):
+            return None
         found = orm.APIToken.find(self.db, token)
         if found is None or found.user is None or (found.note or "").endswith(_OPENED):
-            return
-        # A token that may do more is not one that XNAT's page makes.
-        if list(found.scopes) != [f"access:servers!user={found.user.name}"]:
-            return
-        found.note = f"{found.note or ''}{_OPENED}"
+            return None
+        return found if list(found.scopes) == [f"access:servers!user={found.user.name}"] else None
+
+    def _forget_token(self) -> None:
+        if self.get_cookie(_TOKEN_COOKIE):
+            self.clear_cookie(_TOKEN_COOKIE, path=f"{self.hub.base_url}gate")
+
+    def _sign_in_with(self, token: orm.APIToken) -> Any:
+        """Sign in the owner of a token, which can't do it again; return the user."""
+        token.note = f"{token.note or ''}{_OPENED}"
         self.db.commit()
-        user = self._user_from_orm(found.user)
+        user = self._user_from_orm(token.user)
         self.set_login_cookie(user)
         self._jupyterhub_user = user
         audit("sign-in", "ok", user=user.name, way="token")
+        return user
+
+    def _switch(self, address: str) -> None:
+        """Sign in the owner of XNAT's token in place of who was signed in, as the page was told to."""
+        token = self._token_of_xnat()
+        self._forget_token()
+        if token is None:
+            raise HTTPError(403, "That took too long. Open the server from XNAT again.")
+        self.clear_login_cookie()
+        self.set_session_cookie()
+        self._give(self._new_pass(self._sign_in_with(token)))
+        self.redirect(address)
 
 
 class RenewHandler(BaseHandler):

@@ -50,7 +50,7 @@ def check_session_cookie(document: Document, site: Site) -> None:
     key: KeyPath = ("xnat", "public_url" if site.xnat.public_url else "url")
     if own and own != public.hostname and (site.xnat.public_url or _is_public(public.hostname or "")):
         found = f"Browsers send XNAT's session to {public.hostname} alone, and the hub is at {own}."
-        fix = "Serve both under one name, or set `sign_in.xnat_session: false`. If browsers know XNAT by another name, write it as `xnat.public_url`."
+        fix = "Set `sign_in.xnat_session: false`: XNAT's button signs people in on a host name of its own. Or serve both under one name. If browsers know XNAT by another name, write it as `xnat.public_url`."
         report(document, ("hub", "public_url"), "session-cookie", found, fix)
     elif not hub.base_url.startswith(below):
         found = (
