@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 
 from xnathub_conf import __version__
@@ -151,6 +152,9 @@ def command_line() -> argparse.ArgumentParser:
     swarm.set_defaults(run=_render_swarm)
     kubernetes = targets.add_parser("kubernetes", help="values for the Helm chart")
     site_argument(kubernetes)
+    kubernetes.add_argument(
+        "--image", metavar="IMAGE", help="the image of hub and proxy (default: the chart's)"
+    )
     kubernetes.add_argument("--manifests", action="store_true", help="write manifests for `kubectl apply`")
     kubernetes.set_defaults(run=_render_kubernetes)
 
@@ -271,8 +275,6 @@ def _migrate(options: argparse.Namespace) -> int:
 
 
 def _render_swarm(options: argparse.Namespace) -> int:
-    from functools import partial
-
     from xnathub_conf.cli.render import output_folder, render
     from xnathub_conf.render.swarm import IMAGE, POSTGRES_IMAGE, render_stack
 
@@ -287,7 +289,8 @@ def _render_kubernetes(options: argparse.Namespace) -> int:
     from xnathub_conf.cli.render import render
     from xnathub_conf.render.kubernetes import render_manifests, render_values
 
-    return render(options.file, render_manifests if options.manifests else render_values)
+    renderer = render_manifests if options.manifests else render_values
+    return render(options.file, partial(renderer, image=options.image))
 
 
 def _doctor(options: argparse.Namespace) -> int:

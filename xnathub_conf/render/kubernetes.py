@@ -11,6 +11,7 @@ import yaml
 
 from xnathub_conf.render.yaml_text import yaml_text, yaml_texts
 from xnathub_conf.site.load import LoadedSite
+from xnathub_conf.values.images import ImageError, parse_image
 
 PLACEHOLDER_BASE_URL = "/base.url.of.xnathub/"
 PLACEHOLDER_UID = 1999999991
@@ -19,29 +20,31 @@ PLACEHOLDER_NAMESPACE = "namespace-of-xnathub"
 """What stands in manifests.yaml where a site decides; scripts/generate renders the chart with these."""
 
 
-def render_values(loaded: LoadedSite, content: str) -> str:
+def render_values(loaded: LoadedSite, content: str, *, image: str | None = None) -> str:
     """Return the Helm values of a site, for `helm upgrade --install --values`.
 
-    `content` is the site file's text. A change of it changes the hub's pod, so that an upgrade starts the hub anew.
+    With `image`, hub and proxy run from that one, in place of the chart's. `content` is the site file's text. A change of it changes the hub's pod, so that an upgrade starts the hub anew.
     Raises ValueError where the site is not one for Kubernetes.
     """
     site = _kubernetes_site(loaded)
-    values = {
-        "site": site,
-        "jupyterhub": {
-            "hub": {
-                "baseUrl": loaded.site.hub.base_url,
-                "annotations": {"xnathub/site": _digest(content)},
-            }
-        },
+    hub: dict[str, Any] = {
+        "baseUrl": loaded.site.hub.base_url,
+        "annotations": {"xnathub/site": _digest(content)},
     }
+    values = {"site": site, "jupyterhub": {"hub": hub}}
+    if image:
+        # The proxy of Zero to JupyterHub has no gate; the one in the hub's image does.
+        both = _name_and_tag(image)
+        hub["image"] = both
+        values["jupyterhub"]["proxy"] = {"chp": {"image": dict(both)}}
+        values["image"] = {"repository": both["name"], "tag": both["tag"]}
     return (
         f"# Made by `xnathub render kubernetes` from {loaded.document.file}. The chart's own values.yaml has the rest.\n"
         + yaml_text(values)
     )
 
 
-def render_manifests(loaded: LoadedSite, content: str) -> str:
+def render_manifests(loaded: LoadedSite, content: str, *, image: str | None = None) -> str:
     """Return a site's hub, proxy, rights and network policies as plain manifests, for `kubectl apply`.
 
     They hold a new proxy token and cookie secret, and want a Secret `xnathub-secrets` with what the site file names
@@ -61,6 +64,9 @@ def render_manifests(loaded: LoadedSite, content: str) -> str:
             one["data"]["site.yaml"] = json.dumps(site, indent=2, ensure_ascii=False) + "\n"
         elif (kind, name) == ("Deployment", "hub"):
             one["spec"]["template"]["metadata"]["annotations"] = {"xnathub/site": _digest(content)}
+        if kind == "Deployment" and image and name in {"hub", "proxy"}:
+            for container in one["spec"]["template"]["spec"]["containers"]:
+                container["image"] = image
     text = yaml_texts(objects)
     for placeholder, value in (
         (PLACEHOLDER_BASE_URL, hub.base_url),
@@ -74,6 +80,17 @@ def render_manifests(loaded: LoadedSite, content: str) -> str:
         f"# Made by `xnathub render kubernetes --manifests` from {loaded.document.file}.\n"
         "# They want a Secret xnathub-secrets beside them, with the keys that the site file names.\n" + text
     )
+
+
+def _name_and_tag(image: str) -> dict[str, str]:
+    """Return an image as Zero to JupyterHub's chart wants it. Raises ValueError for one with a digest, which it can't take."""
+    try:
+        parsed = parse_image(image)
+    except ImageError as error:
+        raise ValueError(f"{image} is no image: {error}.") from None
+    if parsed.digest:
+        raise ValueError(f"{image}: the chart takes an image by its tag, not by a digest.")
+    return {"name": image.removesuffix(f":{parsed.tag}"), "tag": str(parsed.tag)}
 
 
 def _digest(content: str) -> str:
