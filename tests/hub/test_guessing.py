@@ -170,6 +170,53 @@ def test_many_guesses_at_one_moment_get_no_further(strict, person, address):
     assert asked(strict.xnat) == PER_USER
 
 
+@pytest.fixture
+def twin(own_xnat, person):
+    """The account of somebody who guesses: their name differs in case alone from the one that they are after."""
+    own_xnat.state.add_user(person.name.title(), roles=["Jupyter"], projects=["P1"])
+    return own_xnat.state.user(person.name.title())
+
+
+def test_a_browser_known_by_a_name_in_another_case_guesses_no_further(strict, person, twin, address):
+    known = browser(strict, address)
+    codes = []
+    for number in range(3 * PER_USER):
+        assert known.sign_in(twin.name, twin.password).status_code == 302
+        known.get_page("/hub/logout", headers={"Sec-Fetch-Site": "same-origin"})
+        codes.append(known.sign_in(person.name, f"wrong {number}").status_code)
+    assert codes == [403] * PER_USER + [429] * (2 * PER_USER)
+    assert person.failures == PER_USER
+
+
+def test_the_right_password_of_a_name_in_another_case_makes_up_for_nothing(strict, person, twin, address):
+    wrong(strict, person, address, PER_USER - 1)
+    assert browser(strict, address).sign_in(twin.name, twin.password).status_code == 302
+    assert wrong(strict, person, next(_addresses), 2) == [403, 429]
+
+
+def test_many_names_at_one_moment_get_no_further_than_others(strict, address):
+    visitors = [browser(strict, address) for _ in range(4 * PER_ADDRESS)]
+    for visitor in visitors:
+        visitor.get_page("/hub/login")
+    strict.xnat.requests.clear()
+    strict.xnat.faults.set("/xapi", faults.Delay(1))
+    with ThreadPoolExecutor(len(visitors)) as pool:
+        each = enumerate(visitors)
+        codes = list(pool.map(lambda one: one[1].sign_in(f"nobody-{one[0]}", "wrong").status_code, each))
+    strict.xnat.faults.clear()
+    assert sorted(codes) == [403] * PER_ADDRESS + [429] * (3 * PER_ADDRESS)
+    assert asked(strict.xnat) == PER_ADDRESS
+
+
+def test_many_people_who_sign_in_at_one_moment_all_get_in(strict, address):
+    names = [f"crowd{number}" for number in range(2 * PER_ADDRESS)]
+    for name in names:
+        strict.xnat.state.add_user(name, "right password", roles=["Jupyter"])
+    with ThreadPoolExecutor(len(names)) as pool:
+        sign_in = lambda name: browser(strict, address).sign_in(name, "right password").status_code  # noqa: E731
+        assert list(pool.map(sign_in, names)) == [302] * len(names)
+
+
 def test_the_token_api_is_no_way_round(strict, person, address):
     strict.plugin.ensure_user(person.name)
 

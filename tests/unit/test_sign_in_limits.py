@@ -1,5 +1,6 @@
 """Wrong passwords are counted by name and by address, in bounded memory, and nobody chooses their own address."""
 
+import asyncio
 import tracemalloc
 from dataclasses import replace
 
@@ -32,13 +33,20 @@ def limits(clock):
     return limits_of(clock, failures_per_user=3, failures_per_address=6, failures_window=60)
 
 
+def begin(limits, name, address, browser=""):
+    """Take a try that has to wait for nobody."""
+    with pytest.raises(StopIteration) as done:
+        limits.begin(name, address, browser).send(None)
+    return done.value.value
+
+
 def fail(limits, name="alice", address="192.0.2.1", browser=""):
-    limits.wrong(limits.begin(name, address, browser))
+    limits.wrong(begin(limits, name, address, browser))
 
 
 def refused(limits, name="alice", address="192.0.2.1", browser=""):
     with pytest.raises(TooManyFailures) as raised:
-        limits.begin(name, address, browser)
+        begin(limits, name, address, browser)
     return str(raised.value), raised.value.seconds
 
 
@@ -47,14 +55,14 @@ def test_a_name_has_its_limit_wherever_guesses_come_from(limits, clock):
         fail(limits, address=f"192.0.2.{number}")
         clock.now += 10
     assert refused(limits, address="192.0.2.99") == ("this user name", 30)
-    limits.begin("bob", "192.0.2.0")
+    begin(limits, "bob", "192.0.2.0")
 
 
 def test_an_address_has_its_limit_whatever_the_names(limits):
     for number in range(6):
         fail(limits, f"user{number}")
     assert refused(limits, "user7") == ("your network address", 60)
-    limits.begin("user7", "192.0.2.2")
+    begin(limits, "user7", "192.0.2.2")
 
 
 def test_the_window_slides(limits, clock):
@@ -78,24 +86,84 @@ def test_the_right_password_starts_anew(limits):
     for number in range(4):
         fail(limits, address=f"192.0.2.{number}")
         fail(limits, address=f"192.0.2.{number}")
-        limits.right(limits.begin("alice", "192.0.2.9"))
+        limits.right(begin(limits, "alice", "192.0.2.9"))
 
 
 def test_tries_at_one_moment_get_no_further(limits):
     for _ in range(3):
-        limits.begin("alice", "192.0.2.1")
+        begin(limits, "alice", "192.0.2.1")
     refused(limits)
 
 
 def test_what_xnat_could_not_answer_does_not_count(limits):
     for _ in range(20):
-        limits.undecided(limits.begin("alice", "192.0.2.1"))
-    limits.begin("alice", "192.0.2.1")
+        limits.undecided(begin(limits, "alice", "192.0.2.1"))
+    begin(limits, "alice", "192.0.2.1")
 
 
 def test_many_people_who_sign_in_at_one_moment_are_no_guessers(limits):
-    for number in range(50):
-        limits.begin(f"user{number}", "192.0.2.1")
+    at_xnat = most = 0
+
+    async def sign_in(name):
+        nonlocal at_xnat, most
+        attempt = await limits.begin(name, "192.0.2.1")
+        at_xnat += 1
+        most = max(most, at_xnat)
+        await asyncio.sleep(0)
+        at_xnat -= 1
+        limits.right(attempt)
+
+    async def all_at_once():
+        await asyncio.gather(*(sign_in(f"user{number}") for number in range(50)))
+
+    asyncio.run(all_at_once())
+    assert most == 6
+
+
+def test_many_names_at_one_moment_get_no_further_than_others(limits):
+    passed, refused_ = [], []
+
+    async def guess(name):
+        try:
+            attempt = await limits.begin(name, "192.0.2.1")
+        except TooManyFailures:
+            refused_.append(name)
+            return
+        passed.append(name)
+        await asyncio.sleep(0.01)
+        limits.wrong(attempt)
+
+    async def all_at_once():
+        await asyncio.gather(*(guess(f"user{number}") for number in range(400)))
+
+    asyncio.run(all_at_once())
+    assert (len(passed), len(refused_)) == (6, 394)
+
+
+def test_who_gives_up_waiting_holds_up_nobody(limits):
+    async def give_up():
+        first = [await limits.begin(f"user{number}", "192.0.2.1") for number in range(6)]
+        waiting = [asyncio.ensure_future(limits.begin(f"more{number}", "192.0.2.1")) for number in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        for attempt in first:
+            limits.undecided(attempt)
+        for each in waiting[1:]:
+            limits.right(await each)
+        # Nothing is left of them.
+        for number in range(6):
+            await limits.begin(f"user{number}", "192.0.2.1")
+
+    asyncio.run(asyncio.wait_for(give_up(), 30))
+
+
+def test_the_right_password_of_one_spelling_leaves_the_guesses_at_another(limits):
+    fail(limits, "alice")
+    fail(limits, "alice")
+    limits.right(begin(limits, "Alice", "192.0.2.1"))
+    fail(limits, "alice")
+    refused(limits, "alice")
+    refused(limits, "Alice")
 
 
 def test_a_known_browser_is_not_kept_out_by_strangers(limits):
@@ -104,7 +172,7 @@ def test_a_known_browser_is_not_kept_out_by_strangers(limits):
     for number in range(5):
         fail(limits, f"user{number}")
     refused(limits, "user6")
-    limits.right(limits.begin("alice", "192.0.2.1", "known"))
+    limits.right(begin(limits, "alice", "192.0.2.1", "known"))
     refused(limits)
 
 
@@ -112,7 +180,7 @@ def test_a_known_browser_has_a_limit_of_its_own(limits):
     for _ in range(3):
         fail(limits, browser="known")
     assert refused(limits, browser="known")[0] == "this user name"
-    limits.begin("alice", "192.0.2.1")
+    begin(limits, "alice", "192.0.2.1")
 
 
 def test_memory_is_bounded(clock):
@@ -123,7 +191,7 @@ def test_memory_is_bounded(clock):
         clock.now += 0.001
     for _ in range(3_000):
         clock.now += 0.001
-        limits.wrong(limits.begin("alice", "192.0.2.1", ""))
+        limits.wrong(begin(limits, "alice", "192.0.2.1", ""))
         clock.now += 1
     used = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()

@@ -21,8 +21,8 @@ XnatOutcome = Literal[
 
 SignInWay = Literal["password", "session"]
 SignInOutcome = Literal[
-    "ok", "wrong-password", "too-many-failures", "too-many-sessions", "no-permission", "xnat-down"
-]
+    "ok", "wrong-password", "too-many-failures", "too-many-sessions", "another-session", "no-permission", "xnat-down"
+]  # fmt: skip
 
 XNAT_CALLS = Histogram(
     "xnathub_xnat_call_seconds",

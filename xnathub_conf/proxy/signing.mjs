@@ -1,4 +1,4 @@
-// The cookie that says whose browser this is: {"u": user, "e": epoch, "s": session, "t": checked, "x": expires, "f": {owner: until}}.
+// The cookie that says whose browser this is: {"u": user, "e": epoch, "s": session, "t": checked, "x": expires, "b": 1 where s is u's own, "f": {owner: until}}.
 import { createHmac, timingSafeEqual } from "node:crypto";
 
 export const GATE_COOKIE = "xnathub-gate";

@@ -26,18 +26,20 @@ from xnathub_conf.signing_in.dashboards import (
 from xnathub_conf.signing_in.limits import SignInLimits, TooManyFailures, client_address
 from xnathub_conf.signing_in.refusals import (
     SignInRefused,
+    another_session,
     no_permission,
     too_many_failures,
     too_many_sessions,
     wrong_password,
     xnat_down,
 )
-from xnathub_conf.site.hub_settings import orchestrator_of, reverse_proxies, xnat_public_url
+from xnathub_conf.site.hub_settings import orchestrator_of, own_host, reverse_proxies, xnat_public_url
 from xnathub_conf.site.types import SignIn, Site
 from xnathub_conf.spawners.ended import start_forgetting
 from xnathub_conf.spawners.orphans import start_sweep
 from xnathub_conf.values.user_names import can_be_user_name
 from xnathub_conf.web.addresses import addresses
+from xnathub_conf.web.browsers import Sessions
 from xnathub_conf.web.handlers import SignInHandler
 from xnathub_conf.xnat.answers import (
     Credentials,
@@ -64,7 +66,13 @@ class XnatAuthenticator(Authenticator):
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
-        self._limits = SignInLimits(self.site.sign_in)
+        rules = self.site.sign_in
+        self._limits = SignInLimits(rules)
+        self.sessions = (
+            Sessions(self._owner_of, rules.auth_refresh_age or rules.max_age)
+            if rules.xnat_session and not own_host(self.site)
+            else None
+        )
         self._asking: dict[str, asyncio.Task[bool | None]] = {}
         self._lost: dict[str, float] = {}
 
@@ -119,6 +127,7 @@ class XnatAuthenticator(Authenticator):
                 name = await self._by_session(handler.get_cookie("JSESSIONID")) if page else None
             else:
                 name = await self._by_password(handler, data)
+                await self._nobody_else_in(handler, name)
         except SignInRefused as refused:
             user = handler.find_user(refused.username) if refused.outcome == "no-permission" else None
             if not (user and running_dashboards(user)):
@@ -150,7 +159,8 @@ class XnatAuthenticator(Authenticator):
             raise wrong_password()
         address = self._address(handler.request)
         try:
-            attempt = self._limits.begin(username, address, SignInHandler.known_browser(handler, username))
+            browser = SignInHandler.known_browser(handler, username)
+            attempt = await self._limits.begin(username, address, browser)
         except TooManyFailures as error:
             raise too_many_failures(error, username, address) from None
         judge = self._limits.undecided
@@ -182,7 +192,15 @@ class XnatAuthenticator(Authenticator):
             # The form is still there to try; it says so when XNAT is really down.
             self.log.warning("An XNAT session could not be checked: %s", error)
             return None
+        if self.sessions and session:
+            self.sessions.note(session, name)
         return None if name == "guest" else self._welcome(name, may_start)
+
+    async def _nobody_else_in(self, handler: Any, name: str) -> None:
+        """Refuse a password where the browser is somebody else's in XNAT: it would be theirs here at the next page."""
+        owner = await self.sessions.owner(handler.get_cookie("JSESSIONID")) if self.sessions else None
+        if owner not in {name, "guest", None}:
+            raise another_session(owner, name)
 
     def _session(self, session: str | None) -> Credentials | None:
         if self.site.sign_in.xnat_session and session and _SESSION_ID.fullmatch(session):
@@ -304,18 +322,16 @@ class XnatAuthenticator(Authenticator):
                 return said
         return None
 
-    async def owner_of(self, session: str | None) -> str | None:
-        """Return whose session of XNAT this is, `guest` for nobody's, or None where there is none or XNAT can't be asked."""
+    async def _owner_of(self, session: str) -> str | None:
         if not (credentials := self._session(session)):
-            return None
+            return "guest"
         try:
-            name, _ = await self.xnat.username(credentials)
+            return (await self.xnat.username(credentials))[0]
         except (XnatUnauthorized, XnatForbidden, XnatLoginRedirect):
             return "guest"
         except XnatError as error:
             self.log.warning("An XNAT session could not be checked: %s", error)
             return None
-        return name
 
     def confirmed(self, user: Any) -> None:
         """Note that XNAT has said of itself that the user may use Jupyter."""

@@ -4,9 +4,10 @@ XNAT locks an account after 20 wrong passwords, unless its setting maxFailedLogi
 sliding windows, in the memory of the one process that the hub is.
 """
 
+import asyncio
 import re
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -31,6 +32,7 @@ class Attempt:
     """One try at signing in that may be passed on to XNAT."""
 
     user: tuple[str, str]
+    spelling: str
     address: str
     at: float
 
@@ -46,33 +48,75 @@ class SignInLimits:
         self._clock = clock
         self._users = _Windows(rules.failures_per_user, rules.failures_window)
         self._addresses = _Windows(rules.failures_per_address, rules.failures_window)
+        self._at_xnat: Counter[str] = Counter()
+        self._waiting: defaultdict[str, deque[asyncio.Future[None]]] = defaultdict(deque)
 
-    def begin(self, username: str, address: str, browser: str = "") -> Attempt:
+    async def begin(self, username: str, address: str, browser: str = "") -> Attempt:
         """Take a try: `browser` is what tells a known one from others, "" for strangers.
 
         It counts as a wrong password for the name until it has ended, so that tries at the same moment get no
-        further than others. Raises TooManyFailures.
+        further than others. From one address no more tries are under way than may still go wrong; the others wait.
+        Raises TooManyFailures.
         """
         now = self._clock()
-        attempt = Attempt((folded(username), browser), address, now)
+        attempt = Attempt((folded(username), browser), username, "" if browser else address, now)
         self._users.check(attempt.user, now, "this user name")
-        if not browser:
-            self._addresses.check(address, now, "your network address")
-        self._users.add(attempt.user, now)
+        self._users.add(attempt.user, now, username)
+        try:
+            await self._wait_for_room(attempt.address)
+        except BaseException:
+            self._users.take_back(attempt.user, now)
+            raise
         return attempt
+
+    async def _wait_for_room(self, address: str) -> None:
+        if not address:
+            return
+        try:
+            while self._at_xnat[address] >= self._addresses.room(
+                address, self._clock(), "your network address"
+            ):
+                turn = asyncio.get_running_loop().create_future()
+                self._waiting[address].append(turn)
+                await turn
+        except BaseException:
+            self._next(address)
+            raise
+        self._at_xnat[address] += 1
 
     def wrong(self, attempt: Attempt) -> None:
         """XNAT refused the password."""
-        if not attempt.user[1]:
+        if attempt.address:
             self._addresses.add(attempt.address, attempt.at)
+        self._end(attempt)
 
     def right(self, attempt: Attempt) -> None:
-        """XNAT took the password; so its own count for that name starts anew."""
-        self._users.forget(attempt.user)
+        """XNAT took the password; so its own count for that name starts anew, as it was typed and no other way."""
+        self._users.forget(attempt.user, attempt.spelling)
+        self._end(attempt)
 
     def undecided(self, attempt: Attempt) -> None:
         """XNAT could not be asked."""
         self._users.take_back(attempt.user, attempt.at)
+        self._end(attempt)
+
+    def _end(self, attempt: Attempt) -> None:
+        if attempt.address:
+            self._at_xnat[attempt.address] -= 1
+            self._next(attempt.address)
+
+    def _next(self, address: str) -> None:
+        """Let the next one that waits look again; each that does not go on lets the next one."""
+        waiting = self._waiting[address]
+        while waiting:
+            turn = waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                break
+        if not waiting:
+            del self._waiting[address]
+        if self._at_xnat[address] <= 0:
+            del self._at_xnat[address]
 
 
 class _Windows:
@@ -81,30 +125,41 @@ class _Windows:
     def __init__(self, limit: int, seconds: float):
         self._limit = limit
         self._seconds = seconds
-        self._times: OrderedDict[object, deque[float]] = OrderedDict()
+        self._times: OrderedDict[object, deque[tuple[float, str]]] = OrderedDict()
 
     def check(self, key: object, now: float, what: str) -> None:
+        """Raise TooManyFailures where there is no room for another one."""
+        self.room(key, now, what)
+
+    def room(self, key: object, now: float, what: str) -> int:
+        """Return how many more failures there may be, 1 or more. Raises TooManyFailures."""
         times = self._times.get(key)
         if times is None:
-            return
-        while times and times[0] <= now - self._seconds:
+            return self._limit
+        while times and times[0][0] <= now - self._seconds:
             times.popleft()
         if len(times) >= self._limit:
-            raise TooManyFailures(what, max(1, round(times[-self._limit] + self._seconds - now)))
+            seconds = times[-self._limit][0] + self._seconds - now
+            raise TooManyFailures(what, max(1, round(seconds)))
+        return self._limit - len(times)
 
-    def add(self, key: object, at: float) -> None:
-        self._times.setdefault(key, deque(maxlen=self._limit)).append(at)
+    def add(self, key: object, at: float, spelling: str = "") -> None:
+        self._times.setdefault(key, deque(maxlen=self._limit)).append((at, spelling))
         self._times.move_to_end(key)
         if len(self._times) > _KEPT:
             self._times.popitem(last=False)
 
     def take_back(self, key: object, at: float) -> None:
-        times = self._times.get(key)
-        if times and at in times:
-            times.remove(at)
+        for time_and_spelling in self._times.get(key, ()):
+            if time_and_spelling[0] == at:
+                self._times[key].remove(time_and_spelling)
+                return
 
-    def forget(self, key: object) -> None:
-        self._times.pop(key, None)
+    def forget(self, key: object, spelling: str) -> None:
+        """Forget the failures that were counted for one way to write a name."""
+        left = [each for each in self._times.pop(key, ()) if each[1] != spelling]
+        if left:
+            self._times[key] = deque(left, maxlen=self._limit)
 
 
 def client_address(peer: str, forwarded_for: str, proxies: int) -> str:

@@ -64,6 +64,17 @@ def no_permission(username: str) -> SignInRefused:
     )
 
 
+def another_session(owner: str, username: str) -> SignInRefused:
+    """The name and password are right, but this browser is signed in to XNAT as somebody else."""
+    return SignInRefused(
+        "another-session",
+        403,
+        f"This browser is signed in to XNAT as {owner}. Sign out of XNAT first.",
+        f"{username} can't sign in in a browser that is signed in to XNAT as {owner}",
+        username=username,
+    )
+
+
 def xnat_down(error: XnatError) -> SignInRefused:
     """XNAT could not be asked, or did not answer as XNAT does."""
     return SignInRefused(

@@ -13,6 +13,7 @@ from tornado.web import HTTPError
 
 from xnathub_conf.operating.audit import audit
 from xnathub_conf.site.hub_settings import browsers_use_tls, own_host
+from xnathub_conf.web.browsers import bound_session
 from xnathub_conf.web.gate_pass import COOKIE, GRANT_SECONDS, Pass
 
 _TOKEN_COOKIE = "xnathub-token"  # noqa: S105 - its name
@@ -39,9 +40,6 @@ class GateHandler(BaseHandler):
             if not user:
                 user = self._sign_in_with(token)
         self._forget_token()
-        if user and not await self._is_still(user):
-            self.clear_login_cookie()
-            user = None
         if not user:
             self.redirect(url_concat(self.settings["login_url"], {"next": self.request.uri}))
             return
@@ -91,17 +89,19 @@ class GateHandler(BaseHandler):
             return False
         return may_use(self, self.parsed_scopes, owner)
 
-    async def _is_still(self, user: Any) -> bool:
-        """Return whether XNAT's session in this browser, where there is one, is not somebody else's."""
-        session = None if own_host(self.authenticator.site) else self.get_cookie("JSESSIONID")
-        return await self.authenticator.owner_of(session) in {user.name, None}
-
     def _new_pass(self, user: Any) -> Pass:
         site, key = self.authenticator.site, self.proxy.gate_key
         session = self.get_cookie("JSESSIONID") if self.proxy.binds_sessions else None
         now = int(time.time())
         epoch = key.epoch(user.cookie_id)
-        return Pass(user.name, epoch, key.session_mark(session), now, now + int(site.sign_in.max_age))
+        return Pass(
+            user.name,
+            epoch,
+            key.session_mark(session),
+            now,
+            now + int(site.sign_in.max_age),
+            bool(bound_session(self, user)),
+        )
 
     def _give(self, about: Pass) -> None:
         self.set_cookie(
@@ -178,22 +178,18 @@ class RenewHandler(BaseHandler):
         if about is None or user is None or about.epoch != key.epoch(user.cookie_id):
             raise HTTPError(403)
         mark = key.session_mark(self._session) if self.proxy.binds_sessions else ""
-        if not await self._holds(user, about, mark):
+        sessions = self.authenticator.sessions
+        if sessions and not await sessions.still(user.name, about.bound, self._session):
+            raise HTTPError(403)
+        if not await self.authenticator.refresh_user(user, self):
             raise HTTPError(403)
         grants = {}
         if about.grants and self.authenticator.site.sign_in.foreign_servers == "ask":
             have = scopes.parse_scopes(scopes.get_scopes_for(user.orm_user))
             grants = {owner: until for owner, until in about.grants.items() if may_use(self, have, owner)}
-        fresh = replace(about, session=mark, checked=int(time.time()), grants=grants)
+        bound = about.bound or bool(sessions and sessions.known(self._session) == user.name)
+        fresh = replace(about, session=mark, bound=bound, checked=int(time.time()), grants=grants)
         self.finish({"cookie": key.write(fresh)})
-
-    async def _holds(self, user: Any, about: Pass, mark: str) -> bool:
-        if self.proxy.binds_sessions and (about.session or mark):
-            # None: XNAT can't be asked just now.
-            whose = await self.authenticator.owner_of(self._session)
-            if whose not in {user.name, None} and (about.session or whose != "guest"):
-                return False
-        return bool(await self.authenticator.refresh_user(user, self))
 
 
 def may_use(handler: BaseHandler, have: Any, owner: str) -> bool:

@@ -20,7 +20,7 @@ class Pass:
     """What a pass says.
 
     `epoch` is the user's current one: signing out changes it. `session` marks the XNAT session that the browser had, ""
-    for none. `checked` and `expires` are in seconds since 1970. `grants` says until when the servers of other owners may
+    for none; `bound` says that it was the user's own. `checked` and `expires` are in seconds since 1970. `grants` says until when the servers of other owners may
     be used.
     """
 
@@ -29,6 +29,7 @@ class Pass:
     session: str
     checked: int
     expires: int
+    bound: bool = False
     grants: dict[str, int] = field(default_factory=dict)
 
 
@@ -54,6 +55,8 @@ class GateKey:
         content: dict[str, Any] = {
             "u": about.user, "e": about.epoch, "s": about.session, "t": about.checked, "x": about.expires,
         }  # fmt: skip
+        if about.bound:
+            content["b"] = 1
         if about.grants:
             content["f"] = about.grants
         text = _base64(json.dumps(content, separators=(",", ":")).encode())
@@ -68,7 +71,13 @@ class GateKey:
         if content["x"] <= now:
             return None
         return Pass(
-            content["u"], content["e"], content["s"], content["t"], content["x"], content.get("f", {})
+            content["u"],
+            content["e"],
+            content["s"],
+            content["t"],
+            content["x"],
+            "b" in content,
+            content.get("f", {}),
         )
 
     def _signature(self, text: str) -> bytes:

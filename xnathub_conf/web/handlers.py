@@ -19,7 +19,6 @@ from tornado.websocket import WebSocketHandler
 from xnathub_conf.operating.audit import caller, caller_of
 from xnathub_conf.operating.database_errors import MESSAGE, failed_just_now
 from xnathub_conf.operating.loop_turns import Turns
-from xnathub_conf.values.user_names import folded
 from xnathub_conf.web.hub_proof import is_challenge, proof
 
 _STARTS = Turns()
@@ -91,7 +90,7 @@ class SignInHandler(LoginHandler):
         """Return what tells the browser from others, if the user has signed in with it in the last month, else ""."""
         value = handler.get_secure_cookie(_BROWSER_COOKIE)
         browser, _, owner = (value or b"").decode("utf-8", "replace").partition(":")
-        return browser if folded(owner) == folded(username) else ""
+        return browser if owner == username else ""
 
 
 class SignOutHandler(LogoutHandler):
