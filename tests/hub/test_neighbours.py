@@ -1,6 +1,14 @@
 """Hostile neighbours on XNAT's own address: each test attacks one hub that they share."""
 
+import contextlib
+import json
+import re
+import secrets
+import socket
+
+import psutil
 import pytest
+import requests
 
 from tests.support import RunningHub, Visitor, new_standin, page_text, wait_until
 
@@ -11,7 +19,7 @@ AGE = 3
 def site(tmp_path_factory):
     """A hub that looks at sign-ins every few seconds."""
     with new_standin() as xnat:
-        changes = {"sign_in": {"auth_refresh_age": AGE}}
+        changes = {"sign_in": {"auth_refresh_age": AGE}, "logging": {"level": "DEBUG"}}
         hub = RunningHub(tmp_path_factory.mktemp("neighbours"), xnat, changes).start()
         yield hub
         hub.stop()
@@ -118,3 +126,120 @@ def test_nobody_signs_in_by_password_where_xnat_names_somebody_else(site, workst
     )
     assert answer.status_code == 403
     assert "This browser is signed in to XNAT as alice" in page_text(answer)
+
+
+# Addresses
+
+
+def audited_addresses(hub, position):
+    lines = re.findall(r"(\{\"event\".*\})", hub.log_since(position))
+    return [json.loads(line).get("address") for line in lines]
+
+
+FORGED = {
+    "X-Forwarded-For": "203.0.113.7, 203.0.113.8",
+    "X-Real-Ip": "203.0.113.7",
+    "Forwarded": "for=203.0.113.7",
+    "X-Xnathub-Proxy": "x" * 43,
+    "X-Scheme": "https",
+}
+
+
+@pytest.mark.parametrize("through", ["proxy", "hub"])
+def test_a_server_that_reaches_a_port_makes_up_no_address(site, through):
+    url = site.url if through == "proxy" else f"{site.hub_bind_url}/jupyterhub"
+    visitor = Visitor(url)
+    visitor.headers.update(FORGED)
+    position = len(site.log.read_text("utf-8", "replace"))
+    visitor.sign_in("alice", "wrong")
+    headers = {"Authorization": f"token {site.token}", **FORGED}
+    site.plugin.ensure_user("alice")
+    site.plugin.start("alice", site.xnat.state.launch("alice", "P1"))
+    site.plugin.wait_ready("alice")
+    requests.delete(f"{url}/hub/api/users/alice/server", headers=headers, timeout=60)
+    wait_until(lambda: '"stop"' in site.log_since(position), 60, "the stop in the audit log")
+    assert set(audited_addresses(site, position)) <= {None, "127.0.0.1"}
+    assert "203.0.113" not in site.log_since(position), "nor is it in the log of requests"
+
+
+# Bodies
+
+
+def hub_memory(hub):
+    return psutil.Process(hub.process.pid).memory_info().rss
+
+
+@pytest.mark.parametrize("path", ["/hub/login", "/hub/api/users", "/hub/gate/renew", "/hub/none"])
+@pytest.mark.parametrize("through", ["proxy", "hub"])
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_unfinished_bodies_take_no_memory(site, path, through, framing):
+    url = site.url if through == "proxy" else f"{site.hub_bind_url}/jupyterhub"
+    host, port = url.split("/")[2].split(":")
+    head = f"POST /jupyterhub{path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    head += (
+        f"Content-Length: {90 << 20}\r\n\r\n" if framing == "length" else "Transfer-Encoding: chunked\r\n\r\n"
+    )
+    piece = b"a" * (1 << 20)
+    if framing == "chunked":
+        piece = f"{len(piece):x}\r\n".encode() + piece + b"\r\n"
+    before = hub_memory(site)
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            connection.sendall(head.encode())
+            with contextlib.suppress(OSError):
+                for _ in range(20):
+                    connection.sendall(piece)
+        # 80 MB came, or would have come.
+        assert hub_memory(site) - before < 30 << 20
+        wait_until(lambda: requests.get(f"{site.url}/hub/health", timeout=30).ok, 60, "an answer")
+
+
+def test_a_body_of_the_hubs_own_size_goes_through(site):
+    answer = requests.post(
+        f"{site.url}/hub/api/users/alice/tokens",
+        json={"note": "n" * 900_000, "expires_in": 60},
+        headers={"Authorization": f"token {site.token}"},
+        timeout=60,
+    )
+    assert answer.status_code != 413
+    too_large = requests.post(f"{site.url}/hub/api/users", data=b"a" * (1 << 21), timeout=60)
+    assert too_large.status_code in {400, 413}
+
+
+# Logs
+
+
+def test_no_token_of_an_address_is_in_the_log(site):
+    token, xsrf = secrets.token_hex(32), secrets.token_hex(16)
+    position = len(site.log.read_text("utf-8", "replace"))
+    visitor = Visitor(site.url)
+    for path in (
+        f"/hub/user/nobody/lab?token={token}",
+        f"/user/alice/lab?token={token}",
+        f"/hub/login?next=%2Fjupyterhub%2Fuser%2Falice%2Flab%3Ftoken%3D{token}",
+        f"/hub/login?next=https%3A%2F%2Fevil.example%2F%3Ftoken%3D{token}",
+        f"/hub/none?token={token}",
+        f"/hub/api/none?a=b&token={token}",
+        f"/hub/spawn?_xsrf={xsrf}",
+        f"/hub/gate?next=%2Fjupyterhub%2Fuser%2Falice%2Flab%3Ftoken%3D{token}",
+    ):
+        visitor.get_page(path)
+        requests.post(site.url + path, timeout=30)
+    visitor.sign_in("alice", site.xnat.state.user("alice").password)
+    visitor.get_page(f"/hub/logout?token={token}")
+    log = wait_until(
+        lambda: (text := site.log_since(position)) and "/hub/logout" in text and text, 30, "the log"
+    )
+    assert token not in log
+    assert xsrf not in log
+
+
+def test_names_begin_no_line_in_the_log(site):
+    position = len(site.log.read_text("utf-8", "replace"))
+    for character in "\n\r\x85\u2028\x9b\u202e":
+        Visitor(site.url).sign_in(f"x{character}[W 2026-01-01 forged]", "wrong")
+        requests.get(f"{site.url}/hub/{character}[W forged]", timeout=30)
+    log = wait_until(lambda: (text := site.log_since(position)) and "forged" in text and text, 30, "the log")
+    assert not [line for line in log.splitlines() if line.startswith("[W 2026-01-01 forged")]
+    assert not set("\x85\u2028\x9b\u202e") & set(log)

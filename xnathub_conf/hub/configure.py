@@ -27,6 +27,7 @@ from xnathub_conf.spawners.slow_starts import explain_http_timeouts
 from xnathub_conf.values.secret import Secret, SecretError
 from xnathub_conf.web.browsers import watch_browsers
 from xnathub_conf.web.handlers import StaticFilesHandler
+from xnathub_conf.web.incoming import bound_requests
 from xnathub_conf.web.server_names import take_xnat_server_names
 from xnathub_conf.xnat.client import XnatClient
 
@@ -46,6 +47,7 @@ def configure(c: Any, path: str | Path) -> None:
     take_xnat_server_names()
     explain_http_timeouts()
     watch_browsers()
+    bound_requests(site)
     upgrade_at_start()
     earlier = {name: list(c.JupyterHub[name]) for name in _KEPT if isinstance(c.JupyterHub.get(name), list)}
     _check_services(str(path), earlier.get("services", []))

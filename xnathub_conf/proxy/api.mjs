@@ -1,6 +1,6 @@
 // The gate's part of the proxy's API: /api/gate, for whoever may change routes.
 import { Renewals } from "./renewals.mjs";
-import { forgetPasses } from "./signing.mjs";
+import { forgetPasses, sign } from "./signing.mjs";
 
 // Answers a request to /api/gate; returns undefined for any other.
 export function api(gate, proxy, req, res) {
@@ -38,6 +38,7 @@ function settingsFrom(data) {
   const key = Buffer.from(String(data.key), "base64");
   const settings = {
     key,
+    proof: sign(key, "proxy").toString("base64url"),
     baseUrl: data.base_url,
     hubPrefix: data.hub_prefix,
     bindSession: data.bind_session === true,

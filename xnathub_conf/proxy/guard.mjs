@@ -10,6 +10,8 @@ import { Streams } from "./streams.mjs";
 const GUARDED = Symbol.for("xnathub gate");
 const ROUTE = Symbol("route");
 const CONFINED = Symbol("confined");
+const MOST_BYTES = 2 ** 20; // of a body that goes to the hub
+const BODY_TIMEOUT = 30_000; // ms
 const RECHECK_STREAMS = 2_000; // ms
 // What these say would hold for XNAT's and the hub's pages too.
 const WHOLE_ORIGIN = [
@@ -56,6 +58,7 @@ export function guard(ConfigurableProxy) {
       return refuse(this, req, res, 400, "This address can't be read.");
     }
     const route = req[ROUTE];
+    if (route && isHub(route) && !toTheHub(this, req, res, isUpgrade)) return;
     if (route && !isHub(route) && !(await pass(this, req, res, route, isUpgrade))) return;
     if (res.destroyed) return;
     return original.handleProxy.call(this, kind, req, res, ...(isUpgrade ? [head] : []));
@@ -106,6 +109,20 @@ async function pass(proxy, req, res, route, isUpgrade) {
   };
   if (admitted && !res.destroyed) {
     gate.streams.add(prefix, res, { epoch: data.gate, admitted, data, close: () => (isUpgrade ? res : req.socket).destroy() });
+  }
+  return true;
+}
+
+// Lets a request go on to the hub, which believes the gate alone what it says of the caller; returns whether it does.
+function toTheHub(proxy, req, res, isUpgrade) {
+  if (Number(req.headers["content-length"] ?? 0) > MOST_BYTES) {
+    return refuse(proxy, req, res, 413, "The hub takes nothing as large as this.");
+  }
+  const { settings } = gateOf(proxy);
+  if (settings) req.headers["x-xnathub-proxy"] = settings.proof;
+  if (!isUpgrade && !req.complete) {
+    const end = setTimeout(() => req.complete || req.socket.destroy(), BODY_TIMEOUT);
+    req.once("close", () => clearTimeout(end));
   }
   return true;
 }

@@ -23,7 +23,7 @@ from xnathub_conf.signing_in.dashboards import (
     opens_a_dashboard,
     running_dashboards,
 )
-from xnathub_conf.signing_in.limits import SignInLimits, TooManyFailures, client_address
+from xnathub_conf.signing_in.limits import SignInLimits, TooManyFailures, counted_as
 from xnathub_conf.signing_in.refusals import (
     SignInRefused,
     another_session,
@@ -33,7 +33,7 @@ from xnathub_conf.signing_in.refusals import (
     wrong_password,
     xnat_down,
 )
-from xnathub_conf.site.hub_settings import orchestrator_of, own_host, reverse_proxies, xnat_public_url
+from xnathub_conf.site.hub_settings import own_host, xnat_public_url
 from xnathub_conf.site.types import SignIn, Site
 from xnathub_conf.spawners.ended import start_forgetting
 from xnathub_conf.spawners.orphans import start_sweep
@@ -118,7 +118,7 @@ class XnatAuthenticator(Authenticator):
 
         def note(outcome: SignInOutcome, user: object) -> None:
             SIGN_INS.labels(way, outcome).inc()
-            audit("sign-in", outcome, user=str(user), way=way, address=self._address(handler.request))
+            audit("sign-in", outcome, user=str(user), way=way, address=counted_as(handler.request.remote_ip))
 
         try:
             if data is None:
@@ -157,7 +157,7 @@ class XnatAuthenticator(Authenticator):
             and username.isprintable()
         ):
             raise wrong_password()
-        address = self._address(handler.request)
+        address = counted_as(handler.request.remote_ip)
         try:
             browser = SignInHandler.known_browser(handler, username)
             attempt = await self._limits.begin(username, address, browser)
@@ -233,16 +233,6 @@ class XnatAuthenticator(Authenticator):
         if rules.role.casefold() in (role.casefold() for role in roles):
             return True
         return rules.everyone == "preference" and await self.xnat.all_users_can_start(credentials)
-
-    def _address(self, request: Any) -> str:
-        peer = str((request.connection.context.address or [""])[0])
-        # The hub's own proxy is on this host, but on Kubernetes. Whoever else connects speaks for themselves alone.
-        elsewhere = (
-            orchestrator_of(self.site) == "kubernetes"
-            or self.site.extra.get("ConfigurableHTTPProxy.should_start") is False
-        )
-        proxies = reverse_proxies(self.site) + 1 if elsewhere or peer in {"127.0.0.1", "::1"} else 0
-        return client_address(peer, ",".join(request.headers.get_list("X-Forwarded-For")), proxies)
 
     # Once signed in
 

@@ -5,18 +5,17 @@ sliding windows, in the memory of the one process that the hub is.
 """
 
 import asyncio
-import re
 import time
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_network
 
 from xnathub_conf.site.types import SignIn
 from xnathub_conf.values.user_names import folded
+from xnathub_conf.web.incoming import parsed_address
 
 _KEPT = 10_000
-_WITH_PORT = re.compile(r"\[([0-9a-fA-F:.]+)\](?::\d+)?|([0-9.]+):\d+")
 
 
 class TooManyFailures(Exception):
@@ -162,28 +161,9 @@ class _Windows:
             self._times[key] = deque(left, maxlen=self._limit)
 
 
-def client_address(peer: str, forwarded_for: str, proxies: int) -> str:
-    """Return from which address a request comes, an IPv6 address as its /64 network.
-
-    `peer` is who connected, `forwarded_for` the header X-Forwarded-For, to whose end each of so many `proxies`
-    added whom it served. What stands before that was claimed by the browser, and counts for nothing.
-    """
-    listed = [part.strip() for part in forwarded_for.split(",") if part.strip()]
-    found = listed[-min(proxies, len(listed))] if listed and proxies else peer
-    address = _parsed(found) or _parsed(peer)
-    if address is None:
-        return peer
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped:
-            return str(address.ipv4_mapped)
-        return str(ip_network((address.packed, 64), strict=False))
-    return str(address)
-
-
-def _parsed(text: str) -> IPv4Address | IPv6Address | None:
-    if match := _WITH_PORT.fullmatch(text):
-        text = match[1] or match[2]
-    try:
-        return ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
+def counted_as(address: str) -> str:
+    """Return what an address counts as: one of IPv6 as its /64 network."""
+    parsed = parsed_address(address)
+    if isinstance(parsed, IPv6Address):
+        return str(ip_network((parsed.packed, 64), strict=False))
+    return str(parsed or address)

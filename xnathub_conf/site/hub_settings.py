@@ -180,7 +180,11 @@ def _logging(site: Site) -> Iterator[Setting]:
     # Merged into traitlets' own, whose handler is `console`.
     formatter = "json" if logging.format == "json" else "console"
     to_stderr = {"class": "logging.StreamHandler", "formatter": formatter, "stream": "ext://sys.stderr"}
-    handlers: dict[str, Any] = {"console": {"formatter": formatter}, "audit": to_stderr}
+    one_line = ["one_line"]
+    handlers: dict[str, Any] = {
+        "console": {"formatter": formatter, "filters": one_line},
+        "audit": {**to_stderr, "filters": one_line},
+    }
     if logging.audit_file:
         handlers["audit_file"] = {
             "class": "logging.handlers.WatchedFileHandler",
@@ -197,6 +201,7 @@ def _logging(site: Site) -> Iterator[Setting]:
                 "rename_fields": {"levelname": "level", "name": "logger"},
             }
         },
+        "filters": {"one_line": {"()": "xnathub_conf.operating.log_text.OneLine"}},
         "handlers": handlers,
         "root": {"level": "WARNING", "handlers": ["console"]},
         "loggers": {

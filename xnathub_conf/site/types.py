@@ -48,6 +48,7 @@ class Hub:
     base_url: str
     public_url: str | None
     reverse_proxies: int | None
+    trusted_proxies: tuple[str, ...]
     bind_url: str
     hub_bind_url: str | None
     hub_connect_url: str | None

@@ -50,6 +50,11 @@ class GateKey:
         """Return what a pass holds of an XNAT session, which it must not tell."""
         return self._mark(f"session:{session}") if session else ""
 
+    @property
+    def proxy_proof(self) -> str:
+        """What the gate sends the hub with each request, and nobody else: what it says of the caller counts."""
+        return _base64(hmac.digest(self.key, b"proxy", "sha256"))
+
     def write(self, about: Pass) -> str:
         """Return the cookie's value."""
         content: dict[str, Any] = {

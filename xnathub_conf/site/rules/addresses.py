@@ -21,12 +21,12 @@ def check_addresses(document: Document, site: Site) -> None:
         ("hub", "hub_bind_url"): hub_bind_url(site),
         ("hub", "hub_connect_url"): site.hub.hub_connect_url,
     }
-    for path, url in urls.items():
+    for key, url in urls.items():
         if url is None:
             continue
         try:
             parts = urlsplit(url)
-            good = parts.hostname is not None or path[1] in {"bind_url", "hub_bind_url"}
+            good = parts.hostname is not None or key[1] in {"bind_url", "hub_bind_url"}
             good = good and (parts.port is None or parts.port > 0)
         except ValueError:
             good = False
@@ -38,6 +38,12 @@ def check_addresses(document: Document, site: Site) -> None:
                 f"{url} holds no host, or a port that can't be.",
                 "Write a host, and a port from 1 to 65535 where it is not the usual one.",
             )
+    for number, proxy in enumerate(site.hub.trusted_proxies):
+        try:
+            ipaddress.ip_network(proxy, strict=False)
+        except ValueError:
+            path: KeyPath = ("hub", "trusted_proxies", number)
+            report(document, path, "address", f"{proxy} is no address, and no network.")
     if any(problem.rule == "address" for problem in document.problems):
         return
     if urlsplit(site.hub.bind_url).port == urlsplit(hub_bind_url(site)).port:

@@ -1,0 +1,159 @@
+"""What the hub takes from whoever connects: bodies of a bounded size and time, and addresses from its own proxy alone."""
+
+import hmac
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+from tornado.http1connection import HTTP1ServerConnection
+from tornado.httpserver import HTTPServer, _HTTPRequestContext
+from tornado.httputil import HTTPHeaders
+
+from xnathub_conf.site.hub_settings import orchestrator_of, reverse_proxies
+from xnathub_conf.site.types import Site
+from xnathub_conf.web.gate_pass import GateKey
+
+MOST_BYTES = 1 << 20
+"""The largest body of a request to the hub's pages and API; XNAT's plugin sends less than 1 kB."""
+
+_BODY_SECONDS = 30
+_IDLE_SECONDS = 300
+_ANY_NUMBER = 1 << 30
+_PROOF = "X-Xnathub-Proxy"
+
+Address = IPv4Address | IPv6Address
+
+
+class HubServer(HTTPServer):
+    """Tornado's server, which believes what its own proxy says of a caller, and nobody else.
+
+    Tornado's would take `X-Forwarded-For` and `X-Real-IP` from anybody who reaches the hub's port, users' servers too.
+    """
+
+    callers: "Callers"
+
+    def handle_stream(self, stream: Any, address: Any) -> None:
+        """Serve a new connection."""
+        context = _Connection(stream, address, self.protocol)
+        context.server = self
+        connection = HTTP1ServerConnection(stream, self.conn_params, context)
+        self._connections.add(connection)
+        connection.start_serving(self)
+
+    def from_the_proxy(self, headers: HTTPHeaders) -> bool:
+        """Return whether the gate in the hub's proxy has sent a request on: it alone knows the key."""
+        application: Any = self.request_callback
+        proof = GateKey(application.settings["cookie_secret"]).proxy_proof
+        return hmac.compare_digest(headers.get(_PROOF, "").encode(), proof.encode())
+
+
+class _Connection(_HTTPRequestContext):
+    server: HubServer
+
+    def _apply_xheaders(self, headers: HTTPHeaders) -> None:
+        if not self.server.from_the_proxy(headers):
+            return
+        listed = ",".join(headers.get_list("X-Forwarded-For"))
+        self.remote_ip = self.server.callers.address(self.remote_ip, listed)
+        scheme = headers.get("X-Scheme", headers.get("X-Forwarded-Proto", "")).split(",")[-1].strip()
+        if scheme in {"http", "https"}:
+            self.protocol = scheme
+
+
+class Callers:
+    """Finds out from which address a request comes, by what the proxies on its way noted."""
+
+    def __init__(self, site: Site):
+        named = [ip_network(each, strict=False) for each in site.hub.trusted_proxies]
+        self._most = _ANY_NUMBER if named else reverse_proxies(site)
+        self._trusted: Callable[[Address], bool]
+        if named:
+            self._trusted = lambda address: any(address in network for network in named)
+        else:
+            servers = _servers_networks(site)
+            self._trusted = lambda address: not any(address in network for network in servers)
+
+    def address(self, peer: str, forwarded_for: str) -> str:
+        """Return the caller's address.
+
+        `peer` is who connected, our own proxy, and `forwarded_for` the header X-Forwarded-For, to whose end each proxy
+        added whom it served. What stands before the first that nobody trusted added was claimed by the caller.
+        """
+        found = peer
+        listed = [part.strip() for part in forwarded_for.split(",") if part.strip()]
+        for hop, text in enumerate(reversed(listed)):
+            address = parsed_address(text)
+            if address is None:
+                break
+            found = str(address)
+            if hop >= self._most or not self._trusted(address):
+                break
+        return found
+
+
+def bound_requests(site: Site) -> None:
+    """Make the hub serve by these rules."""
+    server = type("SiteHubServer", (HubServer,), {"callers": Callers(site)})
+    HTTPServer.configure(
+        server,
+        max_body_size=MOST_BYTES,
+        max_buffer_size=2 * MOST_BYTES,
+        body_timeout=_BODY_SECONDS,
+        idle_connection_timeout=_IDLE_SECONDS,
+    )
+
+
+def parsed_address(text: str) -> Address | None:
+    """Return an address as X-Forwarded-For has it, with a port or brackets or without; None where it is none."""
+    host = text
+    if text.startswith("["):
+        host = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        host = text.partition(":")[0]
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _servers_networks(site: Site) -> list[IPv4Network]:
+    """Return the networks that a hub in a container shares with users' servers, whose word counts for nothing."""
+    if orchestrator_of(site) not in {"docker", "swarm"} or not Path("/.dockerenv").exists():
+        return []
+    try:
+        return neighbours(Path("/proc/net/route").read_text())
+    except OSError:
+        return []
+
+
+def neighbours(routes: str) -> list[IPv4Network]:
+    """Return the networks that this host is in, but for its gateways, by the text of Linux's /proc/net/route.
+
+    What comes through a published port comes from a gateway.
+    """
+    gateways, networks = set(), []
+    for line in routes.splitlines()[1:]:
+        _, to, gateway, _, _, _, _, mask, *_ = line.split()
+        if int(gateway, 16):
+            gateways.add(_little_endian(gateway))
+        elif int(to, 16):
+            networks.append(IPv4Network((int(_little_endian(to)), bin(int(mask, 16)).count("1"))))
+    return [
+        part
+        for network in networks
+        for part in _without(network, [gateway for gateway in gateways if gateway in network])
+    ]
+
+
+def _without(network: IPv4Network, hosts: list[IPv4Address]) -> list[IPv4Network]:
+    parts = [network]
+    for host in hosts:
+        one = IPv4Network(host)
+        parts = [left for part in parts for left in (part.address_exclude(one) if host in part else (part,))]
+    return parts
+
+
+def _little_endian(digits: str) -> IPv4Address:
+    return IPv4Address(bytes.fromhex(digits)[::-1])
