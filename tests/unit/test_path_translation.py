@@ -113,3 +113,10 @@ def test_what_a_rule_gives_lies_under_its_target(rules, path):
     target = rules[max(fitting, key=len)]
     assert given_path == target or given_path.startswith(target + "/")
     assert normal_path(given_path) == given_path
+
+
+def test_a_path_that_linux_can_not_open_is_refused_at_once():
+    for path in ("/" + "a" * 4096, "/a" * 1_000_000, "/" + "\u00e9" * 2048, "/./" * 1_000_000):
+        with pytest.raises(PathError, match="longer than 4,096 bytes"):
+            normal_path(path)
+    assert normal_path("/" + "a" * 4095)

@@ -56,6 +56,9 @@ class Policy:
                 self._roots[mount.path] = mount.writable
         self._site_mounts = SiteMounts(servers)
         shared = [*self._roots, *(each.source for each in servers.mounts if "{username}" not in each.source)]
+        # A name is one component of a path.
+        users = ("[^/]+".join(map(re.escape, root.split("{username}"))) for root, _ in self._user_roots)
+        self._in_user_root = re.compile("|".join(f"{root}/" for root in users) or "(?!)")
         self._above_roots = frozenset(
             above for root in shared for above in (prefixes(root) if root.startswith("/") else (root,))
         )
@@ -112,6 +115,13 @@ class Policy:
             if root not in roots or root.startswith("/") != (mount.kind == "bind"):
                 raise PolicyRefusal(
                     "mount-source", "servers.allowed_mounts", f"{mount.source} lies under no allowed mount."
+                )
+            if mount.kind == "bind" and self._in_user_root.match(mount.source):
+                raise PolicyRefusal(
+                    "mount-source",
+                    "",
+                    f"{mount.source} lies in a user's own folder, where a link may lead anywhere on the node. Only that "
+                    "folder itself may be mounted.",
                 )
             if not (mount.read_only or roots[root]):
                 raise PolicyRefusal(

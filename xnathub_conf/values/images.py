@@ -137,7 +137,12 @@ def parse_pattern(pattern: str) -> Image:
 
 
 def _glob(text: str) -> re.Pattern[str]:
-    return re.compile("[^/]*".join(map(re.escape, text.split("*"))))
+    """Return a pattern that takes what stands between two stars where it comes first, and never looks for it again."""
+    first, *rest = map(re.escape, text.split("*"))
+    if not rest:
+        return re.compile(first)
+    *between, last = rest
+    return re.compile(first + "".join(f"(?>[^/]*?{part})" for part in between) + f"[^/]*{last}")
 
 
 def _version_fits(image: Image, tag: re.Pattern[str] | None, digest: str | None) -> bool:

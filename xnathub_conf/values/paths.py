@@ -6,6 +6,9 @@ from collections.abc import Container, Iterable, Mapping
 _ODD = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _NORMAL = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f\ud800-\udfff]+)+\Z")
 
+LONGEST = 4096
+"""Bytes of the longest path that Linux opens, PATH_MAX."""
+
 
 class PathError(ValueError):
     """A path can't be used; the text says why."""
@@ -14,9 +17,11 @@ class PathError(ValueError):
 def normal_path(path: str) -> str:
     """Return the path's normal form: absolute, no `//`, no `/./`, no slash at the end.
 
-    Raises PathError for a relative path, a `..` anywhere, a control character, or text that is not Unicode. A `..` is
+    Raises PathError for a relative path, a `..` anywhere, a control character, text that is not Unicode, or too much of it. A `..` is
     refused, not resolved: what it leads to depends on links that only the node knows.
     """
+    if len(path) > LONGEST or len(path.encode(errors="replace")) > LONGEST:
+        raise PathError(f"it is longer than {LONGEST:,} bytes")
     if _NORMAL.match(path):
         return path
     if _ODD.search(path):

@@ -71,6 +71,8 @@ def watch_browsers() -> None:
     refresh, sign_in = BaseHandler.refresh_auth, BaseHandler.set_login_cookie
 
     async def refresh_auth(handler: Any, user: Any, force: bool = False) -> Any:
+        # JupyterHub reads it where a cookie is refused, and sets it for tokens alone.
+        handler._token_authenticated = getattr(handler, "_token_authenticated", False)
         if _by_cookie(handler, user) and not await _still(handler, user):
             handler.log.info(
                 "The sign-in of %s in a browser has ended: XNAT names somebody else there, or their session is over.",
@@ -98,7 +100,7 @@ def bound_session(handler: Any, user: Any) -> str | None:
 
 
 def _by_cookie(handler: Any, user: Any) -> bool:
-    return handler._jupyterhub_user is user and not getattr(handler, "_token_authenticated", False)
+    return handler._jupyterhub_user is user and not handler._token_authenticated
 
 
 async def _still(handler: Any, user: Any) -> bool:
