@@ -290,3 +290,17 @@ def test_lines_of_the_log_are_json_beside_the_gate(tmp_path):
         lines = [json.loads(line) for line in proxy.log.read_text().splitlines()]
         assert any(line["message"].startswith(f"403 GET {SERVER} ") for line in lines)
         assert "secret" not in proxy.log.read_text()
+
+
+def test_what_the_proxy_says_by_itself_has_the_headers_of_all_pages(proxy):
+    refused = proxy.get(SERVER, "Sec-Fetch-Mode: cors")
+    away = proxy.get("/jupyterhub/user/alice/lab", *NAVIGATE)
+    too_large = proxy.send(
+        b"POST /jupyterhub/hub/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 94371840\r\n\r\n"
+    )
+    assert [status(each) for each in (refused, away, too_large)] == [403, 302, 413]
+    for answer in (refused, away, too_large):
+        assert header(answer, "X-Content-Type-Options") == ["nosniff"]
+        assert header(answer, "Referrer-Policy") == ["same-origin"]
+        assert header(answer, "Content-Security-Policy") == ["frame-ancestors 'none'"]
+        assert header(answer, "Cache-Control") == ["no-store"]

@@ -130,6 +130,39 @@ def test_files_of_the_pages_are_taken_for_nothing_else(tls_hub):
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/hub/identity",
+        f"/hub/identity?challenge={'0' * 64}",
+        "/hub/logo",
+        "/hub/static/js/admin-react.js",
+        "/hub/static/none",
+    ],
+)
+def test_what_is_no_page_has_the_headers_too(tls_hub, path):
+    answer = requests.get(tls_hub.url + path, timeout=20)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Referrer-Policy"] == "same-origin"
+    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_what_the_proxy_says_by_itself_has_them_too(tls_hub, alice):
+    tls_hub.plugin.ensure_user("alice")
+    tls_hub.plugin.start("alice", tls_hub.xnat.state.launch("alice", "P1"))
+    tls_hub.plugin.wait_ready("alice")
+    refused = requests.get(f"{tls_hub.url}/user/alice/lab", headers={"Sec-Fetch-Mode": "cors"}, timeout=20)
+    elsewhere = requests.get(
+        f"{tls_hub.url}/user/alice/lab", headers={"Accept": "text/html"}, allow_redirects=False, timeout=20
+    )
+    for answer, status in ((refused, 403), (elsewhere, 302)):
+        assert answer.status_code == status
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "same-origin"
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+    tls_hub.plugin.stop("alice")
+
+
 def test_another_site_s_script_reads_no_answer(tls_hub, alice):
     for method in ("GET", "OPTIONS"):
         answer = alice.request(

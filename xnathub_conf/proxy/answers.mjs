@@ -1,6 +1,14 @@
 // What the gate itself answers.
 import http from "node:http";
 
+// What every answer has that no server made, as the hub's own have it.
+export const HEADERS = {
+  "Cache-Control": "no-store",
+  "X-Content-Type-Options": "nosniff",
+  "Referrer-Policy": "same-origin",
+  "Content-Security-Policy": "frame-ancestors 'none'",
+};
+
 // Answers a request that does not go on. Returns false, for "it does not".
 export function refuse(proxy, req, res, code, text) {
   return answer(proxy, req, res, code, { "Content-Type": "text/plain; charset=utf-8" }, `${text}\n`);
@@ -47,8 +55,7 @@ function answer(proxy, req, res, code, extra, text) {
   const headers = {
     ...extra,
     "Content-Length": Buffer.byteLength(text),
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
+    ...HEADERS,
     // After a request that can be read in two ways, nothing more is read; and nobody's body is read for nothing.
     ...(code === 302 ? {} : { Connection: "close" }),
   };

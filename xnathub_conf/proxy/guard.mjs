@@ -2,7 +2,7 @@
 import { admit, check, dropCredentials, isNavigation, isProgram } from "./access.mjs";
 import { api } from "./api.mjs";
 import { confineRequest, confineResponse, cookiePath } from "./cookies.mjs";
-import { redirect, refuse, withoutToken } from "./answers.mjs";
+import { HEADERS, redirect, refuse, withoutToken } from "./answers.mjs";
 import { guardFraming } from "./framing.mjs";
 import { GATE_COOKIE } from "./signing.mjs";
 import { Streams } from "./streams.mjs";
@@ -46,6 +46,7 @@ export function guard(ConfigurableProxy) {
   proto.handleProxyError = function (code, kind, req, res, error) {
     // The page for an error is asked for with the address, which goes into logs.
     req.url = withoutToken(req.url).url;
+    if (res.setHeader && !res.headersSent) for (const [name, value] of Object.entries(HEADERS)) res.setHeader(name, value);
     return original.handleProxyError.call(this, code, kind, req, res, error);
   };
 

@@ -193,7 +193,15 @@ def _postgres(image: str) -> dict[str, Any]:
         },
         "networks": {"database": {"aliases": ["db"]}},
         "secrets": ["hub_db_password"],
-        "volumes": [{"type": "volume", "source": "database", "target": "/var/lib/postgresql/data"}],
+        "volumes": [
+            {"type": "volume", "source": "database", "target": "/var/lib/postgresql/data"},
+            {"type": "tmpfs", "target": "/tmp"},  # noqa: S108 - the container's own
+            {"type": "tmpfs", "target": "/var/run/postgresql"},
+        ],
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        # Its start script, as root, makes the folders of its data the database's own, and becomes that user.
+        "cap_add": ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"],
         "healthcheck": {"test": ["CMD", "pg_isready", "--username=jupyterhub"], "interval": "15s"},
         "deploy": {
             # Connections through a virtual address are lost when they idle, and the hub's to its database do.

@@ -102,7 +102,7 @@ class XnatAuthenticator(Authenticator):
         start_forgetting(app)
         demote_the_unlisted(app.db, self.site.hub.admin_users)
         token = next(service["api_token"] for service in app.services if service["name"] == "xnat")
-        return [*addresses(token), ("/api/user", WhoAmIHandler)]
+        return [*addresses(token, app.logo_file), ("/api/user", WhoAmIHandler)]
 
     def xnat_url(self) -> str:
         """XNAT's address for links, without a slash at its end."""

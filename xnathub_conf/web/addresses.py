@@ -10,6 +10,7 @@ from xnathub_conf.web.handlers import (
     DefaultServerHandler,
     HealthHandler,
     IdentityHandler,
+    LogoFileHandler,
     ServerHandler,
     SignInHandler,
     SignOutHandler,
@@ -20,11 +21,15 @@ from xnathub_conf.web.handlers import (
 from xnathub_conf.web.users import UserListHandler
 
 
-def addresses(token: str) -> list[tuple[Any, ...]]:
-    """Return the handlers for JupyterHub's `Authenticator.get_handlers`; `token` is the one of XNAT's service."""
+def addresses(token: str, logo: str) -> list[tuple[Any, ...]]:
+    """Return the handlers for JupyterHub's `Authenticator.get_handlers`.
+
+    `token` is the one of XNAT's service, `logo` the logo's file.
+    """
     return [
         ("/(?:api/)?health$", HealthHandler),
         ("/site/(.*)", StaticFilesHandler, {"path": str(files("xnathub_conf.web") / "static")}),
+        ("/logo", LogoFileHandler, {"path": logo}),
         ("/login", SignInHandler),
         ("/logout", SignOutHandler),
         ("/gate", GateHandler),

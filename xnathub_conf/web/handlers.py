@@ -10,10 +10,10 @@ from jupyterhub.apihandlers.users import ActivityAPIHandler, UserAPIHandler, Use
 from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.handlers.login import LoginHandler, LogoutHandler
 from jupyterhub.handlers.pages import HealthCheckHandler, SpawnHandler
-from jupyterhub.handlers.static import CacheControlStaticFilesHandler
+from jupyterhub.handlers.static import CacheControlStaticFilesHandler, LogoHandler
 from jupyterhub.utils import new_token
 from tornado.ioloop import IOLoop
-from tornado.web import HTTPError
+from tornado.web import HTTPError, RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from xnathub_conf.operating.audit import caller, caller_of
@@ -210,6 +210,12 @@ class IdentityHandler(WebSocketHandler):
         """Take the service token."""
         self._token = token
 
+    def set_default_headers(self) -> None:
+        """Set the headers of all pages, but for a websocket, which is no page."""
+        if self.request.headers.get("Upgrade", "").lower() != "websocket":
+            _set_headers_of_pages(self)
+            self.set_header("Cache-Control", "no-store")
+
     @property
     def max_message_size(self) -> int:
         """The most bytes of a message."""
@@ -223,7 +229,6 @@ class IdentityHandler(WebSocketHandler):
         challenge = self.get_query_argument("challenge", "")
         if not is_challenge(challenge):
             raise HTTPError(400)
-        self.set_header("Cache-Control", "no-store")
         self.finish({"proof": proof(self._token, challenge)})
 
     def open(self, *_: Any, **__: Any) -> None:
@@ -249,6 +254,22 @@ class StaticFilesHandler(CacheControlStaticFilesHandler):
     """Style sheets, scripts and pictures, which browsers take for nothing else."""
 
     def set_extra_headers(self, path: str) -> None:
-        """Add the header to JupyterHub's own."""
+        """Add the headers of all pages to JupyterHub's own; browsers may keep these files."""
         super().set_extra_headers(path)
-        self.set_header("X-Content-Type-Options", "nosniff")
+        _set_headers_of_pages(self)
+
+
+class LogoFileHandler(LogoHandler):
+    """The logo, with the headers of all pages."""
+
+    def set_extra_headers(self, path: str) -> None:
+        """Add the headers."""
+        super().set_extra_headers(path)
+        _set_headers_of_pages(self)
+
+
+def _set_headers_of_pages(handler: RequestHandler) -> None:
+    for name, value in handler.settings["headers"].items():
+        if name != "Cache-Control":
+            handler.set_header(name, value)
+    handler.set_header("Content-Security-Policy", "frame-ancestors 'none'")
