@@ -6,6 +6,7 @@ runs no tests then, gets all of that and searches.
 
 import functools
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.secret_search import Search
 from xnathub_conf.standin.state import State
 
 SEARCH = pytest.StashKey[Search]()
+_IN_ADDRESS = re.compile(r"(?:token|_xsrf)(?:=|%(?:25)*3[Dd])([\w~-]{32,})")
 SECRETS = "xnathub-secrets"
 """Under which name the first process and those of pytest-xdist hand over a folder, and what they know of secrets."""
 
@@ -128,6 +130,10 @@ def _keep_what_the_hub_says(search):
 
     def keep(_, answer, request, **kwargs):
         path = urlsplit(request.url).path
+        for address in (request.url, answer.headers.get("Location", "")):
+            if "/jupyterhub/hub" in address:
+                for token in _IN_ADDRESS.findall(address):
+                    search.secret("token in an address", token, only_in="logs")
         if path.startswith("/jupyterhub/hub") and not kwargs.get("stream"):
             head = "".join(f"{name}: {value}\n" for name, value in answer.headers.items())
             search.text("pages and answers", f"{request.method} {path}", head.encode() + answer.content)

@@ -43,6 +43,7 @@ class Search:
         self.folder = folder
         self._lock = threading.Lock()
         self._kinds: dict[bytes, str] = {}
+        self._only_in: dict[bytes, str] = {}
         self._spools: dict[str, Path] = {}
         self._spools_of_others: list[tuple[str, Path]] = []
         self._files: dict[Path, str] = {}
@@ -55,8 +56,11 @@ class Search:
     current: "Search | None" = None
     """The run's own, while pytest runs."""
 
-    def secret(self, kind: str, value: str | bytes, user: str = "") -> None:
-        """Know one more secret; with `user`, a password or alias secret, also as HTTP Basic sends the two."""
+    def secret(self, kind: str, value: str | bytes, user: str = "", only_in: str = "") -> None:
+        """Know one more secret; with `user`, a password or alias secret, also as HTTP Basic sends the two.
+
+        `only_in` names the one source that must not hold it: what is sent in an address may be in the answer, not in a log.
+        """
         raw = value.encode() if isinstance(value, str) else value
         if len(raw) < SHORTEST:
             return
@@ -67,6 +71,8 @@ class Search:
         with self._lock:
             for form in forms:
                 self._kinds.setdefault(form, kind)
+                if only_in and self._kinds[form] == kind:
+                    self._only_in[form] = only_in
 
     @property
     def secrets(self) -> Counter[str]:
@@ -107,6 +113,7 @@ class Search:
         """Return all that is known here, for the search of another process, which is to `take` it."""
         return {
             "kinds": list(self._kinds.items()),
+            "only_in": list(self._only_in.items()),
             "spools": [(source, str(path)) for source, path in self._spools.items()],
             "files": [(str(path), source) for path, source in self._files.items()],
             "bytes": list(self.bytes.items()),
@@ -116,6 +123,7 @@ class Search:
     def take(self, known: dict[str, list[tuple]]) -> None:
         """Take over what another process has handed over."""
         self._kinds |= dict(known["kinds"])
+        self._only_in |= dict(known["only_in"])
         self._spools_of_others += [(source, Path(path)) for source, path in known["spools"]]
         self._files |= {Path(path): source for path, source in known["files"]}
         self.bytes.update(dict(known["bytes"]))
@@ -157,7 +165,11 @@ class Search:
         )
         assert lines.returncode in {0, 1}, lines.stderr
         for line in lines.stdout.splitlines():
-            kinds = {kind for secret, kind in self._kinds.items() if secret in line}
+            kinds = {
+                kind
+                for secret, kind in self._kinds.items()
+                if secret in line and self._only_in.get(secret, source) == source
+            }
             where = what or line.rpartition(b"\x01")[2].decode()
             self.found += [Found(kind, f"{source}: {where}") for kind in sorted(kinds)]
 

@@ -24,6 +24,11 @@ PLANTED = {
         "alias token",
         '(tmp_path / "a.log").write_text(f"x\\n[I] token={secret} y\\n"); search.file("a log", tmp_path)',
     ),
+    "an address in a log": (
+        "token in an address",
+        'token = "t" * 32; search.secret("token in an address", token, only_in="logs"); search.text("a page", "GET /x", token); '
+        '(tmp_path / "b.log").write_text(token); search.file("x", tmp_path)',
+    ),
     "a binary file": (
         "XNAT session",
         '(tmp_path / "db").write_bytes(b"\\0\\xff" * 999 + session.encode() + b"\\0"); search.file("a binary file", tmp_path)',
@@ -88,7 +93,7 @@ def test_a_run_with_planted_secrets_fails_and_says_of_each_where(tmp_path, proce
     assert done.returncode == 1
     found = [line for line in done.stdout.splitlines() if line.startswith("FOUND: ")]
     for where, (kind, _) in PLANTED.items():
-        source = "logs" if where == "a log" else where
+        source = "logs" if where in {"a log", "an address in a log"} else where
         assert any(line.startswith(f"FOUND: {kind}, in {source}: ") for line in found), where
     assert "planted-in-a-layer" not in done.stdout
 

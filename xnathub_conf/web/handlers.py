@@ -253,18 +253,16 @@ class ActivityHandler(ActivityAPIHandler):
 class StaticFilesHandler(CacheControlStaticFilesHandler):
     """Style sheets, scripts and pictures, which browsers take for nothing else."""
 
-    def set_extra_headers(self, path: str) -> None:
-        """Add the headers of all pages to JupyterHub's own; browsers may keep these files."""
-        super().set_extra_headers(path)
+    def set_default_headers(self) -> None:
+        """Set the headers of all pages; browsers may keep these files."""
         _set_headers_of_pages(self)
 
 
 class LogoFileHandler(LogoHandler):
     """The logo, with the headers of all pages."""
 
-    def set_extra_headers(self, path: str) -> None:
-        """Add the headers."""
-        super().set_extra_headers(path)
+    def set_default_headers(self) -> None:
+        """Set the headers."""
         _set_headers_of_pages(self)
 
 
