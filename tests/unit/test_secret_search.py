@@ -27,7 +27,7 @@ PLANTED = {
     "an address in a log": (
         "token in an address",
         'token = "t" * 32; search.secret("token in an address", token, only_in="logs"); search.text("a page", "GET /x", token); '
-        '(tmp_path / "b.log").write_text(token); search.file("x", tmp_path)',
+        '(tmp_path / "b.log").write_text("GET /x?token=" + token); search.file("x", tmp_path)',
     ),
     "a binary file": (
         "XNAT session",
