@@ -170,6 +170,12 @@ def test_what_a_user_may_have_put_a_link_in_the_place_of_is_not_mounted(source, 
     assert refusal(mounting(mount(source, read_only=read_only)), allowed_mounts=roots) == ("mount-source", "")
 
 
+def test_a_folder_of_the_site_beside_those_of_users_is_mounted_as_ever():
+    roots = [{"path": "/data/xnat/archive"}, {"path": "/data/{username}", "writable": True}]
+    check(mounting(mount("/data/xnat/archive/P1")), allowed_mounts=roots)
+    assert refusal(mounting(mount("/data/alice/x")), allowed_mounts=roots)[0] == "mount-source"
+
+
 @pytest.mark.parametrize("name", ["common", "xnat", "archive"])
 def test_a_name_like_a_folder_of_the_site_gives_no_right_to_it(name):
     """XNAT's users may choose their own names."""

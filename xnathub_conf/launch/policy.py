@@ -57,8 +57,10 @@ class Policy:
         self._site_mounts = SiteMounts(servers)
         shared = [*self._roots, *(each.source for each in servers.mounts if "{username}" not in each.source)]
         # A name is one component of a path.
-        users = ("[^/]+".join(map(re.escape, root.split("{username}"))) for root, _ in self._user_roots)
-        self._in_user_root = re.compile("|".join(f"{root}/" for root in users) or "(?!)")
+        self._users_folders = [
+            re.compile("[^/]+".join(map(re.escape, root.split("{username}"))) + "(?=/)")
+            for root, _ in self._user_roots
+        ]
         self._above_roots = frozenset(
             above for root in shared for above in (prefixes(root) if root.startswith("/") else (root,))
         )
@@ -116,7 +118,7 @@ class Policy:
                 raise PolicyRefusal(
                     "mount-source", "servers.allowed_mounts", f"{mount.source} lies under no allowed mount."
                 )
-            if mount.kind == "bind" and self._in_user_root.match(mount.source):
+            if mount.kind == "bind" and self._in_a_users_folder(mount.source):
                 raise PolicyRefusal(
                     "mount-source",
                     "",
@@ -156,6 +158,11 @@ class Policy:
             return _least(size, mem_limit)
         half = (mem_limit or 0) // 2
         return half if half > ENGINES_SHM_SIZE else None
+
+    def _in_a_users_folder(self, source: str) -> bool:
+        """Return whether a path lies inside a folder that is some user's own, rather than one of the site's beside those."""
+        found = (folder.match(source) for folder in self._users_folders)
+        return any(match and match[0] not in self._above_roots for match in found)
 
     def _with_default_resources(self, plan: LaunchPlan) -> LaunchPlan:
         servers, caps = self._servers, self._servers.caps
