@@ -33,7 +33,7 @@ def check_addresses(document: Document, site: Site) -> None:
         if not good:
             report(
                 document,
-                path,
+                key,
                 "address",
                 f"{url} holds no host, or a port that can't be.",
                 "Write a host, and a port from 1 to 65535 where it is not the usual one.",
