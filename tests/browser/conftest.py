@@ -52,7 +52,7 @@ def go(page, url: str):
         try:
             return page.goto(url)
         except Error as error:
-            if "ERR_NETWORK_CHANGED" not in str(error):
+            if not any(sign in str(error) for sign in ("ERR_NETWORK_CHANGED", "chrome-error://")):
                 raise
     return page.goto(url)
 

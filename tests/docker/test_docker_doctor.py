@@ -243,6 +243,16 @@ def test_folders_of_the_node(stack: Stack):
         assert f"docker volume create {volume}" in found.told(f"files.{volume}", "warning")
 
 
+def answers(engine: str) -> bool:
+    client = docker.DockerClient(base_url=engine, timeout=10)
+    try:
+        return bool(client.ping())
+    except (APIError, requests.ConnectionError):
+        return False
+    finally:
+        client.close()
+
+
 @pytest.fixture
 def lone_engine(tmp_path) -> Iterator[str]:
     """A second engine on this host, which is in no swarm."""
@@ -259,7 +269,8 @@ def lone_engine(tmp_path) -> Iterator[str]:
             stdin=subprocess.DEVNULL,
         )
     try:
-        wait_for(socket.exists, 60, (tmp_path / "log").read_text)
+        # The socket is there before the engine answers at it.
+        wait_for(lambda: socket.exists() and answers(f"unix://{socket}"), 60, (tmp_path / "log").read_text)
         yield f"unix://{socket}"
     finally:
         process.terminate()

@@ -178,7 +178,7 @@ def test_what_the_hub_does_not_know_is_removed_and_nothing_else(hub: DockerHub):
     }
     position = len(hub.log_since(0))
     try:
-        wait_until(lambda: "Removing the container" in hub.log_since(position), 20, "the sweep")
+        wait_until(lambda: "Removing the container" in hub.log_since(position), 90, "the sweep")
         wait_until(lambda: f"{hub.name}-bob" not in [each.name for each in hub.containers()], 20, "the end")
         time.sleep(3)
         for name, container in made.items():

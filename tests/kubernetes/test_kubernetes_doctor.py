@@ -71,7 +71,7 @@ def test_a_namespace_where_the_hub_has_no_rights(release: Release):
         "kubernetes.rights", "failed"
     )
     assert (
-        "may not list pods, watch pods, create pods, delete pods, list events, watch events in kube-system"
+        "may not list pods, watch pods, create pods, delete pods, list events, watch events, get pods/log in kube-system"
         in told
     )
     assert "bind its Role hub" in told
