@@ -13,8 +13,11 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import docker
 import pytest
+import requests
 import yaml
+from docker.errors import APIError
 
 from tests.docker.conftest import remove_network
 from tests.docker.testbed import GID, UID, Stack, wait_for
@@ -260,7 +263,16 @@ def lone_engine(tmp_path) -> Iterator[str]:
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
             [
-                *("dockerd", "--host", f"unix://{socket}", "--data-root", tmp_path / "data"),
+                # In a network of its own, since it takes away the bridge that the other engine has.
+                *(
+                    "unshare",
+                    "--net",
+                    "dockerd",
+                    "--host",
+                    f"unix://{socket}",
+                    "--data-root",
+                    tmp_path / "data",
+                ),
                 *("--exec-root", tmp_path / "exec", "--pidfile", tmp_path / "pid"),
                 *("--bridge", "none", "--iptables=false", "--ip-masq=false"),
             ],
