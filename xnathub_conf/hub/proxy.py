@@ -2,12 +2,13 @@
 
 import base64
 import json
+from functools import cached_property
 from typing import Any
 
 from jupyterhub.proxy import ConfigurableHTTPProxy
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
-from xnathub_conf.site.hub_settings import browsers_use_tls, own_host
+from xnathub_conf.site.hub_settings import browsers_use_tls, own_host, sees_xnat_sessions
 from xnathub_conf.site.types import Site
 from xnathub_conf.web.gate_pass import GateKey
 
@@ -29,15 +30,10 @@ class XnatProxy(ConfigurableHTTPProxy):
         """Return a subclass bound to a site, for JupyterHub.proxy_class."""
         return type("XnatProxy", (cls,), {"site": site})
 
-    @property
+    @cached_property
     def gate_key(self) -> GateKey:
         """The key that the hub shares with the gate."""
         return GateKey(self.app.cookie_secret)
-
-    @property
-    def binds_sessions(self) -> bool:
-        """Whether a pass belongs to the XNAT session of its browser, which the hub sees on XNAT's own host alone."""
-        return self.site.sign_in.xnat_session and not own_host(self.site)
 
     def epoch(self, username: str) -> str | None:
         """Return the epoch whose passes open a user's servers, or None for one whom the hub does not know."""
@@ -93,7 +89,7 @@ class XnatProxy(ConfigurableHTTPProxy):
             "key": base64.b64encode(self.gate_key.key).decode(),
             "base_url": self.app.base_url,
             "hub_prefix": self.hub.base_url,
-            "bind_session": self.binds_sessions,
+            "bind_session": sees_xnat_sessions(self.site),
             "own_host": own_host(self.site),
             "recheck": rules.auth_refresh_age or rules.max_age,
             "secure": browsers_use_tls(self.site),

@@ -33,7 +33,7 @@ from xnathub_conf.signing_in.refusals import (
     wrong_password,
     xnat_down,
 )
-from xnathub_conf.site.hub_settings import own_host, xnat_public_url
+from xnathub_conf.site.hub_settings import sees_xnat_sessions, xnat_public_url
 from xnathub_conf.site.types import SignIn, Site
 from xnathub_conf.spawners.ended import start_forgetting
 from xnathub_conf.spawners.orphans import start_sweep
@@ -70,7 +70,7 @@ class XnatAuthenticator(Authenticator):
         self._limits = SignInLimits(rules)
         self.sessions = (
             Sessions(self._owner_of, rules.auth_refresh_age or rules.max_age)
-            if rules.xnat_session and not own_host(self.site)
+            if sees_xnat_sessions(self.site)
             else None
         )
         self._asking: dict[str, asyncio.Task[bool | None]] = {}

@@ -63,6 +63,11 @@ def own_host(site: Site) -> bool:
     return urlsplit(site.hub.public_url).hostname != urlsplit(xnat_public_url(site)).hostname
 
 
+def sees_xnat_sessions(site: Site) -> bool:
+    """Return whether browsers send the hub their session in XNAT, so that a sign-in can belong to it."""
+    return site.sign_in.xnat_session and not own_host(site)
+
+
 def hub_connect_url(site: Site) -> str:
     """Where single-user servers reach the hub."""
     port = urlsplit(hub_bind_url(site)).port

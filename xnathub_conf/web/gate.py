@@ -12,7 +12,7 @@ from tornado.httputil import url_concat
 from tornado.web import HTTPError
 
 from xnathub_conf.operating.audit import audit
-from xnathub_conf.site.hub_settings import browsers_use_tls, own_host
+from xnathub_conf.site.hub_settings import browsers_use_tls, own_host, sees_xnat_sessions
 from xnathub_conf.web.browsers import bound_session
 from xnathub_conf.web.gate_pass import COOKIE, GRANT_SECONDS, Pass
 
@@ -91,7 +91,7 @@ class GateHandler(BaseHandler):
 
     def _new_pass(self, user: Any) -> Pass:
         site, key = self.authenticator.site, self.proxy.gate_key
-        session = self.get_cookie("JSESSIONID") if self.proxy.binds_sessions else None
+        session = self.get_cookie("JSESSIONID") if sees_xnat_sessions(site) else None
         now = int(time.time())
         epoch = key.epoch(user.cookie_id)
         return Pass(
@@ -177,7 +177,7 @@ class RenewHandler(BaseHandler):
         user = self.find_user(about.user) if about else None
         if about is None or user is None or about.epoch != key.epoch(user.cookie_id):
             raise HTTPError(403)
-        mark = key.session_mark(self._session) if self.proxy.binds_sessions else ""
+        mark = key.session_mark(self._session) if sees_xnat_sessions(self.authenticator.site) else ""
         sessions = self.authenticator.sessions
         if sessions and not await sessions.still(user.name, about.bound, self._session):
             raise HTTPError(403)

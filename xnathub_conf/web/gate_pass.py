@@ -20,8 +20,8 @@ class Pass:
     """What a pass says.
 
     `epoch` is the user's current one: signing out changes it. `session` marks the XNAT session that the browser had, ""
-    for none; `bound` says that it was the user's own. `checked` and `expires` are in seconds since 1970. `grants` says until when the servers of other owners may
-    be used.
+    for none; `bound` says that it was the user's own. `checked` and `expires` are in seconds since 1970. `grants` says
+    until when the servers of other owners may be used.
     """
 
     user: str

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Callable
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,12 @@ class HubServer(HTTPServer):
 
     def from_the_proxy(self, headers: HTTPHeaders) -> bool:
         """Return whether the gate in the hub's proxy has sent a request on: it alone knows the key."""
+        return hmac.compare_digest(headers.get(_PROOF, "").encode(), self._proof)
+
+    @cached_property
+    def _proof(self) -> bytes:
         application: Any = self.request_callback
-        proof = GateKey(application.settings["cookie_secret"]).proxy_proof
-        return hmac.compare_digest(headers.get(_PROOF, "").encode(), proof.encode())
+        return GateKey(application.settings["cookie_secret"]).proxy_proof.encode()
 
 
 class _Connection(_HTTPRequestContext):
