@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
-from playwright.sync_api import Error, sync_playwright
+from playwright.sync_api import Error, expect, sync_playwright
 
 from tests.support import XNATHUB, RunningHub, free_port, install, new_standin, wait_until
 
@@ -55,6 +55,16 @@ def go(page, url: str):
             if not any(sign in str(error) for sign in ("ERR_NETWORK_CHANGED", "chrome-error://")):
                 raise
     return page.goto(url)
+
+
+def sign_in_to_xnat(page, xnat, url: str, name: str):
+    """Open XNAT's page at an address and sign in there."""
+    go(page, url)
+    page.fill('[name="username"]', name)
+    page.fill('[name="password"]', xnat.state.user(name).password)
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Your projects")).to_be_visible()
 
 
 class Person:

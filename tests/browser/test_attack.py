@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import ARGUMENTS, CHROMIUM, go
+from tests.browser.conftest import ARGUMENTS, CHROMIUM, go, sign_in_to_xnat
 from tests.noting import Notes, cookies_in, start
 from tests.proxies.web_servers import WebServer, install_web_servers, make_certificate
 from tests.support import RunningHub, free_port, new_standin, wait_until
@@ -69,12 +69,7 @@ def signed_in(browser, site):
         contexts.append(browser.new_context(ignore_https_errors=True))
         page = contexts[-1].new_page()
         page.set_default_timeout(60_000)
-        go(page, site.web)
-        page.fill('[name="username"]', name)
-        page.fill('[name="password"]', site.xnat.state.user(name).password)
-        with page.expect_navigation():
-            page.keyboard.press("Enter")
-        expect(page.get_by_role("heading", name="Your projects")).to_be_visible()
+        sign_in_to_xnat(page, site.xnat, site.web, name)
         site.noted()
         return page
 

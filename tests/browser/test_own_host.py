@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import go
+from tests.browser.conftest import go, sign_in_to_xnat
 from tests.noting import Notes
 from tests.support import RunningHub, new_standin
 from xnathub_conf.standin import HubLink
@@ -47,19 +47,14 @@ def new_page(chromium):
         context.close()
 
 
-def sign_in_to_xnat(page, site, name):
+def change_to(page, site, name):
     page.context.clear_cookies(domain="xnat.localhost")
-    go(page, site.xnat_public)
-    page.fill('[name="username"]', name)
-    page.fill('[name="password"]', site.xnat.state.user(name).password)
-    with page.expect_navigation():
-        page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Your projects")).to_be_visible()
+    sign_in_to_xnat(page, site.xnat, site.xnat_public, name)
 
 
 def press_the_button(page, site, name):
     """Press Start Jupyter in XNAT, and give every address that the browser asked the hub's host for."""
-    sign_in_to_xnat(page, site, name)
+    change_to(page, site, name)
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.get_by_role("button", name="Start Jupyter on Synthetic phantoms").click()
