@@ -1,7 +1,8 @@
 """Checks of XNAT: that it answers, that the service account may ask, what it answers, and what its plugin is set to."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from functools import cached_property
 
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped
 from xnathub_conf.doctor.http import certificate
@@ -142,12 +143,13 @@ class XnatChecks:
 
     async def planned(self, user: str, server: str) -> LaunchPlan:
         """Ask what XNAT would start for a user's server. Raises PlanError, PolicyRefusal or XnatError."""
-        reader = plan_reader(self._examination.site)
+        return await self._client.user_options(
+            user, server, lambda answer: self._read_plan(answer, user, server)
+        )
 
-        def read(answer: Any) -> LaunchPlan:
-            return reader(answer, user, server)
-
-        return await self._client.user_options(user, server, read)
+    @cached_property
+    def _read_plan(self) -> Callable[..., LaunchPlan]:
+        return plan_reader(self._examination.site)
 
     async def settings(self) -> Finding:
         """XNAT's Jupyter settings go with the site."""

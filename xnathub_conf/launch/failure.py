@@ -52,6 +52,13 @@ class LaunchFailed(SpawnException):
         return f"{self.status_code} {self.reason}: {self._log_text}"
 
 
+def ended_at_once(code: object, advice: str) -> LaunchFailed:
+    """Return the failure of a server that ended with this exit code before it answered."""
+    return LaunchFailed(
+        "ended", f"The server ended as soon as it was started, with exit code {code}.", advice, status=502
+    )
+
+
 def say_once() -> None:
     """Keep out of the log what repeats a launch's failure, which has a line of its own when it happens.
 

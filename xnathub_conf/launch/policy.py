@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.site_mounts import SiteMounts
 from xnathub_conf.site.types import Site
+from xnathub_conf.values.amounts import least
 from xnathub_conf.values.images import AllowedImages, Image, ImageError, parse_image
 from xnathub_conf.values.paths import nearest, prefixes
 from xnathub_conf.values.variables import refused
@@ -137,25 +138,19 @@ class Policy:
                     "servers.allowed_mount_targets",
                     f"{mount.target} is not below a folder where mounts may appear.",
                 )
-            if mount.target in targets:
-                raise PolicyRefusal("mount-target", "", f"Two mounts have the same target {mount.target}.")
-            targets.add(mount.target)
+            _take_target(mount.target, targets, "")
 
     def _with_site_mounts(self, plan: LaunchPlan, image: Image) -> LaunchPlan:
         ours = self._site_mounts.of(plan, image, self._above_roots)
         targets = {mount.target for mount in plan.mounts}
         for mount in ours:
-            if mount.target in targets:
-                raise PolicyRefusal(
-                    "mount-target", "servers.mounts", f"Two mounts have the same target {mount.target}."
-                )
-            targets.add(mount.target)
+            _take_target(mount.target, targets, "servers.mounts")
         return replace(plan, mounts=(*plan.mounts, *ours))
 
     def _shm_size(self, mem_limit: int | None) -> int | None:
         """Return the size of /dev/shm in bytes, None for the engine's own; never more than the memory that it counts as."""
         if size := self._servers.shm_size:
-            return _least(size, mem_limit)
+            return least(size, mem_limit)
         half = (mem_limit or 0) // 2
         return half if half > ENGINES_SHM_SIZE else None
 
@@ -167,17 +162,17 @@ class Policy:
     def _with_default_resources(self, plan: LaunchPlan) -> LaunchPlan:
         servers, caps = self._servers, self._servers.caps
         # A default limit gives way to a larger reservation that XNAT asks for, as far as the cap.
-        cpu_limit = plan.cpu_limit or _most(_least(servers.cpu_limit, caps.cpu), plan.cpu_guarantee)
-        mem_limit = plan.mem_limit or _most(_least(servers.mem_limit, caps.mem), plan.mem_guarantee)
+        cpu_limit = plan.cpu_limit or _most(least(servers.cpu_limit, caps.cpu), plan.cpu_guarantee)
+        mem_limit = plan.mem_limit or _most(least(servers.mem_limit, caps.mem), plan.mem_guarantee)
         return replace(
             plan,
             cpu_limit=cpu_limit,
             mem_limit=mem_limit,
             # A default guarantee gives way to a smaller limit that XNAT asks for.
             cpu_guarantee=plan.cpu_guarantee
-            or (servers.cpu_guarantee and _least(servers.cpu_guarantee, cpu_limit)),
+            or (servers.cpu_guarantee and least(servers.cpu_guarantee, cpu_limit)),
             mem_guarantee=plan.mem_guarantee
-            or (servers.mem_guarantee and _least(servers.mem_guarantee, mem_limit)),
+            or (servers.mem_guarantee and least(servers.mem_guarantee, mem_limit)),
             environment=MappingProxyType({**plan.environment, **servers.environment}),
         )
 
@@ -212,9 +207,10 @@ class Policy:
 _Amount = TypeVar("_Amount", int, float)
 
 
-def _least(one: _Amount | None, other: _Amount | None) -> _Amount | None:
-    """Return the smaller of two amounts, None where neither is named."""
-    return min((amount for amount in (one, other) if amount is not None), default=None)
+def _take_target(target: str, taken: set[str], key: str) -> None:
+    if target in taken:
+        raise PolicyRefusal("mount-target", key, f"Two mounts have the same target {target}.")
+    taken.add(target)
 
 
 def _most(default: _Amount | None, asked: _Amount | None) -> _Amount | None:

@@ -1,6 +1,7 @@
 """The site's own mounts: those of site.yaml's `servers.mounts` that one plan gets."""
 
 from collections.abc import Container
+from typing import Literal
 
 from xnathub_conf.launch.plan import LaunchPlan, Mount
 from xnathub_conf.site.types import Servers
@@ -28,9 +29,6 @@ class SiteMounts:
                 # A name with a slash would reach into the folder of another user.
                 if "/" in plan.username or source in shared:
                     continue
-            read_only = not each.writable
-            if source.startswith("/"):
-                found.append(Mount("bind", source, each.target, read_only))
-            else:
-                found.append(Mount("volume", source, each.target, read_only))
+            kind: Literal["bind", "volume"] = "bind" if source.startswith("/") else "volume"
+            found.append(Mount(kind, source, each.target, not each.writable))
         return tuple(found)

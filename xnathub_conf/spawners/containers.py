@@ -15,7 +15,7 @@ from docker.types import Healthcheck
 from dockerspawner import DockerSpawner
 from requests import RequestException
 
-from xnathub_conf.launch.failure import LaunchFailed
+from xnathub_conf.launch.failure import LaunchFailed, ended_at_once
 from xnathub_conf.launch.gpus import no_gpus
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.server_log import MOST_BYTES, MOST_LINES
@@ -272,12 +272,8 @@ class PlannedObject(DockerSpawner):
                 self.log.warning("The %s %s is not removed: %s", self.object_type, self.object_name, error)
 
     async def _ended(self, code: object) -> LaunchFailed:
-        return LaunchFailed(
-            "ended",
-            f"The server ended as soon as it was started, with exit code {code}.",
-            f"{_ADMIN} Does {self.image} hold a Jupyter server?",
-            status=502,
-        ).with_log(await self.server_log())
+        advice = f"{_ADMIN} Does {self.image} hold a Jupyter server?"
+        return ended_at_once(code, advice).with_log(await self.server_log())
 
 
 def engine_error(error: DockerException | RequestException, image: str) -> LaunchFailed:

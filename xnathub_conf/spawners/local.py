@@ -15,7 +15,7 @@ from typing import Any
 
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 
-from xnathub_conf.launch.failure import LaunchFailed
+from xnathub_conf.launch.failure import LaunchFailed, ended_at_once
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.site.types import Site
 from xnathub_conf.spawners.object_names import object_name
@@ -102,12 +102,7 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
         """Raise LaunchFailed where the process has ended."""
         code = await self.poll()
         if code is not None:
-            raise LaunchFailed(
-                "ended",
-                f"The server ended as soon as it was started, with exit code {code}.",
-                "Tell your XNAT administrator. What it said is in the hub's own log.",
-                status=502,
-            )
+            raise ended_at_once(code, "Tell your XNAT administrator. What it said is in the hub's own log.")
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Return what happens: there is only one step."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from xnathub_conf.site.old_names import OLD_NAMES, what_to_do
 from xnathub_conf.site.problems import KeyPath, dotted
-from xnathub_conf.site.rules.reporting import is_normal, report
+from xnathub_conf.site.rules.reporting import is_normal, report, report_shared
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.paths import (
@@ -123,14 +123,7 @@ def check_mounts(document: Document, site: Site) -> None:
                     "{username} must be a path component of its own.",
                     "Put it between slashes: /data/users/{username}",
                 )
-        if mount.writable and "{username}" not in mount.path:
-            report(
-                document,
-                path,
-                "shared-writable",
-                "Everybody could write into everybody's files.",
-                "Put {username} into the path, or leave out `writable`.",
-            )
+        report_shared(document, path, mount.path, writable=mount.writable)
     for index, target in enumerate(site.servers.allowed_mount_targets):
         path = ("servers", "allowed_mount_targets", index)
         if is_normal(document, path, target) and any(

@@ -18,6 +18,18 @@ def written(document: Document, *paths: KeyPath) -> KeyPath:
     return next((path for path in paths if path in document.keys), paths[0])
 
 
+def report_shared(document: Document, path: KeyPath, folder: str, *, writable: bool) -> None:
+    """Add a problem where users may write into a folder that is not one for each of them."""
+    if writable and "{username}" not in folder:
+        report(
+            document,
+            path,
+            "shared-writable",
+            "Everybody could write into everybody's files.",
+            "Put {username} into the path, or leave out `writable`.",
+        )
+
+
 def is_normal(document: Document, path: KeyPath, value: str) -> bool:
     """Return whether a path is in its plain form; a problem is added where it is not."""
     try:

@@ -4,6 +4,7 @@ from xnathub_conf.site.problems import KeyPath, visible
 from xnathub_conf.site.rules.reporting import report, written
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
+from xnathub_conf.values.amounts import least
 from xnathub_conf.values.images import ImageError, parse_pattern
 from xnathub_conf.values.memory import site_amount
 
@@ -40,7 +41,7 @@ def check_resources(document: Document, site: Site) -> None:
             ("servers", f"{what}_limit"),
             ("servers", "caps", what),
         )
-        highest = min((amount for amount in (limit, cap) if amount is not None), default=None)
+        highest = least(limit, cap)
         if guarantee is not None and highest is not None and guarantee > highest:
             report(
                 document,
@@ -57,9 +58,7 @@ def check_resources(document: Document, site: Site) -> None:
                 f"The default limit is above the cap, {_amount(what, cap)}.",
                 f"Write {what}_limit: {_amount(what, cap)} or less, or raise `caps.{what}`.",
             )
-    highest_mem = min(
-        (amount for amount in (servers.mem_limit, caps.mem) if amount is not None), default=None
-    )
+    highest_mem = least(servers.mem_limit, caps.mem)
     if servers.shm_size and highest_mem is not None and servers.shm_size > highest_mem:
         report(
             document,
@@ -87,15 +86,15 @@ def check_memory(document: Document, site: Site) -> None:
         ("servers", "caps", "mem"): (site.servers.caps.mem, _LEAST_BYTES),
         ("xnat", "calls", "max_body"): (site.xnat.calls.max_body, _LEAST_ANSWER),
     }
-    for path, (amount, least) in amounts.items():
-        if amount is not None and amount < least:
+    for path, (amount, enough) in amounts.items():
+        if amount is not None and amount < enough:
             if amount < 1024:
                 unit = "M" if path[-1] == "max_body" else "G"
                 report(
                     document, path, "tiny-memory", f"{amount} means {amount} bytes.", f"Write {amount}{unit}."
                 )
             else:
-                fix = f"Write {site_amount(least)} or more."
+                fix = f"Write {site_amount(enough)} or more."
                 report(document, path, "tiny-memory", "Nothing can run with so little.", fix)
 
 

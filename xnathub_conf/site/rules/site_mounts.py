@@ -3,7 +3,7 @@
 import re
 
 from xnathub_conf.site.problems import KeyPath, visible
-from xnathub_conf.site.rules.reporting import is_normal, report
+from xnathub_conf.site.rules.reporting import is_normal, report, report_shared
 from xnathub_conf.site.types import Site, SiteMount
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.images import ImageError, parse_pattern
@@ -56,14 +56,7 @@ def _source(document: Document, site: Site, mount: SiteMount, path: KeyPath) -> 
         report(document, path, "path", "Local servers have no volumes.", "Write an absolute path.")
     elif site.orchestrator.kubernetes and not _CLAIM_NAME.fullmatch(mount.source.replace("{username}", "x")):
         report(document, path, "claim", f"{mount.source} can't be a volume claim's name.")
-    if mount.writable and "{username}" not in mount.source:
-        report(
-            document,
-            path,
-            "shared-writable",
-            "Everybody could write into everybody's files.",
-            "Put {username} into the path, or leave out `writable`.",
-        )
+    report_shared(document, path, mount.source, writable=mount.writable)
 
 
 def _claim(document: Document, site: Site, source: str, path: KeyPath) -> None:
