@@ -176,7 +176,7 @@ class RunningHub:
 
         def healthy() -> bool:
             assert self.process.poll() is None, self.log.read_text()
-            with contextlib.suppress(requests.ConnectionError, requests.Timeout):
+            with contextlib.suppress(requests.RequestException):
                 answer = requests.get(f"{self.url}/hub/health", timeout=5)
                 # Until it has heard of XNAT, its own question could come between a test's. JupyterHub's own page is empty.
                 return answer.status_code == 200 and b'"unknown"' not in answer.content

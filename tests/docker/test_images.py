@@ -264,7 +264,7 @@ class Hub:
     def healthy(self) -> bool:
         try:
             return self.call("GET", "/hub/health").status_code == 200
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     def start(self, user: str) -> None:

@@ -224,7 +224,7 @@ class Proxy:
         assert self.process.poll() is None, self.log.read_text()
         try:
             return self.api("GET", "/routes").ok
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     @staticmethod

@@ -84,7 +84,7 @@ def old(_hub, tmp_path_factory):
 
     def healthy() -> bool:
         assert process.poll() is None, (folder / "log").read_text()
-        with contextlib.suppress(requests.ConnectionError):
+        with contextlib.suppress(requests.RequestException):
             return requests.get(f"{url}/hub/health", timeout=5).status_code == 200
         return False
 

@@ -60,7 +60,7 @@ def old_hub(version: str, hub: RunningHub, db_url: str):
 
     def healthy() -> bool:
         assert process.poll() is None, hub.log.read_text()
-        with contextlib.suppress(requests.ConnectionError):
+        with contextlib.suppress(requests.RequestException):
             return requests.get(f"{hub.url}/hub/health", timeout=5).status_code == 200
         return False
 

@@ -126,7 +126,7 @@ class WebServer:
         assert self.process.poll() is None, self.log.read_text()
         try:
             return self.get("/jupyterhub/hub/health").status_code == 200
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     def get(self, path: str, **kwargs) -> requests.Response:
