@@ -15,12 +15,14 @@ import uuid
 from pathlib import Path
 from typing import Any, NoReturn
 
+import certifi
 import psutil
 import pytest
 import requests
 import websocket
 import yaml
 
+from tests.certificates import Authority
 from tests.secret_search import Search
 from xnathub_conf.cli.run import hub_environment
 from xnathub_conf.standin import Environment, HubLink, HubPlugin, StandIn, demo_state, make_sample_archive
@@ -353,6 +355,10 @@ try:
 except OSError as error:
     seen["write"] = error.errno
 pathlib.Path("/dev/shm/x").write_bytes(bytes(65 << 20))
+import ssl
+named = {os.environ[name] for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")}
+trusted = [str(each["subject"]) for each in ssl.create_default_context().get_ca_certs()]
+seen["trust"] = [*named, len(trusted) > 50, any("The Hospital" in each for each in trusted)]
 rights = dict(line.split(":", 1) for line in open("/proc/self/status"))
 seen["gains privileges"] = rights["NoNewPrivs"].strip() != "1"
 # MKNOD, NET_RAW, SETFCAP, SETPCAP, SYS_CHROOT: what not even a program of root's could have again.
@@ -364,7 +370,14 @@ print(json.dumps(seen))
 SITE_SERVERS = {"shm_size": "128M"}
 """The site's keys that LOOKS_AT_ITS_LIMITS looks at, besides `site_software`."""
 
-ITS_LIMITS = {"software": "7.4", "shm": 128 << 20, "write": 30, "gains privileges": False, "dropped": True}
+ITS_LIMITS = {
+    "software": "7.4",
+    "shm": 128 << 20,
+    "write": 30,
+    "gains privileges": False,
+    "dropped": True,
+    "trust": ["/etc/xnathub/ca.pem", True, True],
+}
 """What LOOKS_AT_ITS_LIMITS sees then."""
 
 STARTS_TOO_MANY = """
@@ -394,6 +407,8 @@ def site_software(folder: Path) -> dict[str, Any]:
     folder.mkdir(parents=True)
     (folder / "version.txt").write_text("7.4")
     (folder / "version.txt").chmod(0o666)
+    authorities = Authority(folder / "The Hospital").file.read_text() + Path(certifi.where()).read_text()
+    (folder / "authorities.pem").write_text(authorities)
     return {"source": str(folder), "target": "/opt/site-software", "projects": ["P2"]}
 
 

@@ -114,11 +114,9 @@ def shared_hub(docker_client, host_address, tmp_path_factory) -> Iterator[Engine
     with StandIn(demo_state(), host=host_address) as xnat:
         hub = Engine(docker_client, name, tmp_path_factory.mktemp("docker"), xnat, {"docker": docker})
         try:
-            hub.site["servers"] |= {
-                **SITE_SERVERS,
-                "security": ENGINE_SECURITY,
-                "mounts": [site_software(hub.folder / "software")],
-            }
+            software = site_software(hub.folder / "software")
+            hub.site["servers"] |= {**SITE_SERVERS, "security": ENGINE_SECURITY, "mounts": [software]}
+            hub.site["servers"]["ca_file"] = f"{software['source']}/authorities.pem"
             hub.create()
             yield hub
             print(hub.logs())

@@ -41,11 +41,9 @@ def shared_stack(docker_client, host_address, tmp_path_factory) -> Iterator[Stac
     with StandIn(demo_state(), host=host_address) as xnat:
         stack = Stack(docker_client, name, tmp_path_factory.mktemp("swarm"), xnat, orchestrator)
         try:
-            stack.site["servers"] |= {
-                **SITE_SERVERS,
-                "security": ENGINE_SECURITY,
-                "mounts": [site_software(stack.folder / "software")],
-            }
+            software = site_software(stack.folder / "software")
+            stack.site["servers"] |= {**SITE_SERVERS, "security": ENGINE_SECURITY, "mounts": [software]}
+            stack.site["servers"]["ca_file"] = f"{software['source']}/authorities.pem"
             stack.create()
             yield stack
             print(stack.logs())
@@ -117,8 +115,8 @@ def test_the_service_is_what_xnat_and_the_site_ask_for(stack: Stack):
     assert (container["User"], container["Init"], container["StopGracePeriod"]) == ("0", True, 2_000_000_000)
     assert "Args" not in container
     assert {f"NB_UID={UID}", f"NB_GID={GID}", "NVIDIA_VISIBLE_DEVICES=void"} <= set(container["Env"])
-    assert [mount.get("ReadOnly", False) for mount in container["Mounts"]] == [False, True, False]
-    assert container["Mounts"][2]["TmpfsOptions"]["SizeBytes"] == 128 * 1024**2
+    assert [mount.get("ReadOnly", False) for mount in container["Mounts"]] == [False, True, True, False]
+    assert container["Mounts"][3]["TmpfsOptions"]["SizeBytes"] == 128 * 1024**2
     labels = service["Labels"]
     assert labels["org.xnat.jupyter.user"] == "a.b@c.org"
     assert labels["org.xnat.jupyter.project"] == "P1"
@@ -160,6 +158,7 @@ def test_a_start_has_nothing_left_of_the_one_before(stack: Stack):
     assert [mount["Target"] for mount in task["ContainerSpec"]["Mounts"]] == [
         "/workspace/alice",
         "/data/projects/P2/experiments",
+        "/etc/xnathub/ca.pem",
         "/opt/site-software",
         "/dev/shm",
     ]

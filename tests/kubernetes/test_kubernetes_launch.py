@@ -108,6 +108,7 @@ def test_a_start_has_nothing_left_of_the_one_before(release: Release):
     assert [mount["mountPath"] for mount in container["volumeMounts"]] == [
         "/workspace/alice",
         "/data/projects/P2/experiments",
+        "/etc/xnathub/ca.pem",
         "/opt/site-software",
         "/dev/shm",
     ]

@@ -515,6 +515,14 @@ def test_a_mount_of_each_users_own():
         assert [each.source for each in plan.mounts] == ["/mnt/scratch/atlas/brain"]
 
 
+def test_the_sites_authorities_are_mounted_and_named():
+    plan = check(SAMPLE, ca_file="/etc/pki/all.pem", environment={"CURL_CA_BUNDLE": "/x"})
+    assert tuple(plan.mounts[2]) == ("bind", "/etc/pki/all.pem", "/etc/xnathub/ca.pem", True)
+    named = {name for name, value in plan.environment.items() if value == "/etc/xnathub/ca.pem"}
+    assert named == {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"}
+    assert plan.environment["CURL_CA_BUNDLE"] == "/x"
+
+
 def test_a_target_of_both_the_site_and_xnat_is_refused():
     clash = {"source": "/mnt/software", "target": "/workspace/alice"}
     assert refusal(SAMPLE, mounts=[clash]) == ("mount-target", "servers.mounts")

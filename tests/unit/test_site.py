@@ -324,6 +324,8 @@ BREAKS = [
     (own_mount(images=["xnat/A*"]), "never-matches", "servers.mounts[0].images[0]", own_mount(images=["xnat/a*"])),
     (own_mount(source="/opt/x") | {"orchestrator": {"kubernetes": K8S}} | mounts("/data/xnat"), "claim", "servers.mounts[0].source",
      own_mount(source="/data/xnat/soft") | {"orchestrator": {"kubernetes": K8S}} | mounts("/data/xnat")),
+    ({"servers__ca_file": "/etc/ca.pem"} | IN_PODS, "claim", "servers.ca_file", {"servers__ca_file": "/data/xnat/ca.pem"} | IN_PODS),
+    ({"servers__ca_file": "/etc/../ca.pem"}, "path", "servers.ca_file", {"servers__ca_file": "/etc/ca.pem"}),
     (own_mount(source="Atlas") | {"orchestrator": {"kubernetes": K8S}} | mounts("/data/xnat"), "claim", "servers.mounts[0].source",
      own_mount(source="atlas") | {"orchestrator": {"kubernetes": K8S}} | mounts("/data/xnat")),
     # images

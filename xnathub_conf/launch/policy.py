@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Literal, TypeVar
 
 from xnathub_conf.launch.plan import LaunchPlan
-from xnathub_conf.launch.site_mounts import SiteMounts
+from xnathub_conf.launch.site_mounts import SiteMounts, trust_variables
 from xnathub_conf.site.types import Site
 from xnathub_conf.values.amounts import least
 from xnathub_conf.values.images import AllowedImages, Image, ImageError, parse_image
@@ -173,7 +173,9 @@ class Policy:
             or (servers.cpu_guarantee and least(servers.cpu_guarantee, cpu_limit)),
             mem_guarantee=plan.mem_guarantee
             or (servers.mem_guarantee and least(servers.mem_guarantee, mem_limit)),
-            environment=MappingProxyType({**plan.environment, **servers.environment}),
+            environment=MappingProxyType(
+                {**plan.environment, **trust_variables(servers), **servers.environment}
+            ),
         )
 
     def _check_resources(self, plan: LaunchPlan) -> None:

@@ -7,11 +7,22 @@ from xnathub_conf.launch.plan import LaunchPlan, Mount
 from xnathub_conf.site.types import Servers
 from xnathub_conf.values.images import AllowedImages, Image
 
+CA_FILE = "/etc/xnathub/ca.pem"
+"""Where a server has the authorities that it trusts."""
+
+_CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+
+
+def trust_variables(servers: Servers) -> dict[str, str]:
+    """Return the variables by which programs find the site's authorities; none where it names no file of them."""
+    return dict.fromkeys(_CA_VARIABLES, CA_FILE) if servers.ca_file else {}
+
 
 class SiteMounts:
     """The mounts of one site, with their patterns made ready once."""
 
     def __init__(self, servers: Servers):
+        self._ca_file = servers.ca_file
         self._mounts = [
             (each, AllowedImages(each.images) if each.images else None) for each in servers.mounts
         ]
@@ -19,7 +30,7 @@ class SiteMounts:
     def of(self, plan: LaunchPlan, image: Image, shared: Container[str]) -> tuple[Mount, ...]:
         """Return what a plan gets. None of a user's own is among them where that would be one of the `shared` folders."""
         project = plan.item.get("projectId")
-        found = []
+        found = [Mount("bind", self._ca_file, CA_FILE, True)] if self._ca_file else []
         for each, images in self._mounts:
             if (images and not images.allow(image)) or (each.projects and project not in each.projects):
                 continue

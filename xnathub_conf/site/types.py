@@ -178,6 +178,7 @@ class Servers:
     allowed_mounts: tuple[AllowedMount, ...]
     allowed_mount_targets: tuple[str, ...]
     mounts: tuple[SiteMount, ...]
+    ca_file: str | None
     cpu_limit: float | None
     cpu_guarantee: float | None
     mem_limit: int | None

@@ -18,6 +18,9 @@ _CLAIM_NAME = re.compile("[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 def check_site_mounts(document: Document, site: Site) -> None:
     """The site's own mounts can be made, hide nothing of an image, and let nobody write into everybody's files."""
+    ca_file, ca_path = site.servers.ca_file, ("servers", "ca_file")
+    if ca_file and is_normal(document, ca_path, ca_file):
+        _claim(document, site, ca_file, ca_path)
     targets: dict[str, list[SiteMount]] = {}
     for index, mount in enumerate(site.servers.mounts):
         path: KeyPath = ("servers", "mounts", index)
@@ -67,7 +70,9 @@ def _claim(document: Document, site: Site, source: str, path: KeyPath) -> None:
             path,
             "claim",
             f"No volume claim holds {source}.",
-            "Add its claim to orchestrator.kubernetes.claims, or write the claim's name in place of the path.",
+            "Add its claim to orchestrator.kubernetes.claims."
+            if path[-1] == "ca_file"
+            else "Add its claim to orchestrator.kubernetes.claims, or write the claim's name in place of the path.",
         )
 
 
