@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.docker.conftest import SOCKET
 from tests.docker.processes import WEB_SERVER
@@ -27,6 +28,7 @@ from tests.support import (
     SITE_SERVERS,
     STARTS_TOO_MANY,
     TOO_MANY,
+    XNATHUB,
     site_software,
     what_it_sees,
 )
@@ -44,11 +46,10 @@ orchestrator: {docker: {}}
 
 
 class Engine(Site):
-    """A hub that was started with `docker run` on a bridge network."""
+    """A hub that `docker-compose up` started from what `xnathub render docker` writes."""
 
     def create(self) -> None:
         self.write_site()
-        command("docker", "network", "create", f"{self.name}-net")
         secrets = self.folder / "secrets"
         secrets.mkdir()
         for name, value in self.secrets.items():
@@ -56,25 +57,24 @@ class Engine(Site):
             os.chown(secrets / name, 4001, -1)
             (secrets / name).chmod(0o400)
         self.site_file.chmod(0o644)
-        command(
-            *("docker", "run", "--detach", "--name", self.name, "--hostname", "jupyterhub"),
-            *("--network", f"{self.name}-net", "--network-alias", "jupyterhub"),
-            *("--publish", f"{self.port}:{self.port}", "--user", f"4001:{self.site['hub']['gid']}"),
-            *("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"),
-            *("--volume", f"{secrets}:/run/secrets:ro", "--volume", f"{self.site_file}:/etc/xnathub/site.yaml:ro"),
-            *("--volume", f"{self.name}_data:/srv/jupyterhub"),
-            *("--volume", "/var/run/docker.sock:/var/run/docker.sock", "xnathub:test"),
-        )  # fmt: skip
+        file = self.folder / "compose.yaml"
+        file.write_text(
+            command(str(XNATHUB), "render", "docker", "--image", "xnathub:test", str(self.site_file))
+        )
+        # Tests find the container by this name.
+        named = {"services": {"hub": {"container_name": self.name}}}
+        (self.folder / "named.yaml").write_text(yaml.safe_dump(named))
+        self.compose("up", "--detach")
         self.wait_until_up()
 
+    def compose(self, *words: str) -> None:
+        files = (f"--file={self.folder / name}" for name in ("compose.yaml", "named.yaml"))
+        command("docker-compose", "--project-name", self.name, *files, *words)
+
     def remove(self) -> None:
-        for container in [
-            *self.servers(),
-            *self.client.containers.list(filters={"name": self.name}, ignore_removed=True),
-        ]:
+        for container in self.servers():
             container.remove(force=True)
-        command("docker", "network", "rm", f"{self.name}-net")
-        command("docker", "volume", "rm", f"{self.name}_data")
+        self.compose("down", "--volumes")
 
     def servers(self) -> list[Any]:
         """Return the containers of users' servers, those that have ended too."""

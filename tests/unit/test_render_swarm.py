@@ -111,7 +111,7 @@ def test_postgresql_is_a_service_that_only_the_hub_reaches(render):
             "would both be the secret xnat_password",
         ),
         ("/etc/keys/hub_api_token", "/etc/keys/hub token", "/etc/keys/hub token: Docker takes letters"),
-        ("  uid: 1234", "  db_url: sqlite:////data/hub.sqlite", "hub.db_url: the stack keeps the folder"),
+        ("  uid: 1234", "  db_url: sqlite:////data/hub.sqlite", "hub.db_url: only the folder"),
         ("version: 1", "version: 2", "version"),
     ],
 )
@@ -166,8 +166,8 @@ def test_the_hub_is_called_as_the_site_says(render):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ("logging: {audit_file: /var/log/hub/audit.log}", "logging.audit_file: the stack keeps the folder"),
-        ("logging: {audit_file: /srv/jupyterhub/sub/audit.log}", "logging.audit_file: the stack keeps the folder"),
+        ("logging: {audit_file: /var/log/hub/audit.log}", "logging.audit_file: only the folder"),
+        ("logging: {audit_file: /srv/jupyterhub/sub/audit.log}", "logging.audit_file: only the folder"),
         ("extra: {JupyterHub.extra_log_file: /var/log/hub.log}", "extra JupyterHub.extra_log_file: "),
         ("extra: {JupyterHub.ssl_cert: /a.pem}", "one without the other"),
         ("extra: {ConfigurableHTTPProxy.should_start: false}", "the stack brings no proxy"),

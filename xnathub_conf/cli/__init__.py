@@ -140,7 +140,7 @@ def command_line() -> argparse.ArgumentParser:
     migrate.add_argument("--force", action="store_true", help="write over files that exist")
     migrate.set_defaults(run=_migrate)
 
-    render = commands.add_parser("render", help="write what Docker Swarm or Kubernetes deploys a site from")
+    render = commands.add_parser("render", help="write what Swarm, Docker or Kubernetes deploys a site from")
     targets = render.add_subparsers(metavar="ORCHESTRATOR", required=True)
     swarm = targets.add_parser("swarm", help="a stack file for `docker stack deploy`")
     site_argument(swarm)
@@ -150,6 +150,10 @@ def command_line() -> argparse.ArgumentParser:
         "--postgres-image", metavar="IMAGE", help="that service's image (default: postgres:17-alpine)"
     )
     swarm.set_defaults(run=_render_swarm)
+    docker = targets.add_parser("docker", help="a compose file for `docker compose up` on one engine")
+    site_argument(docker)
+    docker.add_argument("--image", metavar="IMAGE", help="the hub's image (default: this release's)")
+    docker.set_defaults(run=_render_docker)
     kubernetes = targets.add_parser("kubernetes", help="values for the Helm chart")
     site_argument(kubernetes)
     kubernetes.add_argument(
@@ -276,13 +280,24 @@ def _migrate(options: argparse.Namespace) -> int:
 
 def _render_swarm(options: argparse.Namespace) -> int:
     from xnathub_conf.cli.render import output_folder, render
-    from xnathub_conf.render.swarm import IMAGE, POSTGRES_IMAGE, render_stack
+    from xnathub_conf.render.hub_container import IMAGE
+    from xnathub_conf.render.swarm import POSTGRES_IMAGE, render_stack
 
     image = (options.postgres_image or POSTGRES_IMAGE) if options.postgres else None
     renderer = partial(
         render_stack, image=options.image or IMAGE, postgres_image=image, folder=output_folder()
     )
     return render(options.file, renderer)
+
+
+def _render_docker(options: argparse.Namespace) -> int:
+    from functools import partial
+
+    from xnathub_conf.cli.render import output_folder, render
+    from xnathub_conf.render.compose import render_compose
+    from xnathub_conf.render.hub_container import IMAGE
+
+    return render(options.file, partial(render_compose, image=options.image or IMAGE, folder=output_folder()))
 
 
 def _render_kubernetes(options: argparse.Namespace) -> int:

@@ -1,33 +1,30 @@
 """A site as a stack file for `docker stack deploy`."""
 
 import hashlib
-import os
-import re
-from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from xnathub_conf import __version__
+from xnathub_conf.render.hub_container import (
+    IMAGE,
+    SITE,
+    config_files,
+    docker_name,
+    health,
+    literal,
+    secrets_of,
+    seen_from,
+    variables_of,
+)
 from xnathub_conf.render.swarm_limits import DATA, check_stack, connect_host
 from xnathub_conf.render.yaml_text import yaml_text
 from xnathub_conf.site.load import LoadedSite
-from xnathub_conf.site.schema import entries
-from xnathub_conf.site.types import Site, Swarm
-from xnathub_conf.values.secret import Secret
-
-IMAGE = f"xnathub:{__version__}"
-"""The hub's image, unless the command line names another."""
+from xnathub_conf.site.types import Swarm
 
 POSTGRES_IMAGE = "postgres:17-alpine"
 """The database's image, unless the command line names another that takes the same variables and keeps the same folder."""
 
 _OWNER_ONLY = 0o400
-_SITE = "/etc/xnathub/site.yaml"
-_HEALTH = (
-    "import http.client as h{imports}; c = h.{kind}('127.0.0.1', {port}, timeout=4{trust}); "
-    "c.request('GET', '{base_url}hub/health'); exit(c.getresponse().status != 200)"
-)
 
 
 def render_stack(
@@ -49,7 +46,7 @@ def render_stack(
     if swarm is None:
         raise ValueError("The site's orchestrator is not swarm.")
     check_stack(site, swarm)
-    secrets, variables = _secrets(loaded), _variables(loaded)
+    secrets, variables = secrets_of(loaded), variables_of(loaded)
     services = {"hub": _hub(loaded, swarm, image, secrets, variables)}
     networks: dict[str, Any] = {
         "jupyter": {"name": swarm.network_name, "driver": "overlay", "attachable": True}
@@ -59,14 +56,14 @@ def render_stack(
     configs: dict[str, Any] = {
         "site": {
             "name": f"xnathub_site_{_digest(content)}",
-            "file": _literal(_seen_from(folder, loaded.document.file)),
+            "file": literal(seen_from(folder, loaded.document.file)),
         }
     }
     volumes: dict[str, Any] = {"data": {}}
     external = {name: {"external": True} for name in secrets}
-    for file in _config_files(loaded, secrets):
-        configs[_name(file)] = {"external": True}
-        services["hub"]["configs"].append({"source": _name(file), "target": _literal(file)})
+    for file in config_files(loaded, secrets):
+        configs[docker_name(file)] = {"external": True}
+        services["hub"]["configs"].append({"source": docker_name(file), "target": literal(file)})
     if postgres_image:
         services["db"] = _postgres(postgres_image)
         services["hub"]["networks"]["database"] = {}
@@ -100,9 +97,9 @@ def _head(loaded: LoadedSite, secrets: dict[str, str], variables: list[str], *, 
             "  docker secret create hub_db_password FILE",
             "and hub.db_url as a secret that says postgresql://jupyterhub:THE_PASSWORD@db/jupyterhub",
         ]
-    if files := _config_files(loaded, secrets):
+    if files := config_files(loaded, secrets):
         lines.append("It wants these configs:" if len(files) > 1 else "It wants this config:")
-        lines += [f"  docker config create {_name(file)} FILE" for file in files]
+        lines += [f"  docker config create {docker_name(file)} FILE" for file in files]
     if variables:
         lines += [
             f"It wants these variables where `docker stack deploy` runs: {', '.join(variables)}.",
@@ -123,7 +120,7 @@ def _hub(
     ]
     if swarm.docker_host.startswith("unix://"):
         socket = swarm.docker_host.removeprefix("unix://")
-        volumes.append({"type": "bind", "source": _literal(socket), "target": _literal(socket)})
+        volumes.append({"type": "bind", "source": literal(socket), "target": literal(socket)})
     return {
         "image": image,
         # Swarm gives the alias below to a healthy service; the proxy must reach the hub by its name before that.
@@ -140,11 +137,11 @@ def _hub(
         },
         "networks": {"jupyter": {"aliases": [connect_host(loaded.site)]}},
         "ports": [{"target": port, "published": port, "protocol": "tcp", "mode": "host"}],
-        "configs": [{"source": "site", "target": _SITE}],
+        "configs": [{"source": "site", "target": SITE}],
         **(
             {
                 "secrets": [
-                    {"source": name, "target": _literal(path), **ids, "mode": _OWNER_ONLY}
+                    {"source": name, "target": literal(path), **ids, "mode": _OWNER_ONLY}
                     for name, path in secrets.items()
                 ]
             }
@@ -153,7 +150,7 @@ def _hub(
         ),
         "volumes": volumes,
         "healthcheck": {
-            "test": ["CMD", "python3", "-c", _health(loaded.site, port)],
+            "test": ["CMD", "python3", "-c", health(loaded.site, port)],
             # Servers find the hub after the first look that finds it healthy.
             "interval": "5s",
             "timeout": "5s",
@@ -168,19 +165,6 @@ def _hub(
             "restart_policy": {"condition": "any", "delay": "2s"},
         },
     }
-
-
-def _health(site: Site, port: int) -> str:
-    if site.extra.get("JupyterHub.ssl_cert"):
-        # The certificate is for the name that browsers use, and this asks within the container.
-        how = {
-            "kind": "HTTPSConnection",
-            "imports": ", ssl",
-            "trust": ", context=ssl._create_unverified_context()",
-        }
-    else:
-        how = {"kind": "HTTPConnection", "imports": "", "trust": ""}
-    return _HEALTH.format(port=port, base_url=site.hub.base_url, **how)
 
 
 def _postgres(image: str) -> dict[str, Any]:
@@ -211,75 +195,6 @@ def _postgres(image: str) -> dict[str, Any]:
             "update_config": {"order": "stop-first"},
         },
     }
-
-
-def _secrets(loaded: LoadedSite) -> dict[str, str]:
-    """Return the path in the hub's container of each external secret, by the secret's name: the file's."""
-    return _named(_secret_files(loaded), "secret")
-
-
-def _named(paths: Iterable[str], kind: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for path in paths:
-        if found.setdefault(_name(path), path) != path:
-            raise ValueError(
-                f"The files {found[_name(path)]} and {path} would both be the {kind} {_name(path)}; give one another name."
-            )
-    return found
-
-
-def _secret_files(loaded: LoadedSite) -> Iterator[str]:
-    for _, value in entries(loaded.site):
-        if isinstance(value, Secret) and value.kind == "file":
-            yield value.where
-    swarm = loaded.site.orchestrator.swarm
-    if swarm and swarm.tls:
-        yield from (swarm.tls.ca_cert, swarm.tls.client_cert, swarm.tls.client_key)
-    if key := loaded.site.extra.get("JupyterHub.ssl_key"):
-        yield key
-
-
-def _config_files(loaded: LoadedSite, secrets: dict[str, str]) -> list[str]:
-    """Name the files that the site names and that are no secrets, each of which is a config."""
-    site = loaded.site
-    files = site.xnat.ca_file, site.pages.logo, site.extra.get("JupyterHub.ssl_cert")
-    found = dict.fromkeys(file for file in files if file and file not in secrets.values())
-    named = _named(found, "config")
-    if "site" in named or _SITE in (*found, *secrets.values()):
-        raise ValueError(
-            f"A file is named {_SITE}, or `site`, as the site file itself is in the stack; name it otherwise."
-        )
-    return list(found)
-
-
-def _variables(loaded: LoadedSite) -> list[str]:
-    named = [
-        value.where for _, value in entries(loaded.site) if isinstance(value, Secret) and value.kind == "env"
-    ]
-    if loaded.site.extra.get("Authenticator.enable_auth_state"):
-        named.append("JUPYTERHUB_CRYPT_KEY")
-    return list(dict.fromkeys(named))
-
-
-def _name(path: str) -> str:
-    name = PurePosixPath(path).name
-    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?", name):
-        raise ValueError(
-            f"{path}: Docker takes letters, digits, dashes, dots and underscores, 64 at most, in a name."
-        )
-    return name
-
-
-def _seen_from(folder: Path | None, file: str) -> str:
-    """Return a file's path as it is seen from a folder; as it stands where that is the working folder."""
-    if folder is None or folder.resolve() == Path.cwd() or Path(file).is_absolute():
-        return file
-    return os.path.relpath(Path(file).resolve(), folder.resolve())
-
-
-def _literal(text: str) -> str:
-    """Double the dollar signs, since `docker stack deploy` puts variables in their places."""
-    return text.replace("$", "$$")
 
 
 def _digest(content: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from xnathub_conf.site.types import Site, Swarm
+from xnathub_conf.site.types import Docker, Site, Swarm
 
 DATA = "/srv/jupyterhub"
 """The folder of the hub's container that is kept, and with /tmp the only one that it may write to."""
@@ -15,7 +15,7 @@ _EVERY_ADDRESS = {"", "*", "0.0.0.0", "::"}  # noqa: S104 - what a container has
 _DOCKERS_OWN = {"host", "none", "bridge", "ingress", "docker_gwbridge", "default"}
 
 
-def check_stack(site: Site, swarm: Swarm) -> None:
+def check_stack(site: Site, swarm: Swarm | Docker) -> None:
     """Raise ValueError with everything that keeps the site from running as a stack, a line for each."""
     if found := [*_ids(site), *_writes(site), *_addresses(site), *_proxy(site), *_network(swarm)]:
         raise ValueError("\n".join(found))
@@ -40,7 +40,7 @@ def _writes(site: Site) -> Iterator[str]:
         files[f"extra {trait}"] = site.extra.get(trait)
     for key, file in files.items():
         if file and file != ":memory:" and PurePosixPath(DATA, file).parent != PurePosixPath(DATA):
-            yield f"{key}: the stack keeps the folder {DATA} alone, and none below it; put {file} there."
+            yield f"{key}: only the folder {DATA} is kept, and none below it; put {file} there."
 
 
 def _addresses(site: Site) -> Iterator[str]:
@@ -68,6 +68,6 @@ def _proxy(site: Site) -> Iterator[str]:
         yield "extra JupyterHub.ssl_cert and JupyterHub.ssl_key: one without the other is of no use."
 
 
-def _network(swarm: Swarm) -> Iterator[str]:
+def _network(swarm: Swarm | Docker) -> Iterator[str]:
     if swarm.network_name in _DOCKERS_OWN:
         yield f"orchestrator.swarm.network_name: {swarm.network_name} is Docker's own; name another."

@@ -1,0 +1,108 @@
+"""What the hub's container is made of, on a Swarm as on one engine."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from xnathub_conf import __version__
+from xnathub_conf.site.load import LoadedSite
+from xnathub_conf.site.schema import entries
+from xnathub_conf.site.types import Site
+from xnathub_conf.values.secret import Secret
+
+IMAGE = f"xnathub:{__version__}"
+"""The hub's image, unless the command line names another."""
+
+SITE = "/etc/xnathub/site.yaml"
+"""The site file in the container."""
+
+_HEALTH = (
+    "import http.client as h{imports}; c = h.{kind}('127.0.0.1', {port}, timeout=4{trust}); "
+    "c.request('GET', '{base_url}hub/health'); exit(c.getresponse().status != 200)"
+)
+
+
+def health(site: Site, port: int) -> str:
+    """Return the Python program that ends with 0 where the hub answers."""
+    if site.extra.get("JupyterHub.ssl_cert"):
+        # The certificate is for the name that browsers use, and this asks within the container.
+        how = {
+            "kind": "HTTPSConnection",
+            "imports": ", ssl",
+            "trust": ", context=ssl._create_unverified_context()",
+        }
+    else:
+        how = {"kind": "HTTPConnection", "imports": "", "trust": ""}
+    return _HEALTH.format(port=port, base_url=site.hub.base_url, **how)
+
+
+def secrets_of(loaded: LoadedSite) -> dict[str, str]:
+    """Return the path in the hub's container of each external secret, by the secret's name: the file's."""
+    return _named(_secret_files(loaded), "secret")
+
+
+def _named(paths: Iterable[str], kind: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in paths:
+        if found.setdefault(docker_name(path), path) != path:
+            raise ValueError(
+                f"The files {found[docker_name(path)]} and {path} would both be the {kind} {docker_name(path)}; give one another name."
+            )
+    return found
+
+
+def _secret_files(loaded: LoadedSite) -> Iterator[str]:
+    for _, value in entries(loaded.site):
+        if isinstance(value, Secret) and value.kind == "file":
+            yield value.where
+    docker = loaded.site.orchestrator.swarm or loaded.site.orchestrator.docker
+    if docker and docker.tls:
+        yield from (docker.tls.ca_cert, docker.tls.client_cert, docker.tls.client_key)
+    if key := loaded.site.extra.get("JupyterHub.ssl_key"):
+        yield key
+
+
+def config_files(loaded: LoadedSite, secrets: dict[str, str]) -> list[str]:
+    """Name the files that the site names and that are no secrets, each of which is a config."""
+    site = loaded.site
+    files = site.xnat.ca_file, site.pages.logo, site.extra.get("JupyterHub.ssl_cert")
+    found = dict.fromkeys(file for file in files if file and file not in secrets.values())
+    named = _named(found, "config")
+    if "site" in named or SITE in (*found, *secrets.values()):
+        raise ValueError(
+            f"A file is named {SITE}, or `site`, as the site file itself is in the stack; name it otherwise."
+        )
+    return list(found)
+
+
+def variables_of(loaded: LoadedSite) -> list[str]:
+    """Name the variables that the hub's process needs for the site's secrets."""
+    named = [
+        value.where for _, value in entries(loaded.site) if isinstance(value, Secret) and value.kind == "env"
+    ]
+    if loaded.site.extra.get("Authenticator.enable_auth_state"):
+        named.append("JUPYTERHUB_CRYPT_KEY")
+    return list(dict.fromkeys(named))
+
+
+def docker_name(path: str) -> str:
+    """Return what Docker may call a file: its last part. Raises ValueError where it can't."""
+    name = PurePosixPath(path).name
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?", name):
+        raise ValueError(
+            f"{path}: Docker takes letters, digits, dashes, dots and underscores, 64 at most, in a name."
+        )
+    return name
+
+
+def seen_from(folder: Path | None, file: str) -> str:
+    """Return a file's path as it is seen from a folder; as it stands where that is the working folder."""
+    if folder is None or folder.resolve() == Path.cwd() or Path(file).is_absolute():
+        return file
+    return os.path.relpath(Path(file).resolve(), folder.resolve())
+
+
+def literal(text: str) -> str:
+    """Double the dollar signs, since `docker stack deploy` puts variables in their places."""
+    return text.replace("$", "$$")
