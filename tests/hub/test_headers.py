@@ -11,6 +11,11 @@ from tests.support import RunningHub, Visitor, new_standin
 
 PUBLIC = "https://xnat.example.org/jupyterhub/"
 
+PAGES = {
+    "notice": "Maintenance <today> at 18:00, see https://example.org/plan",
+    "links": [{"text": "House rules & help", "url": "https://wiki.example.org/jupyter?a=1"}],
+}
+
 
 class Browser(Visitor):
     """Notes each cookie with its attributes, and sends `Secure` ones though the test's hub is reached over http."""
@@ -41,7 +46,9 @@ class Browser(Visitor):
 @pytest.fixture(scope="module")
 def tls_hub(tmp_path_factory):
     with new_standin() as xnat:
-        hub = RunningHub(tmp_path_factory.mktemp("tls"), xnat, {"hub": {"public_url": PUBLIC}}).start()
+        hub = RunningHub(
+            tmp_path_factory.mktemp("tls"), xnat, {"hub": {"public_url": PUBLIC}, "pages": PAGES}
+        ).start()
         yield hub
         hub.stop()
 
@@ -177,3 +184,13 @@ def test_another_site_s_script_reads_no_answer(tls_hub, alice):
         )
         assert "Access-Control-Allow-Origin" not in answer.headers
         assert '"name"' not in answer.text
+
+
+def test_the_site_s_notice_and_links_stand_on_every_page_as_text(tls_hub, alice):
+    for page in (requests.get(f"{tls_hub.url}/hub/login", timeout=30), alice.get(f"{tls_hub.url}/hub/home")):
+        assert "Maintenance &lt;today&gt; at 18:00, see <a " in page.text
+        assert 'href="https://example.org/plan"' in page.text
+        assert (
+            '<a class="nav-link" href="https://wiki.example.org/jupyter?a=1" rel="noreferrer">' in page.text
+        )
+        assert "House rules &amp; help" in page.text

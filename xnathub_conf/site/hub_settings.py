@@ -170,6 +170,8 @@ def _pages(site: Site) -> Iterator[Setting]:
         "site_name": pages.name,
         "site_logo": pages.logo is not None,
         "contact": pages.contact,
+        "notice": pages.notice,
+        "links": [{"text": link.text, "url": link.url} for link in pages.links],
         "servers_stop": site.hub.shutdown_on_logout,
     }
     yield Setting("JupyterHub.template_vars", variables, ("pages",))

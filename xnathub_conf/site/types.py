@@ -213,12 +213,22 @@ class Paths:
 
 
 @dataclass(frozen=True)
+class PageLink:
+    """One link."""
+
+    text: str
+    url: str
+
+
+@dataclass(frozen=True)
 class Pages:
     """What the hub's pages show of the site."""
 
     name: str
     logo: str | None
     contact: str | None
+    notice: str | None
+    links: tuple[PageLink, ...]
 
 
 @dataclass(frozen=True)
