@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import aiohttp
 import psutil
 
-from bench.hubs import OURS, noop_server, running_hub
+from bench.hubs import OURS, noop_server, running_hub, server_name, server_path
 from bench.results import Result, percentile
 from tests.support import RunningHub, new_standin
 from xnathub_conf.standin import Environment
@@ -29,7 +29,7 @@ def active_users(repeat: int, users: int = 1000, polls: int = HOUR_OF_POLLS) -> 
     with new_standin() as xnat, noop_server(), running_hub(xnat, OURS) as hub:
         for number in range(users):
             xnat.state.add_user(f"user-{number}", "password", ["Jupyter"], ["P1"])
-            xnat.state.launch(f"user-{number}", "P1", environment=Environment())
+            xnat.state.launch(f"user-{number}", "P1", server_name(number), Environment())
         names = [f"user-{number}" for number in range(users)]
         assert hub.process
         process = psutil.Process(hub.process.pid)
@@ -85,13 +85,14 @@ async def _start_all(hub: RunningHub, names: Sequence[str]) -> None:
     few = asyncio.Semaphore(8)
     async with _session(hub) as session:
 
-        async def start(name: str) -> None:
+        async def start(number: int) -> None:
+            name = names[number]
             async with few:
-                for path in (name, f"{name}/server"):
+                for path in (name, server_path(name, server_name(number))):
                     async with session.post(f"{hub.url}/hub/api/users/{path}", json={}) as answer:
                         assert answer.status == 201, await answer.text()
 
-        await asyncio.gather(*map(start, names))
+        await asyncio.gather(*map(start, range(len(names))))
 
 
 async def _poll(hub: RunningHub, names: Sequence[str], polls: int) -> list[float]:
@@ -103,10 +104,11 @@ async def _poll(hub: RunningHub, names: Sequence[str], polls: int) -> list[float
         async def ask() -> None:
             for number in waiting:
                 began = time.perf_counter()
-                name = names[number % len(names)]
+                number %= len(names)
+                name = names[number]
                 async with session.get(f"{hub.url}/hub/api/users/{name}") as answer:
                     assert answer.status == 200
-                    assert (await answer.json())["servers"][""]["ready"]
+                    assert (await answer.json())["servers"][server_name(number)]["ready"]
                 times.append((time.perf_counter() - began) * 1000)
 
         await asyncio.gather(*(ask() for _ in range(8)))

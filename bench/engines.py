@@ -16,6 +16,7 @@ from typing import Any
 import docker
 import requests
 
+from bench.hubs import server_name
 from bench.results import Result, median
 from tests.docker.conftest import SOCKET
 from tests.docker.testbed import Stack
@@ -42,8 +43,9 @@ def swarm(repeat: int) -> list[Result]:
         try:
             stack.create()
             return _by_turns(
-                "Swarm", "docker service create", repeat, lambda: _timed(lambda: stack.start(USER)),
-                lambda: _bare_service(stack), stack.stop_all,
+                "Swarm", "docker service create", repeat,
+                lambda server: _timed(lambda: stack.start(USER, servername=server)),
+                lambda server: _bare_service(stack, server), stack.stop_all,
             )  # fmt: skip
         finally:
             stack.remove()
@@ -56,16 +58,16 @@ def kubernetes(repeat: int) -> list[Result]:
     with new_release(Cluster()) as release:
         plugin = release.plugin
 
-        def start() -> None:
+        def start(server: str) -> None:
             release.workspace(USER)
-            options = release.state.launch(USER, "P1", environment=release.environment())
+            options = release.state.launch(USER, "P1", server, release.environment())
             plugin.ensure_user(USER)
             plugin.start(USER, options)
-            plugin.wait_ready(USER)
+            plugin.wait_ready(USER, server)
 
         return _by_turns(
-            "Kubernetes", "kubectl run", repeat, lambda: _timed(start), lambda: _bare_pod(release),
-            release.stop_all,
+            "Kubernetes", "kubectl run", repeat, lambda server: _timed(lambda: start(server)),
+            lambda server: _bare_pod(release, server), release.stop_all,
         )  # fmt: skip
 
 
@@ -73,15 +75,19 @@ def _by_turns(
     engine: str,
     command: str,
     repeat: int,
-    hub: Callable[[], float],
-    bare: Callable[[], float],
+    hub: Callable[[str], float],
+    bare: Callable[[str], float],
     stop: Callable[[], None],
 ) -> list[Result]:
-    """Start through the hub, then the very same by hand beside it; the first of each warms up."""
+    """Start through the hub, as XNAT's pages do and the default server by turns, then the very same by hand beside it.
+
+    The first of each warms up.
+    """
     ours: list[float] = []
     other: list[float] = []
     for number in range(repeat + 1):
-        times = hub(), bare()
+        server = server_name(number + 1)
+        times = hub(server), bare(server)
         stop()
         if number:
             ours.append(times[0])
@@ -93,6 +99,10 @@ def _by_turns(
             other, f"`{command}` of the same", f"under {OVERHEAD_PERCENT} % more", overhead < OVERHEAD_PERCENT,
         )
     ]  # fmt: skip
+
+
+def _base_path(server: str) -> str:
+    return f"/jupyterhub/user/{USER}/" + (f"{server}/" if server else "")
 
 
 def _timed(start: Callable[[], Any]) -> float:
@@ -118,9 +128,9 @@ while True:
 """
 
 
-def _bare_service(stack: Stack) -> float:
+def _bare_service(stack: Stack, server: str) -> float:
     """Copy the running server's service with Docker's command line, and wait until the copy answers."""
-    spec = stack.server(USER).attrs["Spec"]
+    spec = stack.server(USER, server).attrs["Spec"]
     task = spec["TaskTemplate"]
     container = task["ContainerSpec"]
     name = f"{stack.name}-bare"
@@ -155,7 +165,7 @@ def _bare_service(stack: Stack) -> float:
         command = ["docker", "service", "create", *options, container["Image"], *container.get("Args", ())]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         try:
-            asking.stdin.write(f"http://{_task_address(stack, name)}:8888/jupyterhub/user/{USER}/api\n")
+            asking.stdin.write(f"http://{_task_address(stack, name)}:8888{_base_path(server)}api\n")
             asking.stdin.flush()
             assert asking.wait(TIMEOUT_SECONDS) == 0
             return time.monotonic() - began
@@ -175,9 +185,9 @@ def _task_address(stack: Stack, name: str) -> str:
     raise AssertionError("the service's task does not run")
 
 
-def _bare_pod(release: Release) -> float:
+def _bare_pod(release: Release, server: str) -> float:
     """Copy the running server's pod with kubectl, and wait until the copy answers."""
-    spec = release.pod_of(USER)["spec"]
+    spec = release.pod_of(USER, server)["spec"]
     for key in ("nodeName", "serviceAccountName", "serviceAccount"):
         spec.pop(key, None)
     name = "bare"
@@ -192,7 +202,7 @@ def _bare_pod(release: Release) -> float:
             if not address:
                 address = namespace.kubectl("get", "pod", name, "--output=jsonpath={.status.podIP}")
             with contextlib.suppress(requests.RequestException):
-                url = f"http://{address}:8888/jupyterhub/user/{USER}/api"
+                url = f"http://{address}:8888{_base_path(server)}api"
                 if address and requests.get(url, timeout=2).status_code < 500:
                     return time.monotonic() - began
             time.sleep(0.05)

@@ -19,6 +19,16 @@ HERE = Path(__file__).parent
 OURS, PLAIN = HERE / "config_ours.py", HERE / "config_plain.py"
 
 
+def server_name(number: int) -> str:
+    """Return the name of the server that is started as the `number`th: of two, one as XNAT's pages name it, one the default."""
+    return "" if number % 2 else f"20260728T{number:09}Z"
+
+
+def server_path(user: str, server: str) -> str:
+    """Return where a user's server stands in the REST API, below its users."""
+    return f"{user}/servers/{server}" if server else f"{user}/server"
+
+
 @contextmanager
 def noop_server() -> Iterator[None]:
     """Let something answer in the place of all users' servers; BENCH_SERVER names it to hubs that start inside."""

@@ -6,6 +6,7 @@ from typing import Any
 from jupyterhub.spawner import Spawner
 
 from xnathub_conf.launch.plan import LaunchPlan
+from xnathub_conf.spawners.slow_starts import Phase
 
 
 class NoopSpawner(Spawner):
@@ -29,6 +30,17 @@ class NoopSpawner(Spawner):
     async def poll(self) -> int | None:
         """Return whether the server runs."""
         return None if self.running else 0
+
+    async def phase(self) -> Phase:
+        """Return that there is nothing to wait for."""
+        return Phase("slow", "Nothing is started here.")
+
+    async def read_log(self) -> bytes:
+        """Return nothing: nothing has a log."""
+        return b""
+
+    async def check_running(self) -> None:
+        """Do nothing: what answers is another process."""
 
     async def stop(self, now: bool = False) -> None:  # noqa: ARG002 - JupyterHub's signature
         """Stop nothing."""

@@ -569,12 +569,18 @@ def test_names_are_escaped(xnat):
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
 
 
-def test_who_may_not_start_sees_no_button(xnat):
+def test_who_has_no_role_may_start_dashboards_alone(xnat):
     client, page = sign_in(xnat, "nobody")
     assert "Start Jupyter</button>" not in page.text
+    assert "Start dashboard</button>" in page.text
     assert "no role Jupyter" in page.text
-    form = {"csrf": csrf_of(page)}
-    assert client.post(xnat.url + "/data/projects/P1/jupyter", data=form, timeout=10).status_code == 403
+    path, form = xnat.url + "/data/projects/P1/jupyter", {"csrf": csrf_of(page)}
+    for no_dashboard in ("", "x", "-1"):
+        answer = client.post(path, data={**form, "dashboardConfigId": no_dashboard}, timeout=10)
+        assert answer.status_code == 403
+    assert client.post(path, data={**form, "dashboardConfigId": "1"}, timeout=10).status_code == 200
+    elsewhere = path.replace("P1", "P2")
+    assert client.post(elsewhere, data={**form, "dashboardConfigId": "1"}, timeout=10).status_code == 403
 
 
 @pytest.mark.parametrize("hub", [None, HubLink("http://127.0.0.1:9/hub/api", "http://127.0.0.1:9/", "t")])

@@ -211,6 +211,25 @@ def test_a_refusal_is_shown_in_xnat_too(person, hub, standin, clean):
     someone.looks("xnat-refused")
 
 
+def test_who_has_no_role_opens_a_dashboard(person, hub, standin, clean):
+    someone = person()
+    standin.state.environment = SMALL_SERVER
+    page = someone.page
+    page.goto(standin.url)
+    someone.fill_in("nobody", standin.state.user("nobody").password)
+    expect(page.get_by_text("so you can start dashboards only")).to_be_visible()
+    expect(page.get_by_role("button", name="Start Jupyter on Synthetic heads")).to_have_count(0)
+    someone.looks("xnat-dashboards")
+    page.get_by_role("button", name="Start dashboard on Synthetic heads").click()
+    page.wait_for_url(re.compile(rf"/jupyterhub/user/nobody/{EVENT}/"), timeout=60_000)
+    expect(page.locator("body")).to_have_text("nobody")
+    (server,) = hub.api("GET", "/users/nobody").json()["servers"].values()
+    assert server["user_options"]["dashboardConfigId"] == 1
+    page.goto(standin.url)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.locator("#server-line")).to_contain_text("Stopped.")
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_start_that_fails_late_says_why(person, hub, standin, clean, view):
     someone = person(view)
@@ -311,32 +330,34 @@ def press_on(page, text: str):
 @pytest.mark.parametrize("view", VIEWS)
 def test_servers_with_names(person, hub, standin, clean, view):
     standin.state.environment = SMALL_SERVER
+    # As XNAT's pages name them.
+    lungs, atlas = "20260728T120000123Z", "20260728T120000456Z"
     someone = person(view)
     page = someone.page
     hub.plugin.ensure_user("alice")
-    for name, project in (("lung-study", "P1"), ("atlas", "P2")):
+    for name, project in ((lungs, "P1"), (atlas, "P2")):
         hub.plugin.start("alice", standin.state.launch("alice", project, name))
         hub.plugin.wait_ready("alice", name)
     sign_in(someone, hub, standin, "alice")
     page.goto(f"{hub.url}/hub/home")
     expect(page.get_by_role("heading", name="Servers with names")).to_be_visible()
-    row = page.get_by_role("listitem").filter(has_text="lung-study")
+    row = page.get_by_role("listitem").filter(has_text=lungs)
     expect(row).to_contain_text("(P1)")
-    expect(page.get_by_role("listitem").filter(has_text="atlas (P2)")).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text=f"{atlas} (P2)")).to_be_visible()
     someone.looks(f"home-named{view}")
-    address = row.get_by_role("link", name="Open lung-study").get_attribute("href")
-    assert address.startswith("/jupyterhub/user/alice/lung-study/")
-    row.get_by_role("button", name="Stop lung-study").click()
-    expect(row.get_by_role("link", name="Start lung-study")).to_be_visible()
-    expect(row.get_by_role("button", name="Stop lung-study")).to_be_hidden()
-    assert list(hub.api("GET", "/users/alice").json()["servers"]) == ["atlas"]
-    hub.plugin.stop("alice", "atlas")
+    address = row.get_by_role("link", name=f"Open {lungs}").get_attribute("href")
+    assert address.startswith(f"/jupyterhub/user/alice/{lungs}/")
+    row.get_by_role("button", name=f"Stop {lungs}").click()
+    expect(row.get_by_role("link", name=f"Start {lungs}")).to_be_visible()
+    expect(row.get_by_role("button", name=f"Stop {lungs}")).to_be_hidden()
+    assert list(hub.api("GET", "/users/alice").json()["servers"]) == [atlas]
+    hub.plugin.stop("alice", atlas)
     # XNAT's plugin removes what it stops; what its user stops stays in the list.
     page.reload()
-    expect(page.get_by_role("link", name="Start lung-study")).to_be_visible()
-    expect(page.get_by_role("listitem").filter(has_text="atlas")).to_have_count(0)
+    expect(page.get_by_role("link", name=f"Start {lungs}")).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text=atlas)).to_have_count(0)
     someone.looks(f"home-named-stopped{view}")
-    for name in ("lung-study", "atlas"):
+    for name in (lungs, atlas):
         standin.state.remove_user_options("alice", name)
 
 

@@ -10,10 +10,8 @@ NAME, OTHER = "20260728T120000123Z", "20260728T120000124Z"
 
 def start(hub, xnat, **dashboards):
     """Start a server for each name for the user without the role, as XNAT's service does; give what the hub says of them."""
-    # XNAT itself asks for no role where the user starts a dashboard. The hub must not ask while it is there.
-    xnat.state.set_roles("nobody", ["Jupyter"])
-    options = {name: xnat.state.launch("nobody", "P1", name) for name in dashboards}
-    xnat.state.set_roles("nobody", [])
+    # A notebook is one that was started while the user still had the role.
+    options = {name: xnat.state.launch("nobody", "P1", name, dashboard=True) for name in dashboards}
     hub.plugin.ensure_user("nobody")
     for name, dashboard in dashboards.items():
         hub.plugin.start("nobody", {**options[name], "dashboardConfigId": dashboard})

@@ -24,6 +24,7 @@ class Launch:
     stage: Stage = "none"
     project: str | None = None
     server: str = ""
+    dashboard: int | None = None
     progress: int = 0
     messages: list[str] = field(default_factory=list)
     url: str | None = None
@@ -56,15 +57,17 @@ class Launches:
             running = [asdict(launch) for launch in others if launch.stage == "ready"]
             return {**asdict(newest), "others": running}
 
-    def start(self, user: str, project: str, event: str | None = None) -> None:
+    def start(self, user: str, project: str, event: str | None = None, dashboard: int | None = None) -> None:
         """Begin to start a server on a project, named after the event tracking ID; nothing while one starts or stops.
+
+        With a dashboard's number it is that dashboard, which any user may start.
 
         PermissionError or KeyError when XNAT refuses, see `State.launch`.
         """
         with self._lock:
-            self._state.check_launch(user, project)
+            self._state.check_launch(user, project, dashboard=dashboard is not None)
             server = new_event_tracking_id() if event is None else event
-            launch = Launch("starting", project, server, messages=["Asking the hub"])
+            launch = Launch("starting", project, server, dashboard, messages=["Asking the hub"])
             self._begin(user, launch, self._run_start)
 
     def stop(self, user: str, server: str | None = None) -> None:
@@ -134,9 +137,12 @@ class Launches:
     def _run_start(self, link: HubLink, user: str, launch: Launch) -> None:
         plugin = HubPlugin(link)
         plugin.check(user, launch.server)
-        options = self._state.launch(user, str(launch.project), launch.server)
-        # What XNAT stores has no label, the request does: of a project, its ID.
-        request = {**options, "itemLabel": launch.project}
+        dashboard = launch.dashboard
+        options = self._state.launch(
+            user, str(launch.project), launch.server, dashboard=dashboard is not None
+        )
+        # What XNAT stores has neither, the request does: of a project, the label is its ID.
+        request = {**options, "itemLabel": launch.project, "dashboardConfigId": dashboard}
         with ThreadPoolExecutor(1) as pool:
             asked = pool.submit(plugin.start, user, request)
             failure = self._watch(plugin, user, launch, asked)

@@ -29,6 +29,7 @@ _STATIC = {
 _PROJECT = re.compile(r"/data/projects/([^/]+)")
 _LAUNCH = re.compile(r"/data/projects/([^/]+)/jupyter")
 _EVENT = re.compile(r"[0-9A-Za-z]{1,64}")
+_DASHBOARD = re.compile(r"[0-9]{1,9}")
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -113,7 +114,13 @@ class _Page:
         project = unquote(launch[1])
         try:
             event = self._handler.get_body_argument("eventTrackingId", "")
-            self._launches.start(self._user.name, project, event if _EVENT.fullmatch(event) else None)
+            dashboard = self._handler.get_body_argument("dashboardConfigId", "")
+            self._launches.start(
+                self._user.name,
+                project,
+                event if _EVENT.fullmatch(event) else None,
+                int(dashboard) if _DASHBOARD.fullmatch(dashboard) else None,
+            )
         except (PermissionError, KeyError):
             return self._message(403, "You may not start Jupyter on this project.")
         return redirect(f"/data/projects/{quote(project, safe='')}?open=1", 303)

@@ -226,8 +226,8 @@ class State:
 
     # Options of Jupyter servers
 
-    def check_launch(self, user: str, project: str) -> None:
-        """Check that a user may start Jupyter on a project.
+    def check_launch(self, user: str, project: str, *, dashboard: bool = False) -> None:
+        """Check that a user may start Jupyter on a project, or a dashboard, which needs no role.
 
         KeyError for an unknown user or project; PermissionError when the user can't read the project or may
         not start servers.
@@ -236,18 +236,24 @@ class State:
             account, item = self._users[user], self._projects[project]
             if item.id not in account.projects:
                 raise PermissionError(f"{user} can't read project {project}.")
-            if not self.may_start(user):
+            if not (dashboard or self.may_start(user)):
                 raise PermissionError(f"{user} may not start Jupyter: the role {USER_ROLE} is missing.")
 
     def launch(
-        self, user: str, project: str, servername: str = "", environment: Environment | None = None
+        self,
+        user: str,
+        project: str,
+        servername: str = "",
+        environment: Environment | None = None,
+        *,
+        dashboard: bool = False,
     ) -> dict[str, Any]:
-        """Store, and give, the options of starting Jupyter on a project, with a fresh alias token.
+        """Store, and return, the options of starting Jupyter, or a dashboard, on a project, with a fresh alias token.
 
         Raises what `check_launch` raises.
         """
         with self._lock:
-            self.check_launch(user, project)
+            self.check_launch(user, project, dashboard=dashboard)
             account, item = self._users[user], self._projects[project]
             options = project_options(
                 account,
