@@ -740,7 +740,7 @@ def test_a_hub_built_on_zero_to_jupyterhub(folder, capsys):
     for name, outcome, why in (
         ("authenticator_class", "not carried", "People sign in with XNAT here"),
         ("server_address", "not carried", "another way to sign in"),
-        ("cookie_secret", "not carried", "It may be a secret"),
+        ("cookie_secret", "not carried", "64 hexadecimal digits"),
         ("hub.image.name", "not carried", "xnathub's own image"),
         ('extraResource.limits["nvidia.com/gpu"]', "not carried", "servers.caps.generic_resources"),
         ("networkTools.image.name", "no concern", "init container"),

@@ -3,17 +3,18 @@
 from collections.abc import Sequence
 
 from xnathub_conf.migration import MigrationError
+from xnathub_conf.migration.browser_addresses import addresses
+from xnathub_conf.migration.claims import unknown_claims
 from xnathub_conf.migration.helm import base_url, kubernetes
 from xnathub_conf.migration.ledger import Ledger, at
+from xnathub_conf.migration.python_settings import carry_python
 from xnathub_conf.migration.reference import ARCHIVE, WORKSPACES
 from xnathub_conf.migration.services import overridden
 from xnathub_conf.migration.sources import Old
 from xnathub_conf.migration.stack import stack_parts, swarm, user
-from xnathub_conf.migration.traits import carry_python
 from xnathub_conf.migration.tree import Found
 from xnathub_conf.migration.variables import (
     Migration,
-    addresses,
     hub_ids,
     images,
     rest,
@@ -51,12 +52,14 @@ def carry(
     path = base_url(m, old.chart) if old.chart else "/jupyterhub/"
     for config in old.python:
         carry_python(to, config, old.kind, {*old.hub, *old.elsewhere}, is_reference=old.is_reference)
+    if not old.is_reference and not old.chart:
+        _at_the_root(to)
     addresses(m, to.site.get("hub", {}).get("base_url", path))
     token(m)
     if old.kind == "kubernetes":
         server_ids(m, ("JH_XNAT_UID", "JH_XNAT_GID"))
         timeouts(m)
-        kubernetes(m, old.chart) if old.chart else None
+        kubernetes(m, old.chart) if old.chart else unknown_claims(to)
     else:
         if old.is_reference and "shutdown_on_logout" not in to.site["hub"]:
             origin = Found("", "the reference's jupyterhub_config.py")
@@ -75,6 +78,12 @@ def carry(
     _env_lines(m)
     to.site = {key: to.site[key] for key in _ORDER if key in to.site}
     return to
+
+
+def _at_the_root(to: Ledger) -> None:
+    """Write the hub's path where no file says it: JupyterHub's own default."""
+    if not {"base_url", "bind_url"} & set(to.site.get("hub", {})):
+        to.put("hub.base_url", "/", "c.JupyterHub.base_url", Found("", "JupyterHub's default"))
 
 
 FOLDERS: tuple[KeyPath, ...] = (

@@ -5,14 +5,27 @@ import re
 from typing import Any
 
 from xnathub_conf.migration.chart import ChartValues
-from xnathub_conf.migration.ledger import Ledger, at
+from xnathub_conf.migration.ledger import Ledger, NotCarriedError, Outcome, at
 from xnathub_conf.migration.reference import ARCHIVE, WORKSPACES
+from xnathub_conf.migration.site_mounts import by_name, pod_mount
 from xnathub_conf.migration.tree import Found, Node
 from xnathub_conf.migration.variables import Migration, plain, prefix_lines, prefixes
 
 _HERE = "orchestrator.kubernetes"
 _SAME = "Both folders would have this path. Write `paths` and orchestrator.kubernetes.claims by hand."
 _SUBPATH = "users/{unescaped_username}"
+
+NAME_CLAIMS = (
+    "Write the names of the claims that hold XNAT's archive and workspaces: orchestrator.kubernetes.claims."
+)
+"""What to do where the old files don't say it."""
+
+
+def unknown_claims(to: Ledger) -> None:
+    """Write claims where no file says which hold XNAT's folders."""
+    claims = [{"path": ARCHIVE, "claim_name": "archive"}, {"path": WORKSPACES, "claim_name": "workspaces"}]
+    to.put(f"{_HERE}.claims", claims, "claims", Found("", "new"), "names to be replaced")
+    to.to_do.append(NAME_CLAIMS)
 
 
 def storage(m: Migration, chart: ChartValues) -> None:
@@ -25,7 +38,7 @@ def storage(m: Migration, chart: ChartValues) -> None:
     for node in volumes:
         mounted = _mount_of(held_in, node)
         held = node.get("persistentVolumeClaim", "claimName")
-        if mounted.startswith(ARCHIVE) and "JH_XNAT_ARCHIVE_PVC" not in hub:
+        if mounted.startswith(ARCHIVE) and archive.leaf is None:
             archive = at(held)
         elif mounted.startswith(WORKSPACES) and not claim.text:
             workspaces = at(held)
@@ -64,13 +77,36 @@ def storage(m: Migration, chart: ChartValues) -> None:
     to.put("servers.allowed_mounts", mounts, "JH_XNAT_PT_..." if translated else "mounts",
            Found("", "the lines above" if translated else "new"))  # fmt: skip
     if "the chart's default" in {archive.origin, workspaces.origin} and not chart.is_reference:
-        to.to_do.append(
-            "Write the names of the claims that hold XNAT's archive and workspaces: orchestrator.kubernetes.claims."
-        )
+        to.to_do.append(NAME_CLAIMS)
     static = (held_in.get("type"), held_in.get("static", "subPath"))
     if static[0].text == "static" and static[1].text.strip("/") == _SUBPATH:
         for leaf in static:
             to.ignore(leaf.name, at(leaf), "Workspaces are mounted in the same way.") if leaf.line else None
+
+
+def site_mounts(to: Ledger, chart: ChartValues) -> None:
+    """Carry over what servers mount besides XNAT's folders."""
+    held_in = chart.singleuser.get("storage")
+    nodes, mounts = _entries(held_in.get("extraVolumes")), _entries(held_in.get("extraVolumeMounts"))
+    volumes = by_name([node.typed() for node in nodes])
+    for mount in mounts:
+        lead, *others = mount.leaves()
+        if not mount.keys or any(map(to.entry_of, (lead, *others))):
+            continue
+        volume = next((node for node in nodes if node.get("name").text == mount.get("name").text), mount)
+        name = f"jupyterhub.{lead.name}"
+        try:
+            pod_mount(to, volumes, mount.typed(), (name, lead))
+        except NotCarriedError as error:
+            to.leave(name, at(lead), str(error))
+        said = to.entry_of(lead)
+        for leaf in (*others, *volume.leaves()):
+            if leaf.line and not to.entry_of(leaf) and said and said.outcome != Outcome.NOT_CARRIED:
+                to.follow(leaf, lead, f"with {lead.origin}")
+
+
+def _entries(node: Node) -> list[Node]:
+    return [*node.items, *node.keys.values()]
 
 
 def _claim(to: Ledger, found: Found, default: str) -> Found:

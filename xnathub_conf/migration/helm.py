@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
 
 from xnathub_conf.migration.chart import ChartValues
-from xnathub_conf.migration.claims import storage
+from xnathub_conf.migration.chart_database import database, database_gone
+from xnathub_conf.migration.claims import site_mounts, storage
 from xnathub_conf.migration.ledger import Ledger, NotCarriedError, at
 from xnathub_conf.migration.rules import Rule, key, left, nothing, number, put_tree, run, whole, yes
 from xnathub_conf.migration.traits import CODE, LOOK, carry_trait, unknown_trait
@@ -20,11 +20,6 @@ _OURS = "The new chart has its own."
 _ENTRIES = (
     "Servers mount what XNAT names, from orchestrator.kubernetes.claims. Look whether this is still wanted."
 )
-
-
-def _database_gone(to: Ledger, name: str, leaf: Node) -> None:
-    to.leave(name, at(leaf), "The old chart's database goes with it. The new hub begins with an empty one, which loses "
-             "nothing of the users: XNAT makes them again, and notebooks are in the workspaces.")  # fmt: skip
 
 
 def _no_root(to: Ledger, name: str, leaf: Node) -> None:
@@ -74,6 +69,17 @@ def _shutdown_code(to: Ledger, name: str, leaf: Node) -> None:
         raise NotCarriedError(CODE)
 
 
+def _cookie_secret(to: Ledger, name: str, leaf: Node) -> None:
+    if leaf.text:
+        carry_trait(to, "JupyterHub.cookie_secret", leaf.text, (name, leaf), "kubernetes")
+    else:
+        to.ignore(name, at(leaf), "It is empty, so the old hub had its default.")
+
+
+def _escalation(to: Ledger, name: str, leaf: Node) -> None:
+    carry_trait(to, "KubeSpawner.allow_privilege_escalation", leaf.typed(), (name, leaf), "kubernetes")
+
+
 _RULES: tuple[Rule, ...] = (
     Rule("enabled", nothing("The new chart is the hub's own.")),
     Rule("hub.shutdownOnLogout", key("hub.shutdown_on_logout", yes)),
@@ -93,6 +99,7 @@ _RULES: tuple[Rule, ...] = (
                                  "call the hub's API with a token of an admin.")),
     Rule("hub.db.type", nothing("hub.db_url says where the hub's database is; without it, it is a file.")),
     Rule("hub.db.**", left("If the hub's database is to be this one, put its URL into a file and name that as hub.db_url.")),
+    Rule("hub.cookieSecret", _cookie_secret),
     Rule("hub.image.**", _hub_image),
     Rule("hub.extraEnv.**", left("No key of site.yaml stands for it. If the hub's process needs it, set it where the hub runs.")),
     Rule("hub.extraVolumes.**", left("What the hub must read beside its site file, write into the values of the new chart.")),
@@ -111,6 +118,7 @@ _RULES: tuple[Rule, ...] = (
     Rule("singleuser.extraEnv.**", left("Servers get no secrets of the cluster; users could read them.")),
     Rule("singleuser.extraResource.**", left("XNAT asks for GPUs, by a compute environment's generic resources; servers.caps.generic_resources "
                                              "is the most that one server gets.")),
+    Rule("singleuser.allowPrivilegeEscalation", _escalation),
     Rule("singleuser.networkPolicy.**", left(_CHARTS)),
     Rule("singleuser.cloudMetadata.**", left("A network policy of the cluster has to keep servers from the cloud's metadata.")),
     Rule("singleuser.networkTools.**", nothing("It was for an init container that the new chart has not.")),
@@ -130,8 +138,8 @@ _RULES: tuple[Rule, ...] = (
     Rule("imagePullSecret.**", left("Write the registry's login into a file: servers.registry_logins.")),
     Rule("custom.**", left("Only code of the old hub can have read it.")),
     Rule("proxy.secretToken", nothing("The new chart makes a secret of its own.")),
-    Rule("postgresql.**", _database_gone),
-    Rule("global.postgresql.**", _database_gone),
+    Rule("postgresql.**", database_gone),
+    Rule("global.postgresql.**", database_gone),
     Rule("**", left(_CHARTS)),
 )  # fmt: skip
 
@@ -144,7 +152,9 @@ def kubernetes(m: Migration, chart: ChartValues) -> None:
         "The hub finds XNAT's folders in the claims by itself. Empty the path translation in XNAT's Jupyter settings, "
         "and take the variables JH_XNAT_PT_... out of XNAT's environment."
     )
-    _database(m, chart)
+    database(m, chart)
+    _hub_variables(to, chart)
+    site_mounts(to, chart)
     _trees(to, chart)
     _traits(to, chart)
     _environment(to, chart.singleuser.get("extraEnv"))
@@ -186,58 +196,6 @@ def base_url(m: Migration, chart: ChartValues) -> str:
     path = f"/{base}/" if base else "/"
     m.to.put("hub.base_url", path, "jupyterhub.hub.baseUrl", at(node))
     return path
-
-
-def _database(m: Migration, chart: ChartValues) -> None:
-    hub, to = m.old.hub, m.to
-    if chart.hub.get("db", "type").text != "postgres" or not chart.is_reference:
-        _hub_variables(to, chart)
-        return
-    enabled, names = chart.top.get("postgresql", "enabled"), ("USER", "PASSWORD", "HOST", "PORT", "DB")
-    parts = {name: hub.get(f"POSTGRES_{name}", Found("", "not set")) for name in names}
-    external = chart.top.get("postgresqlExternalHost")
-    if enabled.text == "true":
-        _database_gone(to, "postgresql.enabled", enabled)
-        for name, found in parts.items():
-            if found.leaf:
-                run(_database_gone, to, f"POSTGRES_{name}", found.leaf)
-    elif "POSTGRES_PASSWORD" in m.old.elsewhere:
-        where = m.old.elsewhere["POSTGRES_PASSWORD"]
-        to.put("hub.db_url", {"file": f"{to.secrets_path}/hub_db_url"}, "POSTGRES_PASSWORD", where)
-        host = external.text or parts["HOST"].value
-        to.to_do.append(
-            "POSTGRES_PASSWORD is a Secret of the cluster. Put the database's URL into the file hub_db_url: "
-            f"postgresql+psycopg://{parts['USER'].value}:PASSWORD@{host}:{parts['PORT'].value}/{parts['DB'].value}, "
-            f"with the password from: {where.value}"
-        )
-        _with_database(to, parts, external, where)
-    else:
-        user, password = (quote(parts[name].value, safe="") for name in ("USER", "PASSWORD"))
-        host = external.text or parts["HOST"].value
-        url = (
-            f"postgresql+psycopg://{user}:{password}@{host}:{parts['PORT'].value or 5432}/{parts['DB'].value}"
-        )
-        found = parts["PASSWORD"]
-        to.secret("hub.db_url", "hub_db_url", Found(url, found.origin, found.leaf), "POSTGRES_...")
-        to.to_do.append(
-            "The old database is of JupyterHub 4. Take a backup of it, or give the new hub an empty one: it holds nothing of the users."
-        )
-        _with_database(to, parts, external, found)
-    if enabled.line:
-        to.ignore("postgresql.enabled", at(enabled), "The database is another one, or none.")
-    _hub_variables(to, chart)
-
-
-def _with_database(to: Ledger, parts: dict[str, Found], external: Node, lead: Found) -> None:
-    others = {f"POSTGRES_{name}": found for name, found in parts.items()}
-    others["postgresqlExternalHost"] = at(external)
-    if external.text and (host := others.pop("POSTGRES_HOST")).leaf:
-        to.ignore("POSTGRES_HOST", host, "postgresqlExternalHost says it.")
-    for name, found in others.items():
-        if found.leaf and found.leaf is not lead.leaf and found.value:
-            to.stands(
-                ("hub", "db_url"), {"file": f"{to.secrets_path}/hub_db_url"}, name, found, "a part of the URL"
-            )
 
 
 def _hub_variables(to: Ledger, chart: ChartValues) -> None:

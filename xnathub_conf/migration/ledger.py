@@ -50,6 +50,8 @@ class Ledger:
     secrets: dict[str, str] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     to_do: list[str] = field(default_factory=list)
+    volumes: dict[str, object] = field(default_factory=dict)
+    """The volumes of servers' pods by name, of which others say where they are mounted."""
     _of: dict[Node, Entry] = field(default_factory=dict)
 
     def entry_of(self, leaf: Node | None) -> Entry | None:
@@ -109,11 +111,26 @@ class Ledger:
             for path in entry.keys
             if path == key[: len(path)] or key == path[: len(key)]
         ]
-        for entry, path in entries:
+        # The last entries of a list first, so that those before them keep their numbers.
+        for entry, path in sorted(
+            entries, key=lambda pair: pair[1][-1] if isinstance(pair[1][-1], int) else 0, reverse=True
+        ):
             del entry.keys[path]
             entry.outcome, entry.note = Outcome.NOT_CARRIED, why
             _delete(self.site, path)
+            if isinstance(path[-1], int):
+                self._close_gap(path[:-1], path[-1])
         return bool(entries)
+
+    def _close_gap(self, above: KeyPath, gone: int) -> None:
+        """Number the entries of a list anew of which one has been taken out."""
+        for entry in self.entries:
+            entry.keys = {
+                (*above, key[-1] - 1)
+                if key[:-1] == above and isinstance(key[-1], int) and key[-1] > gone
+                else key: value
+                for key, value in entry.keys.items()
+            }
 
     def _entry(self, name: str, found: Found, outcome: Outcome, note: str) -> Entry:
         entry = self._of.get(found.leaf) if found.leaf else None
@@ -134,6 +151,11 @@ def _delete(data: dict[str, Any], path: KeyPath) -> None:
     nodes = [data]
     for part in path[:-1]:
         below = nodes[-1].get(str(part))
+        if isinstance(below, list) and isinstance(path[-1], int):
+            del below[path[-1]]
+            if not below:
+                _delete(data, path[:-1])
+            return
         if not isinstance(below, dict):
             return
         nodes.append(below)

@@ -1,7 +1,6 @@
 """A jupyterhub_config.py, read and never run: each setting and each other statement with its line."""
 
 import ast
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,7 +11,12 @@ from xnathub_conf.migration.tree import Node
 UNKNOWN = object()
 """The value of a setting that only running the file would tell."""
 
-_MEANT_FOR = re.compile(r"(Swarm|Docker|Kube)Spawner", re.IGNORECASE)
+_KINDS: tuple[tuple[str, Literal["swarm", "docker", "kubernetes"]], ...] = (
+    ("swarm", "swarm"),
+    ("kube", "kubernetes"),
+    ("docker", "docker"),
+)
+"""What the name of a spawner's class, or of its entry point, holds for each orchestrator."""
 
 
 @dataclass
@@ -42,9 +46,11 @@ class PythonConfig:
         """The orchestrator whose spawner it names."""
         for setting in reversed(self.settings):
             named = setting.value if setting.trait == "JupyterHub.spawner_class" else None
-            if isinstance(named, str) and (match := _MEANT_FOR.search(named)):
-                kind = match[1].lower()
-                return "kubernetes" if kind == "kube" else "docker" if kind == "docker" else "swarm"
+            # The module dockerspawner has a class for swarms too.
+            last = named.rpartition(".")[2].lower() if isinstance(named, str) else ""
+            for word, kind in _KINDS:
+                if word in last:
+                    return kind
         classes = {setting.trait.partition(".")[0] for setting in self.settings}
         if "KubeSpawner" in classes:
             return "kubernetes"

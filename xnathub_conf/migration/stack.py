@@ -1,17 +1,16 @@
 """What a compose file says of the hub, part by part, and what becomes of it."""
 
-import os.path
-from typing import Any
 from urllib.parse import urlsplit
 
 from xnathub_conf.migration.docker_api import docker_api
+from xnathub_conf.migration.docker_logins import carry_logins, is_docker_config
+from xnathub_conf.migration.host_folders import folders
 from xnathub_conf.migration.ledger import Ledger, Outcome, at
-from xnathub_conf.migration.reference import ARCHIVE, WORKSPACES
 from xnathub_conf.migration.rules import Rule, apply, key, left, nothing, run
 from xnathub_conf.migration.services import Compose, Service
 from xnathub_conf.migration.traits import CODE
 from xnathub_conf.migration.tree import Found, Node
-from xnathub_conf.migration.variables import Migration, prefix_lines, prefixes
+from xnathub_conf.migration.variables import Migration
 
 _RENDERED = "write it at the hub's service in the stack that `xnathub render swarm` writes"
 _LABELS = f"If a proxy such as Traefik reads it, {_RENDERED}; the hub's port is that of hub.bind_url."
@@ -122,7 +121,7 @@ _NETWORK: tuple[Rule, ...] = (
 
 def swarm(m: Migration) -> None:
     """Carry over what makes a Swarm hub: folders, the network, Docker's address, and the hub's service."""
-    _folders(m)
+    folders(m)
     network = m.old.hub["JH_NETWORK"]
     if others := _others_on(m, network.value):
         m.to.leave("JH_NETWORK", network, f"The network stays with {', '.join(others)}, so the new hub has one of its own, "
@@ -169,44 +168,6 @@ def user(m: Migration) -> None:
         for node in m.old.service.nodes:
             if (leaf := node.get("user")).line and not m.to.entry_of(leaf):
                 run(_user, m.to, leaf.name, leaf)
-
-
-def _folders(m: Migration) -> None:
-    to, folder = m.to, m.old.folder
-    mounts: list[dict[str, Any]] = []
-    origins: list[str] = []
-    for kind, section, default in (("ARCHIVE", "archive", ARCHIVE), ("WORKSPACE", "workspaces", WORKSPACES)):
-        source, target, name = prefixes(m, kind, default)
-        here = source.value.rstrip("/")
-        if target:
-            note = ""
-            path = target.value.rstrip("/")
-            if not path.startswith("/"):
-                path = os.path.normpath(os.path.join(folder, path))  # noqa: PTH118 - no link is to be followed
-                note = f"a path from {folder}, as the old files had it"
-            if path != here:
-                to.put(f"paths.{section}", [{"from": here, "to": path}], name, target, note)
-                here = path
-            else:
-                to.ignore(name, target, "It is the same path in XNAT: nothing to translate.")
-            origins.append(name)
-        mounts.append(
-            {"path": here} if kind == "ARCHIVE" else {"path": f"{here}/users/{{username}}", "writable": True}
-        )
-        prefix_lines(m, kind, section)
-    if origins or [mount["path"] for mount in mounts] != [ARCHIVE, f"{WORKSPACES}/users/{{username}}"]:
-        name = ", ".join(origins) or "JH_XNAT_WORKSPACE_PATH"
-        to.put("servers.allowed_mounts", mounts, name, Found("", "the lines above"))
-    if origins:
-        to.to_do.append(
-            "Paths are translated by the hub now. Take XNAT's own path translation out of its Jupyter settings, and the "
-            "variables JH_XNAT_PT_... out of XNAT's environment, which would set it again."
-        )
-    else:
-        to.to_do.append(
-            "If XNAT's Jupyter settings hold a path translation (Administer, Plugin Settings, JupyterHub), write it as "
-            "`paths`, name the translated folders in servers.allowed_mounts, and empty it in XNAT."
-        )
 
 
 def _service(to: Ledger, service: Service) -> None:
@@ -271,6 +232,8 @@ def _volume(to: Ledger, node: Node) -> None:
             to.ignore(name, at(lead), "The new stack mounts Docker's socket too.")
         else:
             to.put("orchestrator.swarm.docker_host", f"unix://{source}", name, at(lead))
+    elif is_docker_config(target):
+        run(lambda to, name, leaf: carry_logins(to, name, source, leaf), to, name, lead)
     elif target.endswith("jupyterhub_config.py"):
         to.leave(f"volume {source}", at(lead), CODE + " If the file is there, its lines are in this list.")
     else:

@@ -1,12 +1,14 @@
 """JupyterHub's settings, and the keys of a site that they become: from a jupyterhub_config.py, or Helm's hub.config."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from xnathub_conf.migration.ledger import Ledger, NotCarriedError, at
-from xnathub_conf.migration.python_config import UNKNOWN, PythonConfig, Setting
 from xnathub_conf.migration.rules import number, whole, yes
+from xnathub_conf.migration.server_rights import CONTAINER_TRAITS, carry_container
+from xnathub_conf.migration.site_mounts import amount, by_name
 from xnathub_conf.migration.tree import Node
 from xnathub_conf.site.hub_settings import SPAWNERS
 from xnathub_conf.site.problems import holds_secret
@@ -79,7 +81,12 @@ _KEYS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "JupyterHub.concurrent_spawn_limit": ("servers.concurrent_starts", _int),
     "JupyterHub.active_server_limit": ("extra.JupyterHub.active_server_limit", _int),
     "JupyterHub.base_url": ("hub.base_url", _text),
+    "Application.log_level": ("logging.level", _text),
     "JupyterHub.log_level": ("logging.level", _text),
+    "JupyterHub.upgrade_db": ("hub.upgrade_db", _bool),
+    "JupyterHub.public_url": ("hub.public_url", _text),
+    "JupyterHub.trusted_downstream_ips": ("hub.trusted_proxies", _names),
+    "JupyterHub.logo_file": ("pages.logo", _text),
     "JupyterHub.admin_users": ("hub.admin_users", _names),
     "Authenticator.admin_users": ("hub.admin_users", _names),
     "Authenticator.auth_refresh_age": ("sign_in.auth_refresh_age", _int),
@@ -87,8 +94,8 @@ _KEYS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "Spawner.http_timeout": ("servers.http_timeout", _int),
     "Spawner.cpu_limit": ("servers.cpu_limit", _cores),
     "Spawner.cpu_guarantee": ("servers.cpu_guarantee", _cores),
-    "Spawner.mem_limit": ("servers.mem_limit", _same),
-    "Spawner.mem_guarantee": ("servers.mem_guarantee", _same),
+    "Spawner.mem_limit": ("servers.mem_limit", amount),
+    "Spawner.mem_guarantee": ("servers.mem_guarantee", amount),
     "Spawner.default_url": ("servers.default_url", _text),
     "Spawner.environment": ("servers.environment", _variables),
     "Spawner.consecutive_failure_limit": ("extra.Spawner.consecutive_failure_limit", _int),
@@ -100,14 +107,17 @@ _KEYS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "KubeSpawner.tolerations": ("orchestrator.*.tolerations", _same),
     "KubeSpawner.image_pull_policy": ("orchestrator.*.image_pull_policy", _text),
     "KubeSpawner.image_pull_secrets": ("orchestrator.*.image_pull_secrets", _names),
+    "KubeSpawner.delete_grace_period": ("servers.stop_timeout", _int),
     "KubeSpawner.uid": ("servers.uid", _int),
     "KubeSpawner.gid": ("servers.gid", _int),
 }
 """Settings that have a key of their own; `*` is the orchestrator. Those of Spawner hold for every spawner."""
 
-_NO_CONCERN = {
+NO_CONCERN_TRAITS = {
     "JupyterHub.spawner_class": "`orchestrator` says it.",
-    "JupyterHub.admin_access": "Admins may open others' servers only where hub.admin_users names them.",
+    "JupyterHub.admin_access": "Admins don't open others' servers here; sign_in.foreign_servers: ask lets those in hub.admin_users, after a question.",
+    "JupyterHub.proxy_auth_token": "The hub makes a token for its proxy itself.",
+    "ConfigurableHTTPProxy.auth_token": "The hub makes a token for its proxy itself.",
     "JupyterHub.hub_ip": "The hub finds its own address.",
     "JupyterHub.hub_port": "The hub finds its own address.",
     "JupyterHub.hub_bind_url": "The hub finds its own address; hub.hub_bind_url would change it.",
@@ -115,27 +125,44 @@ _NO_CONCERN = {
     "JupyterHub.hub_connect_ip": "The hub finds its own address; hub.hub_connect_url would change it.",
     "JupyterHub.load_roles": "The service xnat gets what XNAT's plugin needs; hub.api_scopes would change it.",
     "Authenticator.enable_auth_state": "The hub keeps no sign-in data.",
+    "JupyterHub.cleanup_servers": "Servers outlive the hub here.",
+    "JupyterHub.api_page_max_limit": "XNAT gets all users in one answer.",
+    "Authenticator.allow_all": "XNAT says who may start Jupyter; sign_in.role and sign_in.everyone say whom of them.",
+    "Authenticator.auth_refresh_strict": "It is always so here.",
+    "ConfigurableHTTPProxy.pid_file": "The hub says it itself.",
     "Spawner.pre_spawn_hook": "The hub asks XNAT itself what to start.",
+    "Spawner.apply_user_options": "The hub asks XNAT itself what to start.",
     "DockerSpawner.remove": "A server's container goes as it stops.",
     "DockerSpawner.use_internal_ip": "Servers are always reached by their network's address.",
 }
-_MOUNTS = "XNAT says what a server mounts, and servers.allowed_mounts what it may."
-_LEFT = {
+LEFT = {
     "JupyterHub.template_paths": "The hub has pages of its own; `pages` names the site on them.",
+    "JupyterHub.template_vars": "The hub has pages of its own; `pages` names the site on them.",
+    "JupyterHub.cookie_secret_file": "Put its content into a file of secrets, and name that as hub.cookie_secret. Without it people sign in once more.",
+    "JupyterHub.proxy_class": "The hub's proxy is one that guards users' servers: docs/security.md.",
+    "JupyterHub.tornado_settings": "The hub sets these itself. Look for a key of site.yaml for what they did.",
+    "Application.logging_config": "logging.level, logging.format and logging.audit_file say what is logged, and how.",
+    "JupyterHub.logging_config": "logging.level, logging.format and logging.audit_file say what is logged, and how.",
+    "KubeSpawner.node_affinity_required": "XNAT names nodes by a compute environment's constraints; orchestrator.kubernetes.node_selector holds for all servers.",
+    "KubeSpawner.supplemental_gids": "Servers are in the group servers.gid.",
+    "KubeSpawner.pod_security_context": "servers.uid and servers.gid say what servers run as.",
+    "Spawner.post_stop_hook": "The hub has one of its own. Look for a key of site.yaml for what yours did.",
     "Spawner.cmd": "The image's own command is started, or what XNAT names.",
-    "DockerSpawner.volumes": _MOUNTS,
-    "DockerSpawner.mounts": _MOUNTS,
-    "KubeSpawner.volumes": _MOUNTS,
-    "KubeSpawner.volume_mounts": _MOUNTS,
     "KubeSpawner.profile_list": "XNAT says which image a server starts from: make each a computing environment there.",
 }
 """Settings that can't be carried over, whatever they hold, and what to do."""
 
-_OF_REFERENCE = {
-    "JupyterHub.template_paths": _LEFT["JupyterHub.template_paths"],
+_SECRETS = {"JupyterHub.db_url": "db_url", "JupyterHub.cookie_secret": "cookie_secret"}
+"""Settings that hold a secret, and the keys of `hub` that name its file."""
+
+COOKIE_SECRET = re.compile(r"[0-9a-fA-F]{64}")
+"""The form of hub.cookie_secret."""
+
+OF_REFERENCE = {
+    "JupyterHub.template_paths": LEFT["JupyterHub.template_paths"],
     "JupyterHub.services": "The service xnat, whose token is hub.api_token.",
     "DockerSpawner.extra_container_spec": "servers.uid and servers.gid say what servers run as.",
-    "DockerSpawner.environment": "servers.uid and servers.gid say what servers run as.",
+    "Spawner.environment": "servers.uid and servers.gid say what servers run as.",
     "DockerSpawner.tls_config": "The variables for Docker's TLS say it.",
 }
 """Settings of the reference's file that variables decide, so that they are code there."""
@@ -143,7 +170,7 @@ _OF_REFERENCE = {
 _XNAT_AUTHENTICATORS = ("xnat_authenticator.XnatAuthenticator", "XnatAuthenticator", "xnat")
 
 
-def _common(trait: str) -> str:
+def common_name(trait: str) -> str:
     """Return the class that a setting belongs to among several that inherit it."""
     class_name, _, name = trait.partition(".")
     bases = {
@@ -152,7 +179,10 @@ def _common(trait: str) -> str:
         "KubeSpawner": ("KubeSpawner", "Spawner"),
     }
     for base in bases.get(class_name, ()):
-        if f"{base}.{name}" in {**_KEYS, **_NO_CONCERN, **_LEFT, **_OF_REFERENCE}:
+        if (
+            f"{base}.{name}" in {**_KEYS, **NO_CONCERN_TRAITS, **LEFT, **OF_REFERENCE}
+            or f"{base}.{name}" in CONTAINER_TRAITS
+        ):
             return f"{base}.{name}"
     if class_name == "XnatAuthenticator" or class_name.endswith("Authenticator"):
         return f"Authenticator.{name}"
@@ -164,7 +194,7 @@ def carry_trait(to: Ledger, trait: str, value: Any, place: tuple[str, Node], kin
 
     `place` is its name in the report, and its leaf.
     """
-    common = _common(trait)
+    common = common_name(trait)
     name, leaf = place
     if common in _KEYS:
         target, convert = _KEYS[common]
@@ -177,8 +207,8 @@ def carry_trait(to: Ledger, trait: str, value: Any, place: tuple[str, Node], kin
                 to.put(("servers", "environment", variable), text, name, at(leaf))
         else:
             to.put(path, converted, name, at(leaf))
-    elif common in _NO_CONCERN:
-        to.ignore(name, at(leaf), _NO_CONCERN[common])
+    elif common in NO_CONCERN_TRAITS:
+        to.ignore(name, at(leaf), NO_CONCERN_TRAITS[common])
     elif trait == "JupyterHub.authenticator_class":
         if value not in _XNAT_AUTHENTICATORS:
             raise NotCarriedError(_SIGN_IN)
@@ -192,11 +222,23 @@ def carry_trait(to: Ledger, trait: str, value: Any, place: tuple[str, Node], kin
         "DockerSpawner.allowed_images",
     }:
         _images(to, value, name, leaf)
-    elif trait == "JupyterHub.db_url":
+    elif trait in _SECRETS:
         found = at(leaf)
-        to.secret("hub.db_url", "hub_db_url", type(found)(_text(value), found.origin, leaf), name)
-    elif common in _LEFT:
-        raise NotCarriedError(_LEFT[common])
+        key = _SECRETS[trait]
+        if key == "cookie_secret" and not COOKIE_SECRET.fullmatch(_text(value)):
+            raise NotCarriedError("It is not 64 hexadecimal digits. Without it people sign in once more.")
+        to.secret(f"hub.{key}", f"hub_{key}", type(found)(_text(value), found.origin, leaf), name)
+    elif common == "KubeSpawner.volumes":
+        to.volumes |= by_name(value)
+        to.ignore(name, at(leaf), "What servers mount of it stands at volume_mounts, in this list by itself.")
+    elif trait.endswith(".client_kwargs") and isinstance(value, dict) and set(value) == {"base_url"}:
+        to.put(f"orchestrator.{kind}.docker_host", _text(value["base_url"]), name, at(leaf))
+    elif trait.endswith(".tls_config") and isinstance(value, dict):
+        _tls(to, value, f"orchestrator.{kind}.tls", place)
+    elif common in LEFT:
+        raise NotCarriedError(LEFT[common])
+    elif carry_container(to, common, value, place):
+        pass
     elif raw := _raw(trait, kind):
         if holds_secret(raw):
             raise NotCarriedError(
@@ -206,6 +248,17 @@ def carry_trait(to: Ledger, trait: str, value: Any, place: tuple[str, Node], kin
     else:
         return False
     return True
+
+
+def _tls(to: Ledger, value: dict[str, Any], key: str, place: tuple[str, Node]) -> None:
+    """Carry over docker-py's settings for TLS. Raises NotCarriedError."""
+    name, leaf = place
+    files = value.get("client_cert")
+    ca = value.get("ca_cert") or value.get("verify")
+    if not (isinstance(files, list | tuple) and len(files) == 2 and isinstance(ca, str)):
+        raise NotCarriedError(f"TLS wants all three: CA, certificate and key. Write them under {key}.")
+    for part, path in zip(("ca_cert", "client_cert", "client_key"), (ca, *files), strict=True):
+        to.put(f"{key}.{part}", _text(path), name, at(leaf))
 
 
 def _raw(trait: str, kind: str) -> tuple[str, str] | None:
@@ -257,70 +310,3 @@ def _bind_url(to: Ledger, value: str, name: str, leaf: Node) -> None:
         raise NotCarriedError(
             f"The hub listens on every address of its container; {parts.hostname} would not be reached there."
         )
-
-
-def carry_python(
-    to: Ledger, config: PythonConfig, kind: str, variables: set[str], *, is_reference: bool
-) -> None:
-    """Report what becomes of every statement of a jupyterhub_config.py; `variables` are those that are carried by themselves."""
-    for setting in config.settings:
-        try:
-            _setting(to, setting, kind, variables, is_reference=is_reference)
-        except NotCarriedError as error:
-            to.leave(f"c.{setting.trait}", at(setting.leaf), str(error))
-    for leaf in config.others:
-        name = str(leaf.path[-1])
-        if name in {
-            "import",
-            "get_config",
-            "c",
-            "logger",
-            "sh",
-            "formatter",
-            "tls_config",
-        } or name.startswith("logger."):
-            to.ignore(name, at(leaf), "It only serves the lines around it.")
-        elif name in {"XnatAuthenticator", "pre_spawn_hook"}:
-            to.leave(
-                name,
-                at(leaf),
-                "The hub does what the reference's does. If yours does more, look for a key of site.yaml.",
-            )
-        else:
-            to.leave(name, at(leaf), CODE)
-
-
-def _setting(to: Ledger, setting: Setting, kind: str, variables: set[str], *, is_reference: bool) -> None:
-    name, found = f"c.{setting.trait}", at(setting.leaf)
-    common = _common(setting.trait)
-    if setting.variable in variables:
-        to.ignore(name, found, f"The variable {setting.variable} says it, and is in this list.")
-    elif common in _NO_CONCERN:
-        to.ignore(name, found, _NO_CONCERN[common])
-    elif setting.value is UNKNOWN or setting.conditional:
-        if (
-            is_reference
-            and common in _OF_REFERENCE
-            and (setting.conditional or setting.trait == "JupyterHub.services")
-        ):
-            to.ignore(name, found, _OF_REFERENCE[common])
-        elif setting.trait == "JupyterHub.services":
-            to.leave(
-                name,
-                found,
-                "The hub has the service xnat, by hub.api_token. Others have no key: run them beside the hub.",
-            )
-        elif common in _LEFT:
-            to.leave(name, found, _LEFT[common])
-        elif setting.conditional and setting.value is not UNKNOWN:
-            to.leave(
-                name,
-                found,
-                "It holds only under a condition. Look whether it does at your site, and write it as a key of site.yaml.",
-            )
-        else:
-            to.leave(name, found, CODE)
-    elif is_reference and setting.trait == "JupyterHub.template_paths":
-        to.ignore(name, found, _OF_REFERENCE[common])
-    elif not carry_trait(to, setting.trait, setting.value, (name, setting.leaf), kind):
-        to.leave(name, found, unknown_trait(setting.trait))

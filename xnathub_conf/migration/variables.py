@@ -9,7 +9,6 @@ import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from xnathub_conf.migration import reference
 from xnathub_conf.migration.ledger import Ledger, NotCarriedError
@@ -85,29 +84,6 @@ def _of_the_cluster(m: Migration, key: str, file: str, name: str) -> None:
     where = m.old.elsewhere[name]
     m.to.put(key, {"file": f"{m.to.secrets_path}/{file}"}, name, where)
     m.to.to_do.append(f"{name} is a Secret of the cluster. Put its value into the file {file}: {where.value}")
-
-
-def addresses(m: Migration, base_url: str) -> None:
-    """Carry over XNAT's address for browsers, and make the hub's of it; `base_url` is the hub's path."""
-    to, name = m.to, "JH_XNAT_JUPYTERHUB_HOST_URL"
-    found = m.old.plugin.get(name)
-    if m.public_url:
-        if found:
-            to.ignore(name, found, "--public-url says it.")
-        public, name, found = m.public_url, "--public-url", Found("", "the command line")
-    elif found and found.value:
-        public = found.value
-    else:
-        to.to_do.append(
-            "XNAT's address for browsers is not in the old files. Write it as xnat.public_url, and the hub's as "
-            "hub.public_url, or call this again with --public-url https://YOUR.XNAT"
-        )
-        return
-    public = public.rstrip("/")
-    if public != to.site.get("xnat", {}).get("url"):
-        to.put("xnat.public_url", public, name, found)
-    parts = urlsplit(public)
-    to.put("hub.public_url", f"{parts.scheme}://{parts.netloc}{base_url}", name, found)
 
 
 def token(m: Migration) -> None:

@@ -1,0 +1,196 @@
+"""What an old hub says of servers' containers, mounts, logins and addresses comes to stand at the keys that a site has for it."""
+
+import json
+
+import pytest
+import yaml
+
+from tests.unit.test_migrate import COMPOSE, ENV, TOKEN, VALUES, ZERO, folder, migrated, report, told
+from xnathub_conf.cli import main
+from xnathub_conf.site.hub_settings import hub_settings, settings_by_code
+from xnathub_conf.site.load import load
+
+__all__ = ["folder"]
+
+DOCKER = """\
+c.JupyterHub.spawner_class = "dockerspawner.DockerSpawner"
+c.DockerSpawner.extra_host_config = {
+    "shm_size": "2gb", "security_opt": ["no-new-privileges"], "cap_drop": ["CAP_NET_RAW", "MKNOD"], "pids_limit": 4096,
+    "ulimits": [{"Name": "nofile", "Soft": 65536, "Hard": 65536}], "runtime": "nvidia",
+}
+c.DockerSpawner.volumes = {
+    "/opt/freesurfer": {"bind": "/opt/freesurfer", "mode": "ro"}, "/scratch/{raw_username}": "/scratch", "/data/xnat/archive": "/data/archive",
+    "jupyterhub-user-{username}": "/home/jovyan/work", "/licences": {"bind": "/licences", "mode": "rw"},
+}
+c.DockerSpawner.read_only_volumes = {"/atlases": "/etc"}
+c.JupyterHub.trusted_downstream_ips = ["10.0.0.5"]
+c.JupyterHub.public_url = "https://jupyter.example.org/"
+c.JupyterHub.cookie_secret = "COOKIE"
+c.JupyterHub.admin_access = True
+c.ConfigurableHTTPProxy.auth_token = "letmein"
+"""
+COOKIE = "0123456789abcdef" * 4
+
+
+def test_what_a_docker_hub_s_containers_may_do_and_mount(folder, capsys):
+    (folder / "jupyterhub_config.py").write_text(DOCKER.replace("COOKIE", COOKIE))
+    settings = report(capsys, "jupyterhub_config.py", "--xnat-url=https://xnat.example.org")["settings"]
+    site = migrated("jupyterhub_config.py", "--xnat-url=https://xnat.example.org")
+    out = capsys.readouterr().out
+    assert COOKIE not in out
+    assert "letmein" not in out
+    servers, security = site.servers, site.servers.security
+    assert servers.shm_size == 2 * 1024**3
+    assert security.no_new_privileges
+    assert security.drop_capabilities == ("NET_RAW", "MKNOD")
+    assert security.pids_limit == 4096
+    assert security.ulimits == {"nofile": 65536}
+    assert [(mount.source, mount.target, mount.writable) for mount in servers.mounts] == [
+        ("/opt/freesurfer", "/opt/freesurfer", False), ("/scratch/{username}", "/scratch", True),
+        ("jupyterhub-user-{username}", "/home/jovyan/work", True), ("/licences", "/licences", False),
+    ]  # fmt: skip
+    assert site.hub.trusted_proxies == ("10.0.0.5",)
+    assert site.hub.public_url == "https://jupyter.example.org/"
+    assert (folder / "secrets/hub_cookie_secret").read_text().strip() == COOKIE
+    host, volumes = told(settings, "extra_host_config"), told(settings, "DockerSpawner.volumes")
+    assert host["outcome"] == volumes["outcome"] == "not carried"
+    assert "runtime: XNAT asks for GPUs" in host["note"]
+    assert "/data/archive: XNAT says what a server mounts" in volumes["note"]
+    assert "read-only here" in volumes["note"]
+    assert volumes["keys"]["servers.mounts[3]"] == {"source": "/licences", "target": "/licences"}
+    # What no site can hold is taken out alone, and the others keep their places.
+    assert told(settings, "read_only_volumes")["outcome"] == "not carried"
+    assert "belongs to the image" in told(settings, "read_only_volumes")["note"]
+    assert "sign_in.foreign_servers" in told(settings, "admin_access")["note"]
+    assert told(settings, "auth_token")["outcome"] == "no concern"
+
+
+SWARM = """\
+c.JupyterHub.spawner_class = "dockerspawner.SwarmSpawner"
+c.SwarmSpawner.network_name = "jupyter"
+c.SwarmSpawner.extra_container_spec = {"user": "1000:1000", "cap_drop": ["ALL"], "read_only": True}
+c.SwarmSpawner.extra_placement_spec = {"constraints": ["node.labels.jupyter==true"]}
+c.SwarmSpawner.mounts = [
+    {"type": "bind", "source": "/etc", "target": "/etc", "read_only": True},
+    {"type": "bind", "source": "/opt/fsl", "target": "/opt/fsl", "read_only": True},
+]
+c.SwarmSpawner.mem_limit = "4g"
+c.DockerSpawner.environment = {"TZ": "UTC"}
+c.SwarmSpawner.client_kwargs = {"base_url": "tcp://engine:2376"}
+c.SwarmSpawner.tls_config = {"ca_cert": "/tls/ca.pem", "client_cert": ("/tls/cert.pem", "/tls/key.pem"), "verify": True}
+"""
+
+
+def test_a_plain_config_of_a_swarm(folder, capsys):
+    (folder / "jupyterhub_config.py").write_text(SWARM)
+    site = migrated("jupyterhub_config.py", "--xnat-url=https://xnat.example.org")
+    security = site.servers.security
+    assert (site.servers.uid, site.servers.gid, security.start_as_root) == (1000, 1000, False)
+    assert security.drop_capabilities == ("ALL",)
+    assert security.read_only_root
+    assert site.orchestrator.swarm.network_name == "jupyter"
+    assert site.orchestrator.swarm.placement_constraints == ("node.labels.jupyter==true",)
+    assert [mount.target for mount in site.servers.mounts] == ["/opt/fsl"]
+    assert site.servers.mem_limit == 4 * 1024**3
+    assert site.servers.environment == {"TZ": "UTC"}
+    assert site.orchestrator.swarm.docker_host == "tcp://engine:2376"
+    assert site.orchestrator.swarm.tls.client_key == "/tls/key.pem"
+    assert site.hub.base_url == "/"
+    assert "c.SwarmSpawner.mounts: /etc belongs to the image itself." in capsys.readouterr().out
+
+
+STORAGE = """\
+singleuser:
+  allowPrivilegeEscalation: true
+  storage:
+    extraVolumes:
+      - {name: shm, emptyDir: {medium: Memory, sizeLimit: 2Gi}}
+      - {name: software, persistentVolumeClaim: {claimName: site-software}}
+      - {name: archive, persistentVolumeClaim: {claimName: xnat-archive}}
+      - {name: node, hostPath: {path: /x}}
+    extraVolumeMounts:
+      - {name: shm, mountPath: /dev/shm}
+      - {name: software, mountPath: /opt/software, readOnly: true}
+      - {name: archive, mountPath: /data/xnat/archive, readOnly: true}
+      - {name: node, mountPath: /x}
+ingress: {enabled: true, hosts: [jupyter.example.org]}
+"""
+
+
+def test_what_a_hub_on_kubernetes_mounts_besides_xnat_s_folders(folder, capsys):
+    data = yaml.safe_load(ZERO.replace(TOKEN + ", services", COOKIE + ", services"))
+    for key, below in yaml.safe_load(STORAGE).items():
+        data[key] = {**data.get(key, {}), **below}
+    (folder / "zero.yaml").write_text(yaml.safe_dump(data, sort_keys=False))
+    assert main(["migrate", "zero.yaml", "--json", "--xnat-url=https://xnat.example.org"]) == 0
+    out = capsys.readouterr().out
+    assert COOKIE not in out
+    site = load("site.yaml").site
+    assert (folder / "secrets/hub_cookie_secret").read_text().strip() == COOKIE
+    assert site.servers.shm_size == 2 * 1024**3
+    assert not site.servers.security.no_new_privileges
+    assert [(mount.source, mount.target) for mount in site.servers.mounts] == [
+        ("site-software", "/opt/software")
+    ]
+    assert {claim.claim_name for claim in site.orchestrator.kubernetes.claims} == {
+        "xnat-archive",
+        "workspaces",
+    }
+    assert site.hub.public_url == "https://jupyter.example.org/jupyterhub/"
+    assert not site.sign_in.xnat_session
+    settings = json.loads(out)["settings"]
+    assert told(settings, "storage.extraVolumes[0].emptyDir.sizeLimit")["keys"] == {"servers.shm_size": "2G"}
+    assert told(settings, "storage.extraVolumes[3].hostPath.path")["outcome"] == "not carried"
+    assert "Only whole claims" in told(settings, "storage.extraVolumeMounts[3].name")["note"]
+
+
+def test_a_hub_on_a_host_of_its_own_stays_there(folder, capsys):
+    """Where XNAT's address for browsers is known to be another one, the hub's is not taken for XNAT's."""
+    more = "JH_XNAT_JUPYTERHUB_HOST_URL=https://jupyter.example.org\n"
+    (folder / ".env").write_text(ENV + more)
+    site = migrated("docker-stack.yml")
+    assert site.hub.public_url == "https://jupyter.example.org/jupyterhub/"
+    assert site.xnat.public_url is None
+    assert not site.sign_in.xnat_session
+    assert "a host of its own, beside XNAT's xnat.example.org" in capsys.readouterr().out
+    (folder / ".env").write_text(ENV.replace("https://xnat.example.org", "http://xnat-web:8080") + more)
+    site = migrated("docker-stack.yml", "--public-url=https://xnat.example.org", "--force")
+    assert site.hub.public_url == "https://jupyter.example.org/jupyterhub/"
+    assert site.xnat.public_url == "https://xnat.example.org"
+
+
+def test_logins_of_registries_that_the_old_hub_mounted(folder, capsys):
+    login = {"auths": {"registry.example.org": {"auth": "bWU6bGV0bWVpbg=="}}}
+    (folder / "login.json").write_text(json.dumps(login))
+    (folder / ".env").write_text(ENV.replace("XNAT_URL=", "JH_XNAT_URL="))
+    mount = '    volumes: ["./login.json:/root/.docker/config.json:ro", "./none.json:/home/me/.docker/config.json"]\n'
+    (folder / "docker-compose.yml").write_text(COMPOSE.replace("    env_file", mount + "    env_file", 1))
+    site = migrated("docker-compose.yml")
+    out = capsys.readouterr().out
+    assert site.servers.registry_logins is not None
+    assert json.loads((folder / "secrets/registry_logins").read_text()) == login
+    assert "bWU6bGV0bWVpbg" not in out
+    assert "none.json:/home/me/.docker/config.json: It may hold logins" in out
+
+
+@pytest.mark.parametrize("files", [["docker-stack.yml"], ["values.yaml"]])
+def test_each_trait_that_a_site_sets_is_known_to_migrate(folder, capsys, files):
+    """A key that is new, and sets a trait of JupyterHub, has a rule for an old hub that set the trait itself."""
+    (folder / "values.yaml").write_text(VALUES)
+    site = migrated(*files)
+    traits = sorted({each.trait for each in [*hub_settings(site), *settings_by_code(site)]})
+    spawners = {"SwarmSpawner": "SwarmSpawner", "KubeSpawner": "KubeSpawner"}
+    kind = next(name for name in spawners if any(trait.startswith(name) for trait in traits))
+    lines = [
+        f'c.JupyterHub.spawner_class = "{kind}"',
+        *(f"c.{trait} = [1.5]" for trait in traits if trait != "JupyterHub.spawner_class"),
+    ]
+    (folder / "jupyterhub_config.py").write_text("\n".join(lines))
+    capsys.readouterr()
+    settings = report(capsys, "jupyterhub_config.py", "--xnat-url=https://x.org")["settings"]
+    unknown = [
+        each["name"]
+        for each in settings
+        if "has no such setting" in each["note"] or "Delete it" in each["note"]
+    ]
+    assert not unknown
