@@ -67,11 +67,7 @@ def test_the_demo_from_sign_in_to_ctrl_c(new_demo, person):
     expect(result).to_contain_text("[ 3 24 24 24")
     expect(page.locator(".jp-OutputArea-output").nth(1)).to_contain_text("(24, 24, 24)")
     open_folder(page, "data", "projects", "P1", "experiments")
-    # JupyterLab asks whether it may fetch news; that would stand in the picture.
-    news = page.get_by_role("button", name="No", exact=True)
-    if news.is_visible():
-        news.click()
-        expect(news).to_be_hidden()
+    expect(page.get_by_text("Would you like to get notified about official Jupyter news?")).to_have_count(0)
     someone.looks("jupyterlab")
 
     page.goto(demo.xnat)
@@ -266,19 +262,49 @@ def test_progress_and_home(person, hub, standin, clean, view):
     page.goto(f"{hub.url}/hub/home")
     expect(page.locator("main")).to_contain_text("Your server is running on the project P1")
     someone.looks(f"home-running{view}")
+    # Its table has the server's right to know who its user is, and a token made here.
+    page.goto(f"{hub.url}/hub/token")
+    page.get_by_label("Note").fill("for a script that has a long name to tell it from others")
+    page.get_by_role("button", name="Request new API token").click()
+    expect(page.locator("#token-result")).to_be_visible()
+    page.reload()
+    expect(page.locator(".token-row")).not_to_have_count(0)
+    someone.looks(f"token{view}")
+    page.goto(f"{hub.url}/hub/home")
     page.get_by_role("button", name="Stop my server").click()
-    expect(page.locator("#stop")).to_be_hidden()
+    expect(page.locator("#state")).to_contain_text("Your server is not running")
+    expect(page.get_by_role("button", name="Stop my server")).to_have_count(0)
     page.goto(f"{hub.url}/user/a.b@c.org/lab")
     expect(page.get_by_role("heading", name="Your server is not running")).to_be_visible()
     someone.looks(f"not-running{view}")
     page.goto(f"{hub.url}/hub/nowhere")
     expect(page.get_by_role("heading", name="No such page")).to_be_visible()
+    expect(page.locator("main")).not_to_contain_text("None")
+    expect(page.locator("#login_widget")).to_contain_text("a.b@c.org")
     someone.looks(f"no-such-page{view}")
-    page.goto(f"{hub.url}/hub/token")
-    someone.looks(f"token{view}")
     page.goto(f"{hub.url}/hub/logout")
     expect(page.locator("#signed-out")).to_contain_text("Servers that you left running go on")
     someone.looks(f"signed-out{view}")
+
+
+def test_home_shows_a_stop_in_xnat_and_offers_no_start_that_must_fail(person, hub, standin, clean):
+    someone = person()
+    page = someone.page
+    hub.plugin.ensure_user("alice")
+    hub.plugin.start("alice", standin.state.launch("alice", "P1"))
+    hub.plugin.wait_ready("alice")
+    sign_in(someone, hub, standin, "alice")
+    page.goto(f"{hub.url}/hub/home")
+    expect(page.locator("#state")).to_have_text(re.compile("Your server is running on the project P1"))
+    # As XNAT does it.
+    hub.plugin.stop("alice")
+    standin.state.remove_user_options("alice")
+    expect(page.locator("#state")).to_contain_text("Your server is not running", timeout=45_000)
+    expect(page.get_by_role("link", name="Start again what I chose last")).to_have_count(0)
+    expect(page.get_by_role("main").get_by_role("link", name="Open XNAT")).to_be_visible()
+    page.goto(f"{hub.url}/user/alice/lab")
+    expect(page.locator("main")).to_contain_text("XNAT has put away what it was started on")
+    expect(page.get_by_role("link", name="Start it again")).to_have_count(0)
 
 
 def test_the_site_s_name_logo_and_contact(person, hub, standin, clean):
@@ -311,7 +337,7 @@ def test_pages_work_with_the_keyboard_alone(person, hub, standin, clean):
     page.wait_for_url(re.compile(r"/jupyterhub/user/alice/lab"), timeout=60_000)
     page.goto(f"{hub.url}/hub/home")
     press_on(page, "Stop my server")
-    expect(page.locator("#stop")).to_be_hidden()
+    expect(page.locator("#state")).to_contain_text("Your server is not running")
     press_on(page, "Sign out")
     expect(page.locator("#signed-out")).to_be_visible()
 

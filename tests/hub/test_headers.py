@@ -8,10 +8,12 @@ import pytest
 import requests
 
 from tests.support import RunningHub, Visitor, new_standin
+from xnathub_conf.standin import faults
 
 PUBLIC = "https://xnat.example.org/jupyterhub/"
 
 PAGES = {
+    "accent": "#123456",
     "notice": "Maintenance <today> at 18:00, see https://example.org/plan",
     "links": [{"text": "House rules & help", "url": "https://wiki.example.org/jupyter?a=1"}],
 }
@@ -194,3 +196,24 @@ def test_the_site_s_notice_and_links_stand_on_every_page_as_text(tls_hub, alice)
             '<a class="nav-link" href="https://wiki.example.org/jupyter?a=1" rel="noreferrer">' in page.text
         )
         assert "House rules &amp; help" in page.text
+        assert ":root { --accent: #123456; }" in page.text
+
+
+def test_a_page_learns_whether_xnat_still_holds_what_to_start(tls_hub, alice):
+    def told(user: str) -> object:
+        return alice.get(f"{tls_hub.url}/hub/launchable?user={user}&server=").json()["launchable"]
+
+    state = tls_hub.xnat.state
+    state.launch("alice", "P1")
+    assert told("alice") is True
+    state.remove_user_options("alice")
+    assert told("alice") is False
+    # Nobody learns it of another person.
+    state.launch("Alice", "P2")
+    assert told("Alice") is None
+    tls_hub.xnat.faults.set("/xapi/jupyterhub/users", faults.Status(503))
+    try:
+        assert told("alice") is None
+    finally:
+        tls_hub.xnat.faults.clear()
+    assert requests.get(f"{tls_hub.url}/hub/launchable?user=alice", timeout=30).status_code == 403

@@ -300,6 +300,7 @@ BREAKS = [
     (rules(ARCHIVE, {"from": "/data", "to": "/mnt/d"}) | mounts("/mnt/a", "/mnt/d", "/data/x"), "never-matches", "servers.allowed_mounts[2].path",
      rules(ARCHIVE, {"from": "/data", "to": "/mnt/d"}, {"from": "/data/x", "to": "/data/x"}) | mounts("/mnt/a", "/mnt/d", "/data/x")),
     # mounts
+    ({"pages": {"accent": "#ffcc00"}}, "contrast", "pages.accent", {"pages": {"accent": "#4b3c00"}}),
     (mounts("/data/{user}"), "never-matches", "servers.allowed_mounts[0].path", mounts("/data/{username}")),
     (mounts("/data/{username"), "never-matches", "servers.allowed_mounts[0].path", mounts("/data/username")),
     (mounts("/data/x{username}"), "username", "servers.allowed_mounts[0].path", mounts("x{username}")),

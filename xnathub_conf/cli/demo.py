@@ -43,6 +43,9 @@ servers:
     - path: {folder}/archive
     - path: {folder}/workspaces/users/{{username}}
       writable: true
+  environment:
+    # Where JupyterLab is told not to ask for news of the project.
+    JUPYTER_CONFIG_PATH: {folder}/jupyter
 
 paths:
   archive:
@@ -134,6 +137,9 @@ def _demo(folder: Path, address: str, xnat_port: int, hub_port: int) -> int:
     token = secrets.token_hex(32)
     hub_url = f"http://{address}:{hub_port}"
     make_sample_archive(folder / "archive")
+    page = folder / "jupyter" / "labconfig" / "page_config.json"
+    page.parent.mkdir(parents=True)
+    page.write_text('{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}')
     for name, value in {"hub_api_token": token, "xnat_password": state.user("jupyterhub").password}.items():
         (folder / name).touch(0o600)
         (folder / name).write_text(value)

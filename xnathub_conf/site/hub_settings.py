@@ -171,6 +171,7 @@ def _pages(site: Site) -> Iterator[Setting]:
         "site_logo": pages.logo is not None,
         "contact": pages.contact,
         "notice": pages.notice,
+        "accent": pages.accent,
         "links": [{"text": link.text, "url": link.url} for link in pages.links],
         "servers_stop": site.hub.shutdown_on_logout,
     }

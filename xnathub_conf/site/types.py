@@ -227,6 +227,7 @@ class Pages:
     name: str
     logo: str | None
     contact: str | None
+    accent: str
     notice: str | None
     links: tuple[PageLink, ...]
 

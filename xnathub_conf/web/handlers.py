@@ -20,6 +20,7 @@ from xnathub_conf.operating.audit import caller, caller_of
 from xnathub_conf.operating.database_errors import MESSAGE, failed_just_now
 from xnathub_conf.operating.loop_turns import Turns
 from xnathub_conf.web.hub_proof import is_challenge, proof
+from xnathub_conf.xnat.answers import XnatError, XnatNotFound
 
 _STARTS = Turns()
 """A new user takes the hub's loop some 10 ms, a start 25 ms, a good part of them before XNAT is asked."""
@@ -196,6 +197,30 @@ class DefaultServerHandler(ServerHandler):
         if self.request.method == "DELETE" and isinstance(body, dict):
             body.pop("remove", None)
         return body
+
+
+class LaunchableHandler(BaseHandler):
+    """Tells a page whether XNAT still holds what one of the reader's servers was started on.
+
+    XNAT puts it away when it stops a server, and a start would end in an error then.
+    """
+
+    async def get(self) -> None:
+        """Answer `{"launchable": true}`, false, or null where that is not known."""
+        user = self.current_user
+        if user is None:
+            raise HTTPError(403)
+        found: bool | None = None
+        if self.get_query_argument("user", "") == user.name:
+            try:
+                found = await self.authenticator.xnat.user_options(
+                    user.name, self.get_query_argument("server", ""), bool
+                )
+            except XnatNotFound:
+                found = False
+            except XnatError:
+                self.log.debug("XNAT does not say what it holds for %s", user.name)
+        self.finish({"launchable": found})
 
 
 class IdentityHandler(WebSocketHandler):

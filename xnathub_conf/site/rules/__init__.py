@@ -9,6 +9,7 @@ from xnathub_conf.site.rules.addresses import check_addresses
 from xnathub_conf.site.rules.folders import check_mounts, check_path_rules
 from xnathub_conf.site.rules.host_files import check_files
 from xnathub_conf.site.rules.orchestrators import check_docker, check_kubernetes
+from xnathub_conf.site.rules.pages import check_accent
 from xnathub_conf.site.rules.raw_settings import (
     check_extra,
     check_extra_pairs,
@@ -51,6 +52,7 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_api_scopes,
     check_docker,
     check_kubernetes,
+    check_accent,
     check_extra,
     check_extra_pairs,
     check_service_tokens,

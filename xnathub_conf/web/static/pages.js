@@ -18,3 +18,24 @@
     }
   }).observe(bar, { attributeFilter: ["class"] });
 })();
+
+// What XNAT holds nothing for any more can't be started again: such a link goes, and what stands beside it says so.
+(() => {
+  async function look() {
+    for (const link of document.querySelectorAll("a[data-launchable]")) {
+      const query = new URLSearchParams({ user: link.dataset.user, server: link.dataset.launchable });
+      try {
+        const answer = await fetch(`${window.jhdata.base_url}launchable?${query}`);
+        if (answer.ok && (await answer.json()).launchable === false) {
+          document.querySelectorAll(".if-launchable").forEach((each) => each.remove());
+          document.querySelectorAll(".if-not-launchable").forEach((each) => (each.hidden = false));
+          link.remove();
+        }
+      } catch {
+        // The link stays, and its page says what is wrong.
+      }
+    }
+  }
+  document.addEventListener("shown", look);
+  look();
+})();
