@@ -42,6 +42,13 @@ def test_pages_fetch_nothing_from_elsewhere(built):
         assert fetched == [], page
 
 
+def test_steps_are_one_list(built):
+    # A step whose further lines are indented by less than four begins a list of its own, and each is number 1.
+    folder, _ = built
+    for page in folder.rglob("*.html"):
+        assert not re.search(r"<ol>\s*<li>(?:(?!<li>|</ol>).)*</ol>", page.read_text(), re.DOTALL), page
+
+
 def test_outputs_are_what_the_commands_print():
     done = subprocess.run(
         [sys.executable, ROOT / "scripts/outputs", "--check"], capture_output=True, text=True, cwd=ROOT
