@@ -24,6 +24,14 @@ from xnathub_conf.xnat.plugin_settings import (
 )
 
 
+_IDLE = (
+    "XNAT, not the hub, ends servers that nobody uses. On the same page:",
+    "",
+    "  Inactivity Timeout   minutes without use, 60 by default; 0 is never.",
+    "  Max Server Lifetime  hours from the start, 48 by default; 0 is without end.",
+)
+
+
 def plugin(file: str, report_format: str, *, current: str | None = None, ask_xnat: bool = False) -> int:
     """Print what to enter into XNAT's Jupyter settings, as a table, as variables (env) or as JSON.
 
@@ -124,6 +132,7 @@ def _table(
         if setting.note != said:
             lines.append(f"  {'':{width}}  {setting.note}")
         said = setting.note
+    lines += ["", *_IDLE]
     if not own_host(loaded.site):
         lines += [
             "",
