@@ -23,7 +23,6 @@ from xnathub_conf.xnat.plugin_settings import (
     preferences_of,
 )
 
-
 _IDLE = (
     "XNAT, not the hub, ends servers that nobody uses. On the same page:",
     "",
