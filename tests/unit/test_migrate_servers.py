@@ -75,7 +75,7 @@ c.SwarmSpawner.mounts = [
     {"type": "bind", "source": "/opt/fsl", "target": "/opt/fsl", "read_only": True},
 ]
 c.SwarmSpawner.mem_limit = "4g"
-c.DockerSpawner.environment = {"TZ": "UTC"}
+c.DockerSpawner.environment = {"TZ": "UTC", "API_KEY": "letmein"}
 c.SwarmSpawner.client_kwargs = {"base_url": "tcp://engine:2376"}
 c.SwarmSpawner.tls_config = {"ca_cert": "/tls/ca.pem", "client_cert": ("/tls/cert.pem", "/tls/key.pem"), "verify": True}
 """
@@ -92,11 +92,15 @@ def test_a_plain_config_of_a_swarm(folder, capsys):
     assert site.orchestrator.swarm.placement_constraints == ("node.labels.jupyter==true",)
     assert [mount.target for mount in site.servers.mounts] == ["/opt/fsl"]
     assert site.servers.mem_limit == 4 * 1024**3
-    assert site.servers.environment == {"TZ": "UTC"}
+    assert site.servers.environment == {"TZ": "UTC", "API_KEY": "letmein"}
     assert site.orchestrator.swarm.docker_host == "tcp://engine:2376"
     assert site.orchestrator.swarm.tls.client_key == "/tls/key.pem"
     assert site.hub.base_url == "/"
-    assert "c.SwarmSpawner.mounts: /etc belongs to the image itself." in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "c.SwarmSpawner.mounts: /etc belongs to the image itself." in out
+    # It goes to where the old hub had it, in the open; the report need not repeat it.
+    assert "letmein" not in out
+    assert "servers.environment.API_KEY: Each user can read this" in out
 
 
 STORAGE = """\

@@ -148,13 +148,13 @@ def check_mounts(document: Document, site: Site) -> None:
             document.report(
                 document.key_mark(here), here, "old-variable", found, what_to_do(name) or "Delete it."
             )
-        elif _SOUNDS_SECRET.search(name) and site.servers.environment[name]:
+        elif SOUNDS_SECRET.search(name) and site.servers.environment[name]:
             here = ("servers", "environment", name)
             found = "Each user can read this in their server, and its name is that of a secret."
             fix = "Delete it. What a user needs a password for, they keep in their own workspace."
             document.report(document.key_mark(here), here, "secret-in-environment", found, fix)
 
 
-_SOUNDS_SECRET = re.compile(
+SOUNDS_SECRET = re.compile(
     r"(?i)(passw(or)?d|passphrase|secret|token|credentials?|(api|access|private|secret)_?key)(_?[0-9]+)?\Z"
 )
