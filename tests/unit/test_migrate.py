@@ -565,6 +565,7 @@ def test_a_value_that_no_site_can_hold_ends_nothing(folder, capsys):
     ("part", "path", "outcome"),
     [
         ("hub: {config: {JupyterHub: {authenticator_class: ldapauthenticator.LDAPAuthenticator}}}", "hub.config.JupyterHub.authenticator_class", "not carried"),
+        ("hub: {baseUrl: [x]}", "hub.baseUrl[0]", "not carried"),
         ("hub: {config: {JupyterHub: {admin_access: true}}}", "hub.config.JupyterHub.admin_access", "no concern"),
         ("singleuser: {cmd: [x]}", "singleuser.cmd[0]", "not carried"), ("hub: {services: {other: {admin: true}}}", "hub.services.other.admin", "not carried"),
         ("singleuser: {fsGid: 0}", "singleuser.fsGid", "not carried"), ("singleuser: {image: {pullSecrets: [a]}}", "singleuser.image.pullSecrets[0]", "carried"),

@@ -192,6 +192,10 @@ def _is_told_default(path: tuple[str, ...]) -> bool:
 def base_url(m: Migration, chart: ChartValues) -> str:
     """Carry over the hub's path, and give it."""
     node = chart.hub.get("baseUrl")
+    if node.keys or node.items:
+        for leaf in node.leaves():
+            m.to.leave(_named(leaf), at(leaf), "It is no path. Write it as hub.base_url by hand.")
+        return "/jupyterhub/"
     base = node.text.strip("/")
     path = f"/{base}/" if base else "/"
     m.to.put("hub.base_url", path, "jupyterhub.hub.baseUrl", at(node))
