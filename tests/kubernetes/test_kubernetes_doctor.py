@@ -47,7 +47,7 @@ def test_in_the_hub_s_pod(release: Release):
     assert "to the hub's account" in found.told("kubernetes.api", "ok")
     assert found["kubernetes.rights"] == found["hub.scopes"] == found["xnat.plan"] == "ok"
     assert found["kubernetes.pod"] == "ok"
-    assert "2 mounts lie in xnat-workspaces, xnat-archive" in found.told("kubernetes.plan", "ok")
+    assert "3 mounts lie in xnat-workspaces, xnat-archive" in found.told("kubernetes.plan", "ok")
     # The account can't look at more than it needs.
     for name in ("claim.xnat-archive", "claim.xnat-workspaces", "quotas", "nodes", "images"):
         assert "need not" in found.told(f"kubernetes.{name}", "skipped")
