@@ -363,6 +363,8 @@ BREAKS = [
     ({"extra": {"Authenticator.allowed_users": ["a", ""]}}, "username", 'extra["Authenticator.allowed_users"][1]', {"extra": {"Authenticator.allowed_users": ["a", "b"]}}),
     ({"extra": {"JupyterHub.load_groups": {"a": []}, "Authenticator.manage_groups": True}}, "extra-pair", 'extra["JupyterHub.load_groups"]',
      {"extra": {"JupyterHub.load_groups": {"a": []}, "Authenticator.manage_groups": False}}),
+    ({"hub__db_url": "sqlite://", "extra": {"JupyterHub.db_kwargs": {"pool_size": 1}}}, "extra-pair", 'extra["JupyterHub.db_kwargs"].pool_size',
+     {"hub__db_url": "sqlite:////srv/hub.sqlite", "extra": {"JupyterHub.db_kwargs": {"pool_size": 1}}}),
     ({"extra": {"ConfigurableHTTPProxy.extra_routes": {"/a/": "http://b"}, "JupyterHub.subdomain_host": "https://c"}}, "extra-pair",
      'extra["ConfigurableHTTPProxy.extra_routes"]', {"extra": {"ConfigurableHTTPProxy.extra_routes": {"/a/": "http://b"}}}),
     ({"hub__api_scopes": ["read:hub", "admin:server"]}, "scope", "hub.api_scopes[1]", {"hub__api_scopes": ["read:hub", "admin:servers"]}),

@@ -133,6 +133,9 @@ _NOT_TOGETHER = (
 )
 """Traits of which JupyterHub takes one alone; routes with a subdomain would have a form of their own."""
 
+_IN_MEMORY = {"sqlite://", "sqlite:///", "sqlite:///:memory:"}
+_OF_A_POOL = {"max_overflow", "pool_size", "pool_timeout", "pool_use_lifo"}
+
 
 def check_extra_pairs(document: Document, site: Site) -> None:
     """`extra` sets no two traits that JupyterHub refuses together."""
@@ -140,6 +143,14 @@ def check_extra_pairs(document: Document, site: Site) -> None:
         if site.extra.get(one) and site.extra.get(other):
             message = f"{one} and {other} can't both be set."
             report(document, ("extra", one), "extra-pair", message, "Delete one of them.")
+    db_url = site.hub.db_url
+    if db_url is None or db_url.kind != "literal" or db_url.where not in _IN_MEMORY:
+        return
+    for name in site.extra.get("JupyterHub.db_kwargs") or ():
+        if name in _OF_A_POOL:
+            found = f"A database in memory has no pool of connections, which {name} is for."
+            path = ("extra", "JupyterHub.db_kwargs", name)
+            report(document, path, "extra-pair", found, "Delete it, or name a file in hub.db_url.")
 
 
 def _extra_scopes(document: Document, site: Site) -> None:
