@@ -90,12 +90,12 @@ def test_differences(before, after, expected):
 
 
 def test_extra_is_told_by_its_class():
-    before = site_of(extra={"JupyterHub.trusted_alt_names": ["a", "b"]})
+    before = site_of(extra={"Authenticator.blocked_users": ["a", "b"]})
     after = site_of(
-        extra={"JupyterHub.trusted_alt_names": ["b", "a"], "SwarmSpawner.consecutive_failure_limit": 3}
+        extra={"Authenticator.blocked_users": ["b", "a"], "SwarmSpawner.consecutive_failure_limit": 3}
     )
     assert found(before, after) == [
-        ('extra["JupyterHub.trusted_alt_names"]', "changed", ("a", "b"), ("b", "a"), "hub-restart"),
+        ('extra["Authenticator.blocked_users"]', "changed", ("a", "b"), ("b", "a"), "hub-restart"),
         ('extra["SwarmSpawner.consecutive_failure_limit"]', "added", None, 3, "new-servers"),
     ]
 

@@ -16,8 +16,7 @@ SECTIONS = {
 
 OF_JUPYTERHUB = {
     "auth_state_hook", "consecutive_failure_limit", "debug", "disable_user_config", "env_keep", "hub_connect_url", "ip", "notebook_dir",
-    "oauth_client_allowed_scopes", "oauth_roles", "poll_interval", "poll_jitter", "progress_ready_hook", "server_token_scopes", "ssl_alt_names",
-    "ssl_alt_names_include_local",
+    "oauth_client_allowed_scopes", "oauth_roles", "poll_interval", "poll_jitter", "progress_ready_hook", "server_token_scopes",
 }  # fmt: skip
 """What JupyterHub itself does with every spawner: variables of the server, its tokens, and how often it is looked at."""
 
@@ -26,7 +25,7 @@ OF_THE_SPAWNER = {
     "local": {"kill_timeout", "popen_kwargs", "port", "shell_cmd"},
     # How a container is reached, and what DockerSpawner does before and after its start.
     "docker": {
-        "certs_volume_name", "host_ip", "links", "move_certs_image", "port", "post_start_cmd", "tls_config", "use_internal_hostname", "use_internal_ip",
+        "host_ip", "links", "port", "post_start_cmd", "tls_config", "use_internal_hostname", "use_internal_ip",
     },
     "swarm": {"port", "pull_policy", "tls_config"},
     "kubernetes": {
@@ -38,7 +37,7 @@ OF_THE_SPAWNER = {
         # How KubeSpawner calls the API, what it tells meanwhile, and what else it makes and removes beside the pod.
         "after_pod_created_hook", "delete_pvc", "delete_stopped_pods", "dns_name_template", "enable_user_namespaces", "events_enabled", "get_pod_url",
         "handle_legacy_names", "k8s_api_host", "k8s_api_request_retry_timeout", "k8s_api_request_timeout", "k8s_api_ssl_ca_cert", "k8s_api_verify_ssl",
-        "modify_pod_hook", "pod_connect_ip", "pvc_name_template", "remember_pvc_name", "secret_mount_path", "secret_name_template", "services_enabled",
+        "modify_pod_hook", "pod_connect_ip", "pvc_name_template", "remember_pvc_name", "services_enabled",
         "slow_spawn_message", "slow_spawn_message_frequency", "slow_spawn_message_threshold", "slug_scheme", "storage_access_modes",
         "storage_capacity", "storage_class", "storage_extra_annotations", "storage_extra_labels", "storage_pvc_ensure", "storage_selector",
         "user_namespace_annotations", "user_namespace_labels", "user_namespace_template",
@@ -78,6 +77,9 @@ def test_every_setting_has_an_effect_or_is_refused(orchestrator):
         ("docker", "DockerSpawner.args", "XNAT's Jupyter environment"),
         ("local", "SimpleLocalProcessSpawner.home_dir_template", "`orchestrator.local.directory`"),
         ("kubernetes", "KubeSpawner.profile_form_template", "XNAT's pages"),
+        ("kubernetes", "KubeSpawner.secret_mount_path", "JupyterHub.internal_ssl"),
+        ("swarm", "JupyterHub.trusted_alt_names", "JupyterHub.internal_ssl"),
+        ("docker", "DockerSpawner.ssl_alt_names", "JupyterHub.internal_ssl"),
     ],
 )
 def test_a_setting_without_an_effect_is_refused_with_what_to_do_instead(orchestrator, trait, instead):
@@ -136,3 +138,12 @@ def test_a_privileged_server_is_refused_where_it_could_not_start_and_warned_of_w
     )
     (warned,) = problems_of(text)
     assert (warned.rule, warned.severity) == ("pod-level", "warning")
+
+
+@pytest.mark.parametrize("orchestrator", SECTIONS)
+def test_certificates_between_hub_and_servers_are_refused_with_what_encrypts_instead(orchestrator):
+    (problem,) = said(orchestrator, {"JupyterHub.internal_ssl": True})
+    assert (problem.rule, problem.severity) == ("extra", "error")
+    assert "don't reach servers" in problem.message
+    assert "WireGuard" in problem.fix
+    assert not said(orchestrator, {"JupyterHub.internal_ssl": False})

@@ -64,6 +64,9 @@ def check_extra(document: Document, site: Site) -> None:
             elif key or f"{class_name}.{name}" in by_code or name in _NOT_TO_SET.get(kind, ()):
                 fix = f"Use `{dotted(key)}`." if key and node_at(key) else "Delete it."
                 document.report(mark, path, "extra", f"{trait} is decided elsewhere.", fix)
+            elif trait == "JupyterHub.internal_ssl" and site.extra[trait]:
+                found = "JupyterHub's certificates for its own traffic don't reach servers here, and its addresses are http."
+                document.report(mark, path, "extra", found, _INSTEAD_OF_INTERNAL_SSL)
             else:
                 check_trait(document, path, traits[class_name][name], document.data["extra"][trait])
     if not any(problem.rule in {"type", "required"} for problem in document.problems):
@@ -177,17 +180,34 @@ def _with_every_key(site: Site) -> Site:
 
 
 _COMMAND = "Write it into the command in XNAT's Jupyter environment."
+_INSTEAD_OF_INTERNAL_SSL = (
+    "Delete it. Where traffic between nodes has to be encrypted, let their network do it: "
+    "WireGuard, say, or Kubernetes' network plugin."
+)
+_OF_INTERNAL_SSL = "It is for JupyterHub.internal_ssl, which can't be on here: delete it."
 _WITHOUT_EFFECT = {
     "args": _COMMAND,
+    "ssl_alt_names": _OF_INTERNAL_SSL,
+    "ssl_alt_names_include_local": _OF_INTERNAL_SSL,
     "group_overrides": "Users are in no group that decides it; use the keys under `servers`.",
 }
 """Traits of every spawner that would do nothing, and what to do instead ("" where there is nothing)."""
 
 _NO_EFFECT: Mapping[str, dict[str, str]] = {
+    "JupyterHub": dict.fromkeys(
+        (
+            "external_ssl_authorities",
+            "internal_certs_location",
+            "recreate_internal_certs",
+            "trusted_alt_names",
+        ),
+        _OF_INTERNAL_SSL,
+    ),
+    "DockerSpawner": {"certs_volume_name": _OF_INTERNAL_SSL, "move_certs_image": _OF_INTERNAL_SSL},
     "SwarmSpawner": {
         "extra_endpoint_spec": "Servers are reached at their own address, which no endpoint mode changes: delete it.",
-        "certs_volume_name": "A service's mounts are the plan's alone: delete it.",
-        "move_certs_image": "A service's mounts are the plan's alone: delete it.",
+        "certs_volume_name": _OF_INTERNAL_SSL,
+        "move_certs_image": _OF_INTERNAL_SSL,
         "links": "Use `orchestrator.swarm.network_name`.",
         "host_ip": "Servers are reached on the network that they share with the hub: delete it.",
         "use_internal_ip": "Servers are reached on the network that they share with the hub: delete it.",
@@ -198,12 +218,14 @@ _NO_EFFECT: Mapping[str, dict[str, str]] = {
     },
     "KubeSpawner": {
         "k8s_api_threadpool_workers": "",
+        "secret_mount_path": _OF_INTERNAL_SSL,
+        "secret_name_template": _OF_INTERNAL_SSL,
         "profile_form_template": "XNAT's pages ask what to start: delete it.",
         "additional_profile_form_template_paths": "XNAT's pages ask what to start: delete it.",
     },
     "SimpleLocalProcessSpawner": {"home_dir_template": "Use `orchestrator.local.directory`."},
 }
-"""Traits of one spawner of which the same is true."""
+"""Traits of one class of which the same is true."""
 
 _NOT_TO_SET: Mapping[str, tuple[str, ...]] = {
     "JupyterHub": (
