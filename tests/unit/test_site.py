@@ -73,7 +73,9 @@ def test_a_site_is_immutable_to_its_depth():
 
     walk(site)
     assert {"Site", "Swarm", "PathRule", "mappingproxy", "tuple", "Secret"} <= seen
-    nested = loaded(site_text(extra={"JupyterHub.external_ssl_authorities": {"a": [1, {"b": []}]}})).site
+    nested = loaded(
+        site_text(extra={"JupyterHub.load_groups": {"a": {"properties": {"b": [1, {"c": []}]}}}})
+    ).site
     walk(nested)
 
 
@@ -503,7 +505,7 @@ def test_extra_names_have_a_form(trait):
     ("trait", "value"),
     [
         ("JupyterHub.active_server_limit", 5),
-        ("JupyterHub.external_ssl_authorities", {"x": {"X": [1, None]}}),
+        ("JupyterHub.load_groups", {"x": {"properties": {"X": [1, None]}}}),
         ("ConfigurableHTTPProxy.api_url", "http://127.0.0.1:8001"),
         ("Authenticator.blocked_users", ["mallory"]),
         ("SwarmSpawner.debug", True),
