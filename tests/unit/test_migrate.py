@@ -25,6 +25,8 @@ from xnathub_conf.site.old_names import OLD_NAMES
 from xnathub_conf.site.schema import node_at
 
 TOKEN = "t0ken-" * 8
+OF_REFERENCE = {"JUPYTERHUB_SINGLEUSER_EXTENSION": "0"}
+"""What the reference's hub gives every server, for its images with JupyterHub 4.0."""
 STACK = """\
 version: '3.8'
 networks:
@@ -410,7 +412,7 @@ def test_helm_values(folder, capsys):
         0.5,
         8 * 1024**3,
     )
-    assert site.servers.environment == {"TZ": "Europe/Berlin"}
+    assert site.servers.environment == {"TZ": "Europe/Berlin", **OF_REFERENCE}
     assert kubernetes.node_selector == {"example.org/jupyter": "true"}
     assert kubernetes.tolerations[0].key == "gpu"
     assert ours["JupyterHub.concurrent_spawn_limit"] == 32
@@ -557,7 +559,7 @@ def test_a_value_that_no_site_can_hold_ends_nothing(folder, capsys):
         VALUES.replace("TZ: Europe/Berlin", "JUPYTERHUB_USER: x, TZ: Europe/Berlin")
     )
     site = migrated("values.yaml", "--force")
-    assert site.servers.environment == {"TZ": "Europe/Berlin"}
+    assert site.servers.environment == {"TZ": "Europe/Berlin", **OF_REFERENCE}
     assert "jupyterhub.singleuser.extraEnv.JUPYTERHUB_USER: " in capsys.readouterr().out
 
 
@@ -720,7 +722,7 @@ def test_a_hub_built_on_zero_to_jupyterhub(folder, capsys):
     assert TOKEN not in out
     assert "letmein" not in out
     site = load("site.yaml").site
-    assert site.servers.environment == {"A": "b", "TZ": "UTC", "LONG": "1"}
+    assert site.servers.environment == {"A": "b", "TZ": "UTC", "LONG": "1", **OF_REFERENCE}
     assert site.servers.uid == 1000
     assert site.logging.level == "DEBUG"
     assert set(site.orchestrator.kubernetes.image_pull_secrets) == {"first", "second"}
@@ -865,6 +867,25 @@ if os.environ.get("X"):
 def mine(): pass
 c.Spawner.environment = {"JUPYTERHUB_USER": "x", "TZ": "UTC"}
 """
+
+
+@pytest.mark.parametrize(
+    "config", [None, "", "c.SwarmSpawner.environment.update({'JUPYTERHUB_SINGLEUSER_EXTENSION': '0'})"]
+)
+def test_the_reference_s_images_go_on_working(folder, capsys, config):
+    """Its hub gives servers a variable without which those with JupyterHub 4.0 run no kernel."""
+    files = ["docker-stack.yml"]
+    if config is not None:
+        (folder / "jupyterhub_config.py").write_text(f"{config}\n")
+        files.append("jupyterhub_config.py")
+    assert migrated(*files).servers.environment == OF_REFERENCE
+    assert "If no image of yours has JupyterHub 4.0, delete servers.environment" in capsys.readouterr().out
+
+
+def test_variables_of_one_spawner_are_those_of_servers(folder):
+    (folder / "jupyterhub_config.py").write_text("c.SwarmSpawner.environment = {'TZ': 'UTC'}\n")
+    site = migrated("docker-stack.yml", "jupyterhub_config.py")
+    assert site.servers.environment == {"TZ": "UTC", **OF_REFERENCE}
 
 
 def test_a_jupyterhub_config_is_read_and_never_run(folder, capsys):

@@ -70,6 +70,8 @@ def carry(
         timeouts(m)
         user(m)
         hub_ids(m) if old.is_reference else None
+    if old.is_reference:
+        _one_extension(to)
     within_xnat_s(m)
     images(m)
     to.site.setdefault("orchestrator", {}).setdefault(old.kind, {})
@@ -84,6 +86,20 @@ def _at_the_root(to: Ledger) -> None:
     """Write the hub's path where no file says it: JupyterHub's own default."""
     if not {"base_url", "bind_url"} & set(to.site.get("hub", {})):
         to.put("hub.base_url", "/", "c.JupyterHub.base_url", Found("", "JupyterHub's default"))
+
+
+_EXTENSION: KeyPath = ("servers", "environment", "JUPYTERHUB_SINGLEUSER_EXTENSION")
+
+
+def _one_extension(to: Ledger) -> None:
+    """Write what the reference's hub gives every server, and what its images with JupyterHub 4.0 can't do without."""
+    if _EXTENSION[-1] not in to.site["servers"].get("environment", {}):
+        origin = Found("", "the reference's hub")
+        to.put(_EXTENSION, "0", _EXTENSION[-1], origin)
+    to.to_do.append(
+        f"If no image of yours has JupyterHub 4.0, delete servers.environment.{_EXTENSION[-1]} (docs/upgrade.md); `xnathub doctor` says "
+        "which one an image has."
+    )
 
 
 FOLDERS: tuple[KeyPath, ...] = (

@@ -42,6 +42,7 @@ OLD_NAMES: Mapping[str, str] = {
     "JH_XNAT_PT_WORKSPACE_SERVER_PREFIX": "paths.workspaces",
     "JH_XNAT_PT_WORKSPACE_DOCKER_PREFIX": "paths.workspaces",
     "JH_XNAT_WORKSPACE_PATH": "servers.allowed_mounts",
+    "JUPYTERHUB_SINGLEUSER_EXTENSION": "servers.environment",
 }
 """The key, or the section, that stands for a variable."""
 
@@ -54,7 +55,6 @@ WITHOUT_KEY: Mapping[str, str] = {
     "JUPYTERHUB_CRYPT_KEY": "Nothing is encrypted with it here: the hub keeps no sign-in data.",
     "JH_VERSION": "It was for building the old image.",
     "JH_DOCKERSPAWNER_VERSION": "It was for building the old image.",
-    "JUPYTERHUB_SINGLEUSER_EXTENSION": "It went around a fault of JupyterHub 4, which is mended.",
 }
 """Variables that no key stands for, and why."""
 
