@@ -88,7 +88,7 @@ def _at_the_root(to: Ledger) -> None:
         to.put("hub.base_url", "/", "c.JupyterHub.base_url", Found("", "JupyterHub's default"))
 
 
-_EXTENSION: KeyPath = ("servers", "environment", "JUPYTERHUB_SINGLEUSER_EXTENSION")
+_EXTENSION = ("servers", "environment", "JUPYTERHUB_SINGLEUSER_EXTENSION")
 
 
 def _one_extension(to: Ledger) -> None:
