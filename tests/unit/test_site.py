@@ -303,6 +303,12 @@ BREAKS = [
      rules(ARCHIVE, {"from": "/data", "to": "/mnt/d"}, {"from": "/data/x", "to": "/data/x"}) | mounts("/mnt/a", "/mnt/d", "/data/x")),
     # mounts
     ({"pages": {"accent": "#ffcc00"}}, "contrast", "pages.accent", {"pages": {"accent": "#4b3c00"}}),
+    (own_mount({"source": "/ws/{username}", "target": "/a", "writable": True}, {"source": "/ws/{username}/x/y", "target": "/b"}), "link",
+     "servers.mounts[1].source", own_mount({"source": "/ws/{username}", "target": "/a", "writable": True}, {"source": "/wsx/{username}/x", "target": "/b"})),
+    ({**own_mount(source="/ws/{username}/x"), "servers__allowed_mounts": [{"path": "/ws/{username}", "writable": True}]}, "link", "servers.mounts[0].source",
+     {**own_mount(source="/ws/{username}/x"), "servers__allowed_mounts": [{"path": "/ws/{username}"}]}),
+    ({"servers__allowed_mounts": [{"path": "/ws/{username}", "writable": True}, {"path": "/ws/{username}/x"}]}, "link", "servers.allowed_mounts[1].path",
+     {"servers__allowed_mounts": [{"path": "/ws/{username}", "writable": True}, {"path": "/archive"}]}),
     (mounts("/data/{user}"), "never-matches", "servers.allowed_mounts[0].path", mounts("/data/{username}")),
     (mounts("/data/{username"), "never-matches", "servers.allowed_mounts[0].path", mounts("/data/username")),
     (mounts("/data/x{username}"), "username", "servers.allowed_mounts[0].path", mounts("x{username}")),

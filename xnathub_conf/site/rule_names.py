@@ -66,6 +66,7 @@ RULES: Mapping[str, Rule] = {
     "duplicate": Rule("An allowed mount stands once."),
     "username": Rule("A user's name is one that XNAT can have; `{username}` is a whole part of a path."),
     "shared-writable": Rule("Only a folder of one user is writable."),
+    "link": Rule("Nothing inside a folder that its user may write is mounted by itself."),
     "contrast": Rule("White letters can be read on the site's colour."),
     "reserved-target": Rule("No mount hides a folder of the image."),
     "reserved-variable": Rule("No variable takes over what the hub or the image sets."),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from xnathub_conf.site.rules.addresses import check_addresses
 from xnathub_conf.site.rules.folders import check_mounts, check_path_rules
 from xnathub_conf.site.rules.host_files import check_files
+from xnathub_conf.site.rules.links import check_links
 from xnathub_conf.site.rules.orchestrators import check_docker, check_kubernetes
 from xnathub_conf.site.rules.pages import check_accent
 from xnathub_conf.site.rules.raw_settings import (
@@ -41,6 +42,7 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_path_rules,
     check_mounts,
     check_site_mounts,
+    check_links,
     check_images,
     check_resources,
     check_rights,
