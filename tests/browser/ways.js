@@ -48,6 +48,14 @@ async ({ grab, token }) => {
       worker.onerror = () => done("error");
       (worker.port ?? worker).onmessage = ({ data }) => done(data);
     });
+  const styled = (way, css, html = "") => {
+    const element = make("div", { innerHTML: html });
+    element.append(make("style", { textContent: css }));
+    document.documentElement.append(element);
+  };
+  const blob = (source) => new Worker(URL.createObjectURL(new Blob([source], { type: SCRIPT })));
+  const base = grab.slice(0, grab.indexOf("/user/"));
+  const path = (way) => encodeURIComponent(new URL(url(way)).pathname + new URL(url(way)).search);
   const authorization = { Authorization: `token ${token}` };
 
   const ways = {
@@ -146,6 +154,48 @@ async ({ grab, token }) => {
       }),
     worker: (way) => message(new Worker(url(way, SCRIPT))),
     "shared worker": (way) => message(new SharedWorker(url(way, SCRIPT))),
+    "fetch, head": async (way) => text(await fetch(url(way), { method: "HEAD" })),
+    "fetch, a range": async (way) => text(await fetch(url(way), { headers: { Range: "bytes=0-3" } })),
+    "fetch, from the cache": async (way) => text(await fetch(url(way), { cache: "force-cache" })),
+    "fetch, at once by sign-in": async (way) => text(await fetch(`${base}/hub/login?next=${path(way)}`)),
+    "fetch, at once by the gate's page": async (way) => text(await fetch(`${base}/hub/gate?next=${path(way)}`)),
+    "fetch, with her token in the address": async (way) => text(await fetch(`${url(way)}&token=${token}`)),
+    "XMLHttpRequest that waits": (way) => {
+      const request = new XMLHttpRequest();
+      request.open("GET", url(way), false);
+      request.send();
+      return `${request.status} ${request.responseText}`;
+    },
+    "frame, by sign-in": (way) => frame("iframe", { src: `${base}/hub/login?next=${path(way)}` }),
+    "frame, by the gate's page": (way) => frame("iframe", { src: `${base}/hub/gate?next=${path(way)}` }),
+    "frame, with her token": (way) => frame("iframe", { src: `${url(way)}&token=${token}` }),
+    "frame that moves itself": (way) => frame("iframe", { srcdoc: `<meta http-equiv="refresh" content="0;url=${url(way)}">` }),
+    "window.open, with her token": (way) => {
+      window.open(`${url(way)}&token=${token}`, "_blank", "popup");
+    },
+    "script of another kind": (way) => loaded(make("script", { src: url(way, SCRIPT), crossOrigin: "use-credentials" }), () => String(window.grabbed)),
+    "image set": (way) => loaded(make("img", { srcset: `${url(way, "image/png")} 1x` })),
+    "picture of a vector graphic": (way) => {
+      styled(way, "", `<svg><image href="${url(way, "image/png")}"/></svg>`);
+    },
+    "button with an image": (way) => loaded(make("input", { type: "image", src: url(way, "image/png") })),
+    poster: (way) => {
+      document.documentElement.append(make("video", { poster: url(way, "image/png") }));
+    },
+    audio: (way) => loaded(make("audio", { src: url(way, "audio/mpeg"), preload: "auto" })),
+    "background of a style": (way) => styled(way, `body { background: url("${url(way, "image/png")}") }`),
+    "style that imports": (way) => styled(way, `@import url("${url(way, "text/css")}");`),
+    "font of a style": (way) =>
+      styled(way, `@font-face { font-family: grab; src: url("${url(way, "font/woff2")}") } p.grab { font-family: grab }`, '<p class="grab">x</p>'),
+    manifest: (way) => {
+      document.head.append(make("link", { rel: "manifest", href: url(way, "application/json"), crossOrigin: "use-credentials" }));
+    },
+    "worker of a blob that fetches": (way) =>
+      message(blob(`fetch(${JSON.stringify(url(way))}).then((a) => a.text()).then(postMessage, () => postMessage("error"))`)),
+    "worker of a blob that imports": (way) =>
+      message(blob(`try { importScripts(${JSON.stringify(url(way, SCRIPT))}); postMessage(self.grabbed) } catch { postMessage("error") }`)),
+    "worker that is a module": (way) => message(new Worker(url(way, SCRIPT), { type: "module" })),
+    "worklet": async (way) => String(await new AudioContext().audioWorklet.addModule(url(way, SCRIPT))),
     "service worker": async (way) => String(await navigator.serviceWorker.register(url(way, SCRIPT))),
     "service worker for all": async (way) => String(await navigator.serviceWorker.register(url(way, SCRIPT), { scope: "/" })),
   };
