@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 import threading
 import uuid
 from collections.abc import Iterator
@@ -257,10 +259,12 @@ def answers(engine: str) -> bool:
 
 
 @pytest.fixture
-def lone_engine(tmp_path) -> Iterator[str]:
+def lone_engine() -> Iterator[str]:
     """A second engine on this host, which is in no swarm."""
-    socket = tmp_path / "docker.sock"
-    with (tmp_path / "log").open("wb") as log:
+    # A short path: containerd makes sockets below it, whose paths may have 104 characters at most.
+    folder = Path(tempfile.mkdtemp(prefix="xhtest-"))
+    socket = folder / "docker.sock"
+    with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [
                 # In a network of its own, since it takes away the bridge that the other engine has.
@@ -271,9 +275,9 @@ def lone_engine(tmp_path) -> Iterator[str]:
                     "--host",
                     f"unix://{socket}",
                     "--data-root",
-                    tmp_path / "data",
+                    folder / "data",
                 ),
-                *("--exec-root", tmp_path / "exec", "--pidfile", tmp_path / "pid"),
+                *("--exec-root", folder / "exec", "--pidfile", folder / "pid"),
                 *("--bridge", "none", "--iptables=false", "--ip-masq=false"),
             ],
             stdout=log,
@@ -282,11 +286,12 @@ def lone_engine(tmp_path) -> Iterator[str]:
         )
     try:
         # The socket is there before the engine answers at it.
-        wait_for(lambda: socket.exists() and answers(f"unix://{socket}"), 180, (tmp_path / "log").read_text)
+        wait_for(lambda: socket.exists() and answers(f"unix://{socket}"), 180, (folder / "log").read_text)
         yield f"unix://{socket}"
     finally:
         process.terminate()
         process.wait(60)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_an_engine_in_no_swarm(stack: Stack, lone_engine: str):

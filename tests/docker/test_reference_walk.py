@@ -105,7 +105,10 @@ def walk(docker_client, host_address, tmp_path) -> Iterator[Walk]:
 def test_from_the_reference_deployment_to_a_notebook(walk: Walk, host_address: str):
     told = walk.xnathub("migrate", "docker-stack.yml", "--env-file", "xnat.env")
     assert walk.token not in told
-    # What the list says that is left to do: other images than XNAT's own, and the kernel here has no virtual addresses.
+    # What the list says that is left to do: no image here has JupyterHub 4.0. Besides, these are other images than XNAT's own,
+    # and the kernel here has no virtual addresses.
+    assert "If no image of yours has JupyterHub 4.0, delete" in told
+    walk.edit('  environment:\n    JUPYTERHUB_SINGLEUSER_EXTENSION: "0"\n', "")
     walk.edit('"xnat/*"', '"xnathub-*:test"')
     walk.edit("  swarm:\n", f"  swarm:\n    endpoint_mode: dnsrr\n    prefix: {walk.name}\n")
     assert "valid" in walk.xnathub("validate", "site.yaml")

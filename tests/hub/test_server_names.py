@@ -138,7 +138,7 @@ def test_the_home_page_lists_and_stops_it(hub, xnat, started, visitor):
     started()
     visitor.sign_in("alice", xnat.state.user("alice").password)
     page = visitor.get_page("/hub/home").text
-    assert f'data-server-name="{NAME}"' in page
+    assert f'data-stop="servers/{NAME}"' in page
     assert f'href="/jupyterhub/user/alice/{NAME}/"' in page
     assert hub.api("DELETE", f"/users/alice/servers/{NAME}").status_code in {202, 204}
     wait_until(lambda: hub.plugin.server("alice", NAME) is None, 20, "the server's end")
