@@ -296,6 +296,12 @@ def test_home_shows_a_stop_in_xnat_and_offers_no_start_that_must_fail(person, hu
     sign_in(someone, hub, standin, "alice")
     page.goto(f"{hub.url}/hub/home")
     expect(page.locator("#state")).to_have_text(re.compile("Your server is running on the project P1"))
+    refused = re.compile(r"/hub/api/users/alice/server$")
+    page.route(refused, lambda route: route.fulfill(status=500))
+    page.get_by_role("button", name="Stop my server").click()
+    expect(page.locator("#stop-failed")).to_contain_text("It could not be stopped (HTTP 500). Try again.")
+    expect(page.get_by_role("button", name="Stop my server")).to_be_enabled()
+    page.unroute(refused)
     # As XNAT does it.
     hub.plugin.stop("alice")
     standin.state.remove_user_options("alice")

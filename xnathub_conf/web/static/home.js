@@ -12,10 +12,10 @@
     clearTimeout(timer);
     try {
       const answer = await fetch(window.location.href, { headers: { Accept: "text/html" } });
-      if (answer.redirected || !answer.ok) {
-        // Signed out, or the hub is away: the page that says so is the one to see.
-        if (answer.redirected) window.location.reload();
-      } else {
+      if (answer.redirected) {
+        // Signed out: the page that says so is the one to see.
+        window.location.reload();
+      } else if (answer.ok) {
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
         const now = page.querySelector("main[data-live]");
         if (now && now.outerHTML !== shown) show(now);
@@ -47,6 +47,7 @@
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("button[data-stop]");
     if (!button) return;
+    const label = button.textContent;
     button.disabled = true;
     button.textContent = "Stopping …";
     const path = `${base}api/users/${encodeURIComponent(user)}/${button.dataset.stop}`;
@@ -58,7 +59,7 @@
       failed.textContent = `It could not be stopped (${error.message}). Try again.`;
       failed.hidden = false;
       button.disabled = false;
-      button.textContent = "Stop";
+      button.textContent = label;
       return;
     }
     look();
