@@ -134,6 +134,7 @@ async def _launch_all(hub: RunningHub, xnat: StandIn, names: Sequence[str]) -> f
     api = f"{hub.url}/hub/api/users"
     connector = aiohttp.TCPConnector(limit=0)
     headers = {"Authorization": f"token {hub.token}"}
+    servers = {name: server_name(number) if "-ours-" in name else "" for number, name in enumerate(names)}
     async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
 
         async def add_user(name: str) -> str:
@@ -142,7 +143,7 @@ async def _launch_all(hub: RunningHub, xnat: StandIn, names: Sequence[str]) -> f
             return name
 
         async def launch(name: str) -> None:
-            server = server_name(names.index(name)) if "-ours-" in name else ""
+            server = servers[name]
             async with session.post(f"{api}/{server_path(name, server)}", json={"userId": 1}) as answer:
                 assert answer.status in {201, 202}, f"{answer.status} {await answer.text()}"
                 ready = answer.status == 201
