@@ -7,7 +7,6 @@ from typing import Any
 
 from xnathub_conf.migration.ledger import Entry, Ledger, Outcome
 from xnathub_conf.site.problems import dotted, holds_secret
-from xnathub_conf.site.rules.folders import SOUNDS_SECRET
 
 _TITLES = {
     Outcome.CARRIED: "Carried over:",
@@ -95,8 +94,7 @@ class Report:
 
 def _shown(key: tuple[str | int, ...], value: Any) -> str:
     """Return a value as JSON, unless it may be a secret that stood open in the old files."""
-    variable = len(key) == 3 and key[:2] == ("servers", "environment") and SOUNDS_SECRET.search(str(key[2]))
-    if variable or (
+    if (
         holds_secret(key)
         and key[-1] != "image_pull_secrets"
         and not (isinstance(value, dict) and set(value) == {"file"})

@@ -120,22 +120,19 @@ def _mount(source: object, target: object, writable: bool) -> tuple[str, str, bo
 
 def by_name(volumes: object) -> dict[str, object]:
     """Return volumes of a pod by their names, from a list or from a map."""
-    below = (
-        volumes.values()
-        if isinstance(volumes, Mapping)
-        else volumes
-        if isinstance(volumes, list | tuple)
-        else ()
-    )
-    return {str(each.get("name")): each for each in below if isinstance(each, Mapping)}
+    return {str(each.get("name")): each for each in _entries(volumes) or () if isinstance(each, Mapping)}
 
 
-def _pod_mounts(value: object) -> Iterator[Mapping[str, object]]:
-    below = (
-        value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else [None]
-    )
-    for each in below:
-        yield each if isinstance(each, Mapping) else {}
+def _pod_mounts(value: object) -> list[Mapping[str, object]]:
+    below = _entries(value)
+    return [each if isinstance(each, Mapping) else {} for each in ([None] if below is None else below)]
+
+
+def _entries(value: object) -> list[object] | None:
+    """Return what is in a list or, as the chart merges them, in a map; None for what is neither."""
+    if isinstance(value, Mapping):
+        return list(value.values())
+    return list(value) if isinstance(value, list | tuple) else None
 
 
 def pod_mount(

@@ -1,6 +1,5 @@
 """JupyterHub's settings, and the keys of a site that they become: from a jupyterhub_config.py, or Helm's hub.config."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from xnathub_conf.migration.site_mounts import amount, by_name
 from xnathub_conf.migration.tree import Node
 from xnathub_conf.site.hub_settings import SPAWNERS
 from xnathub_conf.site.problems import holds_secret
+from xnathub_conf.site.rules.secret_values import is_hex
 from xnathub_conf.site.schema import jupyterhub_names
 
 LOOK = "JupyterHub has no such setting, or this orchestrator has no use for it. Look for a key of site.yaml for what it did."
@@ -155,9 +155,6 @@ LEFT = {
 _SECRETS = {"JupyterHub.db_url": "db_url", "JupyterHub.cookie_secret": "cookie_secret"}
 """Settings that hold a secret, and the keys of `hub` that name its file."""
 
-COOKIE_SECRET = re.compile(r"[0-9a-fA-F]{64}")
-"""The form of hub.cookie_secret."""
-
 OF_REFERENCE = {
     "JupyterHub.template_paths": LEFT["JupyterHub.template_paths"],
     "JupyterHub.services": "The service xnat, whose token is hub.api_token.",
@@ -166,6 +163,9 @@ OF_REFERENCE = {
     "DockerSpawner.tls_config": "The variables for Docker's TLS say it.",
 }
 """Settings of the reference's file that variables decide, so that they are code there."""
+
+_TABLES = (_KEYS, NO_CONCERN_TRAITS, LEFT, OF_REFERENCE, CONTAINER_TRAITS)
+"""All settings that are known here."""
 
 _XNAT_AUTHENTICATORS = ("xnat_authenticator.XnatAuthenticator", "XnatAuthenticator", "xnat")
 
@@ -179,10 +179,7 @@ def common_name(trait: str) -> str:
         "KubeSpawner": ("KubeSpawner", "Spawner"),
     }
     for base in bases.get(class_name, ()):
-        if (
-            f"{base}.{name}" in {**_KEYS, **NO_CONCERN_TRAITS, **LEFT, **OF_REFERENCE}
-            or f"{base}.{name}" in CONTAINER_TRAITS
-        ):
+        if any(f"{base}.{name}" in table for table in _TABLES):
             return f"{base}.{name}"
     if class_name == "XnatAuthenticator" or class_name.endswith("Authenticator"):
         return f"Authenticator.{name}"
@@ -225,7 +222,7 @@ def carry_trait(to: Ledger, trait: str, value: Any, place: tuple[str, Node], kin
     elif trait in _SECRETS:
         found = at(leaf)
         key = _SECRETS[trait]
-        if key == "cookie_secret" and not COOKIE_SECRET.fullmatch(_text(value)):
+        if key == "cookie_secret" and not is_hex(_text(value), 64):
             raise NotCarriedError("It is not 64 hexadecimal digits. Without it people sign in once more.")
         to.secret(f"hub.{key}", f"hub_{key}", type(found)(_text(value), found.origin, leaf), name)
     elif common == "KubeSpawner.volumes":

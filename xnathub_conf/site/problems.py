@@ -1,6 +1,7 @@
 """What is wrong with a site file: one value per problem, and the error that carries all of them."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -13,11 +14,21 @@ Mark: TypeAlias = tuple[int, int]
 
 
 _SECRET_WORDS = ("password", "token", "secret", "db_url", "logins")
+_SECRET_NAME = re.compile(
+    r"(?i)(passw(or)?d|passphrase|secret|token|credentials?|(api|access|private|secret)_?key)(_?[0-9]+)?\Z"
+)
 
 
 def holds_secret(path: KeyPath) -> bool:
     """Return whether a secret may stand at `path`, going by its keys' names; what stands there is then never shown."""
-    return any(word in str(part).lower() for part in path for word in _SECRET_WORDS)
+    return any(
+        any(word in part.lower() for word in _SECRET_WORDS) or sounds_secret(part) for part in map(str, path)
+    )
+
+
+def sounds_secret(name: str) -> bool:
+    """Return whether a variable's name is that of a secret, such as API_KEY or DB_PASSWORD_2."""
+    return _SECRET_NAME.search(name) is not None
 
 
 def without_secret(path: KeyPath) -> KeyPath:

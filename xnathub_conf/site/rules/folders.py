@@ -1,10 +1,9 @@
 """Rules of folders: what `paths` translates, and what servers may mount."""
 
-import re
 from collections.abc import Sequence
 
 from xnathub_conf.site.old_names import OLD_NAMES, what_to_do
-from xnathub_conf.site.problems import KeyPath, dotted
+from xnathub_conf.site.problems import KeyPath, dotted, sounds_secret
 from xnathub_conf.site.rules.reporting import is_normal, report, report_shared
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
@@ -148,13 +147,8 @@ def check_mounts(document: Document, site: Site) -> None:
             document.report(
                 document.key_mark(here), here, "old-variable", found, what_to_do(name) or "Delete it."
             )
-        elif SOUNDS_SECRET.search(name) and site.servers.environment[name]:
+        elif sounds_secret(name) and site.servers.environment[name]:
             here = ("servers", "environment", name)
             found = "Each user can read this in their server, and its name is that of a secret."
             fix = "Delete it. What a user needs a password for, they keep in their own workspace."
             document.report(document.key_mark(here), here, "secret-in-environment", found, fix)
-
-
-SOUNDS_SECRET = re.compile(
-    r"(?i)(passw(or)?d|passphrase|secret|token|credentials?|(api|access|private|secret)_?key)(_?[0-9]+)?\Z"
-)

@@ -54,7 +54,7 @@ def _check_secret_value(document: Document, path: KeyPath, value: str) -> None:
             check_token(value)
         except SecretError as error:
             report(document, path, "secret", str(error), ANOTHER_ONE)
-    if path == ("hub", "cookie_secret") and not _is_hex(value, 64):
+    if path == ("hub", "cookie_secret") and not is_hex(value, 64):
         report(
             document,
             path,
@@ -89,7 +89,8 @@ def _is_database(address: str) -> bool:
     return parts.scheme in {"postgres", "postgresql", "postgresql+psycopg"} and port != 0 and "://" in address
 
 
-def _is_hex(value: str, length: int) -> bool:
+def is_hex(value: str, length: int) -> bool:
+    """Return whether a value is that many hexadecimal digits."""
     return len(value) == length and all(c in "0123456789abcdefABCDEF" for c in value)
 
 
