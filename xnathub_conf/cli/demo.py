@@ -137,9 +137,8 @@ def _demo(folder: Path, address: str, xnat_port: int, hub_port: int) -> int:
     token = secrets.token_hex(32)
     hub_url = f"http://{address}:{hub_port}"
     make_sample_archive(folder / "archive")
-    page = folder / "jupyter" / "labconfig" / "page_config.json"
-    page.parent.mkdir(parents=True)
-    page.write_text('{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}')
+    (folder / "jupyter" / "labconfig").mkdir(parents=True)
+    shutil.copy(Path(__file__).with_name("page_config.json"), folder / "jupyter" / "labconfig")
     for name, value in {"hub_api_token": token, "xnat_password": state.user("jupyterhub").password}.items():
         (folder / name).touch(0o600)
         (folder / name).write_text(value)
