@@ -81,6 +81,8 @@ def ungated(tmp_path_factory):
     command = [node, "--import", str(ROOT / "tests/gate/no_gate.mjs"), script]
     with attacked(tmp_path_factory.mktemp("ungated"), {"ConfigurableHTTPProxy.command": command}) as hub:
         yield hub
+        # The cookies it was after: what every test's files are searched for when all is done.
+        hub.noted.file.unlink()
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,10 @@
 """The gate behind each web server of the shipped files: no request is smuggled, no cookie and no browser gets astray."""
 
+import re
 import socket
 import ssl
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -23,6 +25,17 @@ from tests.proxies.web_servers import Echo, WebServer
 LAST = NEXT.replace(b"Host", b"Connection: close\r\nHost")
 
 
+def whole(got: bytes) -> bool:
+    """Say whether an answer has come to its end: a websocket's first words, or as many bytes as it says."""
+    head, found, body = got.partition(b"\r\n\r\n")
+    if not found:
+        return False
+    if head.startswith(b"HTTP/1.1 101"):
+        return b"hello from" in body
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    return bool(length) and len(body) >= int(length[1])
+
+
 class Behind:
     """A web server before the gate; `send` speaks to it byte by byte."""
 
@@ -30,7 +43,9 @@ class Behind:
         self.web, self.gate = web, gate
         self.context = ssl.create_default_context(cafile=web.ca)
 
-    def send(self, *pieces: bytes, wait: float = 0.12) -> bytes:
+    def send(
+        self, *pieces: bytes, wait: float = 0.12, done: Callable[[bytes], bool] = lambda got: False
+    ) -> bytes:
         with (
             socket.create_connection(("localhost", self.web.port), timeout=10) as plain,
             self.context.wrap_socket(plain, server_hostname="localhost") as connection,
@@ -41,7 +56,7 @@ class Behind:
                     connection.sendall(piece)
                     time.sleep(0.01)
                 connection.settimeout(wait)
-                while data := connection.recv(65536):
+                while not done(got) and (data := connection.recv(65536)):
                     got += data
             except OSError:
                 pass
@@ -49,6 +64,7 @@ class Behind:
 
     def get(self, path: str, *headers: str, method: str = "GET", body: bytes = b"") -> bytes:
         length = [f"Content-Length: {len(body)}"] if body else []
+        # What stays open, as an upgrade does, is read until its answer is whole.
         close = [] if any(each.startswith("Connection:") for each in headers) else ["Connection: close"]
         lines = [
             f"{method} {path} HTTP/1.1",
@@ -59,7 +75,7 @@ class Behind:
             "",
             "",
         ]
-        return self.send("\r\n".join(lines).encode("latin-1") + body, wait=0.12 if not close else 10)
+        return self.send("\r\n".join(lines).encode("latin-1") + body, wait=10, done=whole)
 
 
 @pytest.fixture(scope="module")

@@ -412,11 +412,9 @@ def test_init_offers_what_this_host_has(folder, monkeypatch):
     assert main(["init", "new.yaml", *FLAGS]) == 0
     data = yaml.safe_load((folder / "new.yaml").read_text())
     assert (data["servers"]["uid"], data["servers"]["gid"], data["hub"]["gid"]) == (1234, 1235, 990)
-    (folder / "tomcat").mkdir()
-    (folder / "tomcat/org.apache.catalina.startup.Bootstrap").write_text("import time; time.sleep(60)")
     tomcat = subprocess.Popen(
-        [sys.executable, "tomcat/org.apache.catalina.startup.Bootstrap"],
-        cwd=folder,
+        [sys.executable, "-c", "import time; time.sleep(60)", "org.apache.catalina.startup.Bootstrap"],
+        cwd="/",
         user=4321,
         group=4322,
         extra_groups=[],
