@@ -267,10 +267,12 @@ def lone_engine() -> Iterator[str]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [
-                # In a network of its own, since it takes away the bridge that the other engine has.
+                # A network of its own, since it takes away the bridge that the other engine has; mounts of its own,
+                # since it leaves one behind.
                 *(
                     "unshare",
                     "--net",
+                    "--mount",
                     "dockerd",
                     "--host",
                     f"unix://{socket}",
