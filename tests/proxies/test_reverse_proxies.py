@@ -1,10 +1,14 @@
 """The shipped files for web servers, in front of a real hub: nginx, HAProxy and Caddy run, Traefik's are read."""
 
+import contextlib
 import re
+import socket
+import ssl
 import threading
 import time
 from typing import Any
 
+import psutil
 import pytest
 import requests
 import websocket
@@ -187,3 +191,66 @@ def test_traefik_s_files_fit_together():
         assert re.fullmatch(r"Host\(`[^`]+`\)( && Path(Prefix)?\(`[^`]+`\))?", router["rule"])
     headers = http["middlewares"]["headers"]["headers"]["customRequestHeaders"]
     assert headers == {"X-Scheme": "https", "Forwarded": ""}
+
+
+# Bodies
+
+FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
+
+
+def open_post(web, path: str, head: str) -> ssl.SSLSocket:
+    """Begin a POST through a web server, up to the end of its head."""
+    context = ssl.create_default_context(cafile=web.ca)
+    plain = socket.create_connection(("localhost", web.port), timeout=60)
+    connection = context.wrap_socket(plain, server_hostname="localhost")
+    connection.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost:{web.port}\r\n{FORM}{head}\r\n".encode())
+    return connection
+
+
+@pytest.mark.parametrize("path", ["/jupyterhub/hub/login", "/jupyterhub/hub/api/users", "/jupyterhub/hub/x"])
+def test_a_body_too_large_for_the_hub_does_not_reach_it(echoes, path):
+    with open_post(echoes, path, f"Content-Length: {2 << 20}\r\n") as connection:
+        answer = connection.recv(65536)
+    assert answer.split()[1] == b"413", answer
+
+
+@pytest.mark.parametrize(
+    ("path", "size"), [("/jupyterhub/hub/login", 900_000), ("/jupyterhub/user/alice/api/contents/x", 3 << 20)]
+)
+def test_what_the_hub_takes_and_what_servers_take_goes_through(echoes, path, size):
+    with requests.Session() as session:
+        session.trust_env = False
+        answer = session.post(f"{echoes.url}{path}", data=b"a" * size, verify=echoes.ca, timeout=60)
+    assert answer.json()["length"] == size
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_unfinished_bodies_take_no_memory_of_the_hub(site, framing):
+    process = psutil.Process(site.hub.process.pid)
+    before = process.memory_info().rss
+    piece = b"a" * (1 << 20)
+    head = f"Content-Length: {90 << 20}\r\n"
+    if framing == "chunked":
+        head, piece = "Transfer-Encoding: chunked\r\n", f"{len(piece):x}\r\n".encode() + piece + b"\r\n"
+    with contextlib.ExitStack() as opened:
+        for _ in range(4):
+            connection = opened.enter_context(open_post(site.web, "/jupyterhub/hub/login", head))
+            # Who has said no may stop reading.
+            connection.settimeout(3)
+            with contextlib.suppress(OSError):
+                for _ in range(20):
+                    connection.sendall(piece)
+        assert process.memory_info().rss - before < 30 << 20
+        assert site.web.get("/jupyterhub/hub/health").ok
+
+
+def test_a_body_that_comes_too_slowly_ends(site):
+    with open_post(site.web, "/jupyterhub/hub/login", "Content-Length: 1000\r\n") as connection:
+        connection.sendall(b"username=")
+        assert site.web.get("/jupyterhub/hub/health").ok
+        if site.web.kind == "caddy":
+            # It waits for as long as the browser does, when the hub's proxy has long ended its part.
+            return
+        connection.settimeout(120)
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            connection.recv(65536)

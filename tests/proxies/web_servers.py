@@ -140,9 +140,15 @@ class Echo:
 
     def __init__(self, name: str) -> None:
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
+            def do_POST(self) -> None:
+                got = self.rfile.read(int(self.headers["Content-Length"]))
+                self.do_GET(len(got))
+
+            def do_GET(self, length: int = 0) -> None:
                 seen = {key.lower(): self.headers.get_all(key) for key in self.headers}
-                body = json.dumps({"name": name, "path": self.path, "headers": seen}).encode()
+                body = json.dumps(
+                    {"name": name, "path": self.path, "headers": seen, "length": length}
+                ).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.send_header("X-Content-Type-Options", "nosniff")
