@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 from xnathub_conf import __version__
 from xnathub_conf.cli.arguments import file_argument, site_argument, warning_rule
+from xnathub_conf.cli.operating import add_operating_commands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -162,25 +163,7 @@ def command_line() -> argparse.ArgumentParser:
     kubernetes.add_argument("--manifests", action="store_true", help="write manifests for `kubectl apply`")
     kubernetes.set_defaults(run=_render_kubernetes)
 
-    doctor = commands.add_parser("doctor", help="try the real things that a site needs, and say what to do")
-    site_argument(doctor)
-    doctor.add_argument("--user", metavar="NAME", help="try too what XNAT would start for this user")
-    doctor.add_argument(
-        "--server", default="", metavar="NAME", help="their server of that name (default: the default one)"
-    )
-    doctor.add_argument(
-        "--skip",
-        action="append",
-        default=[],
-        metavar="CHECK",
-        help="leave out a check, or a subject such as public_url; as often as wanted",
-    )
-    doctor.add_argument("--against", metavar="OLD", help="compare with the old hub at this address")
-    doctor.add_argument(
-        "--against-token", metavar="FILE", help="holds its token (else XNATHUB_AGAINST_TOKEN)"
-    )
-    doctor.add_argument("--json", action="store_true", help="write JSON, at the end")
-    doctor.set_defaults(run=_doctor)
+    add_operating_commands(commands)
 
     plugin = commands.add_parser("plugin", help="say what to enter into XNAT's Jupyter settings for a site")
     site_argument(plugin)
@@ -306,14 +289,6 @@ def _render_kubernetes(options: argparse.Namespace) -> int:
 
     renderer = render_manifests if options.manifests else render_values
     return render(options.file, partial(renderer, image=options.image))
-
-
-def _doctor(options: argparse.Namespace) -> int:
-    from xnathub_conf.cli.doctor import Against, doctor
-
-    against = Against(options.against, options.against_token) if options.against else None
-    whose = {"user": options.user, "server": options.server}
-    return doctor(options.file, **whose, skip=options.skip, as_json=options.json, against=against)
 
 
 def _plugin(options: argparse.Namespace) -> int:

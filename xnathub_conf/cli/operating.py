@@ -1,0 +1,37 @@
+"""The arguments of the commands for a hub that runs."""
+
+import argparse
+from typing import Any
+
+from xnathub_conf.cli.arguments import site_argument
+
+
+def add_operating_commands(commands: Any) -> None:
+    """Add them to the subparsers of the command line."""
+    doctor = commands.add_parser("doctor", help="try the real things that a site needs, and say what to do")
+    site_argument(doctor)
+    doctor.add_argument("--user", metavar="NAME", help="try too what XNAT would start for this user")
+    doctor.add_argument(
+        "--server", default="", metavar="NAME", help="their server of that name (default: the default one)"
+    )
+    doctor.add_argument(
+        "--skip",
+        action="append",
+        default=[],
+        metavar="CHECK",
+        help="leave out a check, or a subject such as public_url; as often as wanted",
+    )
+    doctor.add_argument("--against", metavar="OLD", help="compare with the old hub at this address")
+    doctor.add_argument(
+        "--against-token", metavar="FILE", help="holds its token (else XNATHUB_AGAINST_TOKEN)"
+    )
+    doctor.add_argument("--json", action="store_true", help="write JSON, at the end")
+    doctor.set_defaults(run=_doctor)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from xnathub_conf.cli.doctor import Against, doctor
+
+    against = Against(options.against, options.against_token) if options.against else None
+    whose = {"user": options.user, "server": options.server}
+    return doctor(options.file, **whose, skip=options.skip, as_json=options.json, against=against)
