@@ -29,7 +29,7 @@ async function configure(gate, proxy, req, res) {
     const { socketPath, key: clientKey, cert, ca } = target;
     return { url, options: { agent, socketPath, key: clientKey, cert, ca } };
   };
-  gate.renewals = new Renewals(key, where, proxy.log);
+  gate.renewals = new Renewals(key, where, proxy.log, gate.patience);
   proxy.log.info("The gate is set up for %s", gate.settings.baseUrl);
   return end(res, 201, "");
 }

@@ -1,6 +1,7 @@
 // Where one request ends and the next begins: what could be read in two ways is refused before it reaches a server.
 
 import { refuse } from "./answers.mjs";
+import { inTurn, isBusy } from "./order.mjs";
 
 const GUARDED = Symbol.for("xnathub framing");
 
@@ -16,6 +17,9 @@ export function guardFraming(ConfigurableProxy) {
     if (isUpgrade) res.on("error", () => res.destroy());
     const unsafe = unsafeFraming(req, isUpgrade);
     if (unsafe) return refuse(this, req, res, 400, `This request was refused: ${unsafe}.`);
+    // A websocket's bytes must not get between the answers to earlier requests.
+    if (isUpgrade && isBusy(req.socket)) return res.destroy();
+    if (!isUpgrade && !(await inTurn(req, res))) return undefined;
     settleHeaders(req, isUpgrade);
     keepLengths(this.proxy);
     return handleProxy.call(this, kind, req, res, ...(isUpgrade ? [head] : []));

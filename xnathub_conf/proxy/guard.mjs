@@ -4,6 +4,7 @@ import { api } from "./api.mjs";
 import { confineRequest, confineResponse, cookiePath } from "./cookies.mjs";
 import { HEADERS, redirect, refuse, withoutToken } from "./answers.mjs";
 import { guardFraming } from "./framing.mjs";
+import { Patience } from "./patience.mjs";
 import { GATE_COOKIE } from "./signing.mjs";
 import { Streams } from "./streams.mjs";
 
@@ -44,6 +45,11 @@ export function guard(ConfigurableProxy) {
   };
 
   proto.handleProxyError = function (code, kind, req, res, error) {
+    const { patience } = gateOf(this);
+    if (code === 503 && kind === "web" && patience.mayRepeat(req, res, error)) {
+      patience.again(req, res).then((back) => (back ? original.handleProxy.call(this, kind, req, res) : hubIsAway(this, req, res)));
+      return undefined;
+    }
     // The page for an error is asked for with the address, which goes into logs.
     req.url = withoutToken(req.url).url;
     if (res.setHeader && !res.headersSent) for (const [name, value] of Object.entries(HEADERS)) res.setHeader(name, value);
@@ -59,7 +65,7 @@ export function guard(ConfigurableProxy) {
       return refuse(this, req, res, 400, "This address can't be read.");
     }
     const route = req[ROUTE];
-    if (route && isHub(route) && !toTheHub(this, req, res, isUpgrade)) return;
+    if (route && isHub(route) && !(await toTheHub(this, req, res, route, isUpgrade))) return;
     if (route && !isHub(route) && !(await pass(this, req, res, route, isUpgrade))) return;
     if (res.destroyed) return;
     return original.handleProxy.call(this, kind, req, res, ...(isUpgrade ? [head] : []));
@@ -115,17 +121,24 @@ async function pass(proxy, req, res, route, isUpgrade) {
 }
 
 // Lets a request go on to the hub, which believes the gate alone what it says of the caller; returns whether it does.
-function toTheHub(proxy, req, res, isUpgrade) {
+async function toTheHub(proxy, req, res, route, isUpgrade) {
   if (Number(req.headers["content-length"] ?? 0) > MOST_BYTES) {
     return refuse(proxy, req, res, 413, "The hub takes nothing as large as this.");
   }
-  const { settings } = gateOf(proxy);
+  const { settings, patience } = gateOf(proxy);
   if (settings) req.headers["x-xnathub-proxy"] = settings.proof;
+  if (!isUpgrade && !(await patience.ready(req, res, route.target))) return hubIsAway(proxy, req, res);
   if (!isUpgrade && !req.complete) {
     const end = setTimeout(() => req.complete || req.socket.destroy(), BODY_TIMEOUT);
     req.once("close", () => clearTimeout(end));
   }
   return true;
+}
+
+function hubIsAway(proxy, req, res) {
+  if (res.destroyed) return false;
+  res.setHeader("Retry-After", "5");
+  return refuse(proxy, req, res, 503, "The hub is away, most likely for a restart. Try again in a moment.");
 }
 
 function toHub(proxy, req, res, settings, url, token) {
@@ -162,7 +175,7 @@ const gates = new WeakMap();
 function gateOf(proxy) {
   let gate = gates.get(proxy);
   if (!gate) {
-    gates.set(proxy, (gate = { settings: null, renewals: null, streams: new Streams() }));
+    gates.set(proxy, (gate = { settings: null, renewals: null, streams: new Streams(), patience: new Patience(proxy.log) }));
     if (proxy.proxy) listen(proxy, gate);
   }
   return gate;

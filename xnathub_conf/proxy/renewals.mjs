@@ -9,9 +9,9 @@ const REFUSAL_KEPT = 2_000; // ms
 const AWAY_KEPT = 30_000; // ms
 
 export class Renewals {
-  // `where` gives the address and options of the hub's answer.
-  constructor(key, where, log) {
-    Object.assign(this, { key, where, log, known: new Map() });
+  // `where` gives the address and options of the hub's answer, `patience` knows whether the hub is away.
+  constructor(key, where, log, patience) {
+    Object.assign(this, { key, where, log, patience, known: new Map() });
   }
 
   // Returns {cookie}, {refused: true}, or {away: true}.
@@ -20,6 +20,7 @@ export class Renewals {
     const now = Date.now();
     const known = this.known.get(name);
     if (known && known.until > now) return known.answer;
+    if (this.patience.away) return { away: true };
     const entry = { until: Infinity };
     entry.answer = this.#ask(cookie, session).then(
       (answer) => {
