@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xnathub_conf.cli.init import EDITOR_LINE, write_schema
+from xnathub_conf.cli.init import EDITOR_LINE, SCHEMA_FILE, write_schema
 from xnathub_conf.cli.reports import write_out
 from xnathub_conf.migration import MigrationError
 from xnathub_conf.migration.carry import FOLDERS, carry, without_folders
@@ -93,6 +93,7 @@ def migrate(options: Options, environment: Mapping[str, str]) -> int:
         return 2
     written = [
         options.output,
+        f"{Path(options.output).parent / SCHEMA_FILE}, for editors",
         *(f"{folder / name}, for its owner alone" for name in ledger.secrets),
         *(str(file) for file, _, _ in without_hub),
     ]
@@ -193,10 +194,21 @@ def _write(folder: Path, files: Sequence[tuple[Path, str, int]]) -> None:
             beside.replace(file)
 
 
+def _files(data: object) -> Iterator[str]:
+    """Return the files of secrets that a site names."""
+    for each in data.values() if isinstance(data, dict) else data if isinstance(data, list) else ():
+        if isinstance(each, dict) and set(each) == {"file"} and isinstance(each["file"], str):
+            yield each["file"]
+        else:
+            yield from _files(each)
+
+
 def _steps(ledger: Ledger, old: Old, loaded: LoadedSite, options: Options) -> Iterator[str]:
     yield from ledger.to_do
     yield from (
-        f"{dotted(warning.path)}: {warning.message} {warning.fix}".strip() for warning in loaded.warnings
+        f"{dotted(warning.path)}: {warning.message} {warning.fix}".strip()
+        for warning in loaded.warnings
+        if warning.path not in ledger.asked
     )
     if old.compose and old.service and len(old.compose.services) > 1:
         yield from advice(old.compose, old.service, options.without_hub)
@@ -205,14 +217,20 @@ def _steps(ledger: Ledger, old: Old, loaded: LoadedSite, options: Options) -> It
             "Remove the old stack before the new one is deployed: both want the hub's port, and maybe the network. "
             "Running servers end with it; notebooks stay in the workspaces."
         )
-    secrets = [Path(options.secrets_dir, name) for name in ledger.secrets]
+    # The files that the site wants, whether they are written or still to be made.
+    wanted = {
+        Path(file).name for file in _files(ledger.site) if str(Path(file).parent) == ledger.secrets_path
+    }
+    secrets = [
+        Path(options.secrets_dir, name) for name in (*ledger.secrets, *sorted(wanted - {*ledger.secrets}))
+    ]
     if old.kind == "swarm":
         yield from (f"docker secret create {path.name} {path}" for path in secrets)
         yield f"xnathub render swarm {options.output} > xnathub-stack.yml, and deploy that (docs/swarm.md)"
     elif old.kind == "kubernetes":
         given = " ".join(f"--from-file={path}" for path in secrets)
         yield f"kubectl create secret generic xnathub-secrets {given}".rstrip()
-        yield f"xnathub render kubernetes {options.output} > values.yaml, and install the chart with it (docs/kubernetes.md)"
+        yield f"xnathub render kubernetes {options.output} > xnathub-values.yaml, and install the chart with it (docs/kubernetes.md)"
     else:
-        yield f"xnathub doctor {options.output}, then run the hub with it: xnathub run {options.output}"
+        yield f"xnathub render docker {options.output} > xnathub-compose.yaml, and start that (docs/docker.md)"
     yield "Keep the old files: docs/rollback.md says how to get back."

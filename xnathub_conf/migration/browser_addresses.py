@@ -60,5 +60,5 @@ def _ingress(m: Migration) -> tuple[str, Found | None]:
             and len(hosts) == 1
             and re.fullmatch(r"[A-Za-z0-9.-]+", hosts[0].text)
         ):
-            return f"jupyterhub.{hosts[0].name}", Found(f"https://{hosts[0].text}", hosts[0].origin, hosts[0])
+            return hosts[0].name, Found(f"https://{hosts[0].text}", hosts[0].origin, hosts[0])
     return "", None

@@ -191,6 +191,6 @@ def _env_lines(m: Migration) -> None:
                 "No key of site.yaml stands for it. If the hub's process needs it, set it where the hub runs.",
             )
         elif name in m.old.hub and m.old.hub[name].leaf is not leaf:
-            to.ignore(name, at(leaf), f"{m.old.hub[name].origin} has another value for it.")
+            to.ignore(name, at(leaf), f"{m.old.hub[name].origin} says it to the hub.")
         else:
             to.ignore(name, at(leaf), "It is for other programs that read this file.")

@@ -105,4 +105,6 @@ def _variables(chart: ChartValues) -> None:
     service = chart.hub.get("services", "xnat")
     for name in ("apiToken", "api_token"):
         if (token := service.get(name)).text:
+            before = chart.variables.get("JH_XNAT_SERVICE_TOKEN")
+            chart.replaced += [(before.leaf, token)] if before and before.leaf else []
             chart.variables["JH_XNAT_SERVICE_TOKEN"] = at(token)

@@ -33,7 +33,7 @@ def database(m: Migration, chart: ChartValues) -> None:
         to.put("hub.db_url", {"file": f"{to.secrets_path}/hub_db_url"}, "POSTGRES_PASSWORD", where)
         host = external.text or parts["HOST"].value
         to.to_do.append(
-            "POSTGRES_PASSWORD is a Secret of the cluster. Put the database's URL into the file hub_db_url: "
+            "POSTGRES_PASSWORD is a Secret of the cluster. Put the database's URL into the file hub_db_url in the folder of the secrets: "
             f"postgresql+psycopg://{parts['USER'].value}:PASSWORD@{host}:{parts['PORT'].value}/{parts['DB'].value}, "
             f"with the password from: {where.value}"
         )

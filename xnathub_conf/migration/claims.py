@@ -25,7 +25,7 @@ def unknown_claims(to: Ledger) -> None:
     """Write claims where no file says which hold XNAT's folders."""
     claims = [{"path": ARCHIVE, "claim_name": "archive"}, {"path": WORKSPACES, "claim_name": "workspaces"}]
     to.put(f"{_HERE}.claims", claims, "claims", Found("", "new"), "names to be replaced")
-    to.to_do.append(NAME_CLAIMS)
+    to.ask(NAME_CLAIMS, f"{_HERE}.claims")
 
 
 def storage(m: Migration, chart: ChartValues) -> None:
@@ -64,7 +64,7 @@ def storage(m: Migration, chart: ChartValues) -> None:
             {"path": path} if kind == "ARCHIVE" else {"path": f"{path}/users/{{username}}", "writable": True}
         )
         prefix_lines(m, kind, section)
-    names = ("JH_XNAT_ARCHIVE_PVC", "jupyterhub.singleuser.storage.static.pvcName")
+    names = ("JH_XNAT_ARCHIVE_PVC", claim.name)
     for index, (name, found) in enumerate(zip(names, (archive, workspaces), strict=True)):
         if found.leaf:
             to.stands(("orchestrator", "kubernetes", "claims", index, "claim_name"), found.value, name, found)
@@ -77,7 +77,7 @@ def storage(m: Migration, chart: ChartValues) -> None:
     to.put("servers.allowed_mounts", mounts, "JH_XNAT_PT_..." if translated else "mounts",
            Found("", "the lines above" if translated else "new"))  # fmt: skip
     if "the chart's default" in {archive.origin, workspaces.origin} and not chart.is_reference:
-        to.to_do.append(NAME_CLAIMS)
+        to.ask(NAME_CLAIMS, f"{_HERE}.claims")
     static = (held_in.get("type"), held_in.get("static", "subPath"))
     if static[0].text == "static" and static[1].text.strip("/") == _SUBPATH:
         for leaf in static:
@@ -94,11 +94,11 @@ def site_mounts(to: Ledger, chart: ChartValues) -> None:
         if not mount.keys or any(map(to.entry_of, (lead, *others))):
             continue
         volume = next((node for node in nodes if node.get("name").text == mount.get("name").text), mount)
-        name = f"jupyterhub.{lead.name}"
         try:
-            pod_mount(to, volumes, mount.typed(), (name, lead))
+            pod_mount(to, volumes, mount.typed(), (lead.name, lead))
         except NotCarriedError as error:
-            to.leave(name, at(lead), str(error))
+            for leaf in (lead, *others):
+                to.leave(leaf.name, at(leaf), str(error))
         said = to.entry_of(lead)
         for leaf in (*others, *volume.leaves()):
             if leaf.line and not to.entry_of(leaf) and said and said.outcome != Outcome.NOT_CARRIED:

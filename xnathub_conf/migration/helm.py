@@ -162,12 +162,14 @@ def kubernetes(m: Migration, chart: ChartValues) -> None:
     for leaf, by in chart.replaced:
         if not to.entry_of(leaf):
             to.ignore(leaf.name, at(leaf), f"{by.origin} replaces it.")
+    variables = {found.leaf for found in chart.variables.values()}
     for node, path in [*_walk(chart.top, ())]:
-        if to.entry_of(node) is None:
+        # What becomes of the hub's variables is the same wherever they stand.
+        if to.entry_of(node) is None and node not in variables:
             if not node.line and not _is_told_default(path):
                 continue
             rule = next(each for each in _RULES if each.fits(path))
-            run(rule.how, to, _named(node), node)
+            run(rule.how, to, node.name, node)
     if "shutdown_on_logout" not in to.site["hub"]:
         to.put("hub.shutdown_on_logout", False, "jupyterhub.hub.shutdownOnLogout", Found("", "the default"))
 
@@ -180,11 +182,6 @@ def _walk(node: Node, path: tuple[str, ...]) -> list[tuple[Node, tuple[str, ...]
     return [pair for name, each in below for pair in _walk(each, (*path, name))]
 
 
-def _named(node: Node) -> str:
-    own = str(node.path[0]).startswith(("jupyterhub", "postgresql", "global"))
-    return node.name if own else f"jupyterhub.{node.name}"
-
-
 def _is_told_default(path: tuple[str, ...]) -> bool:
     return path[0] == "hub" and path[1] not in {"db", "baseUrl"}
 
@@ -194,11 +191,11 @@ def base_url(m: Migration, chart: ChartValues) -> str:
     node = chart.hub.get("baseUrl")
     if node.keys or node.items:
         for leaf in node.leaves():
-            m.to.leave(_named(leaf), at(leaf), "It is no path. Write it as hub.base_url by hand.")
+            m.to.leave(leaf.name, at(leaf), "It is no path. Write it as hub.base_url by hand.")
         return "/jupyterhub/"
     base = node.text.strip("/")
     path = f"/{base}/" if base else "/"
-    m.to.put("hub.base_url", path, "jupyterhub.hub.baseUrl", at(node))
+    m.to.put("hub.base_url", path, node.name, at(node))
     return path
 
 
@@ -210,7 +207,11 @@ def _hub_variables(to: Ledger, chart: ChartValues) -> None:
         lead = next(reference.leaves()) if reference.line else None
         for leaf in entry.leaves() if entry.keys else ():
             if leaf.path[-1] == "name" and len(leaf.path) == len(entry.path) + 1 and leaf.line:
-                to.ignore(leaf.name, at(leaf), "It names the variable, which is in this list by itself.")
+                value = entry.get("value") if entry.get("value").line else lead
+                if value and to.entry_of(value):
+                    to.follow(leaf, value, f"with {value.origin}")
+                else:
+                    to.ignore(leaf.name, at(leaf), "It names the variable, which is in this list by itself.")
             elif lead is not None and leaf is not lead and to.entry_of(lead) and leaf.line:
                 to.follow(leaf, lead, f"with {lead.origin}")
 
@@ -245,17 +246,17 @@ def _traits(to: Ledger, chart: ChartValues) -> None:
 def _one_trait(to: Ledger, trait: str, node: Node) -> None:
     lead, *others = node.leaves()
     if not others and lead is node and node.value in (None, {}, []):
-        to.ignore(_named(node), at(node), "It is empty, so the old hub had its default.")
+        to.ignore(node.name, at(node), "It is empty, so the old hub had its default.")
         return
     try:
-        taken = carry_trait(to, trait, node.typed(), (_named(node), lead), "kubernetes")
+        taken = carry_trait(to, trait, node.typed(), (node.name, lead), "kubernetes")
     except NotCarriedError as error:
         for leaf in (lead, *others):
-            to.leave(_named(leaf), at(leaf), str(error))
+            to.leave(leaf.name, at(leaf), str(error))
         return
     for leaf in (lead, *others):
         if not taken:
-            to.leave(_named(leaf), at(leaf), unknown_trait(trait))
+            to.leave(leaf.name, at(leaf), unknown_trait(trait))
         elif leaf is not lead:
             to.follow(leaf, lead, f"with {lead.origin}")
 
@@ -269,7 +270,7 @@ def _registry_login(m: Migration, node: Node) -> None:
     to, file = m.to, "registry_logins"
     found = at(password)
     to.secret(
-        "servers.registry_logins", file, Found(" ".join(words), found.origin, found.leaf), _named(password)
+        "servers.registry_logins", file, Found(" ".join(words), found.origin, found.leaf), password.name
     )
     for leaf in (registry, user, *(each for name, each in node.keys.items() if name in {"create", "email"})):
         to.follow(leaf, password, f"with {password.origin}")
@@ -291,15 +292,15 @@ def _trees(to: Ledger, chart: ChartValues) -> None:
             f"{_HERE}.node_selector",
             one.get("nodeSelector"),
             Node.plain,
-            "jupyterhub.singleuser.nodeSelector",
+            chart.singleuser.get("nodeSelector").name,
         ),
         (
             f"{_HERE}.tolerations",
             one.get("extraTolerations"),
             Node.plain,
-            "jupyterhub.singleuser.extraTolerations",
+            chart.singleuser.get("extraTolerations").name,
         ),
-        ("hub.admin_users", admins, _list, "jupyterhub.hub.config.Authenticator.admin_users"),
+        ("hub.admin_users", admins, _list, admins.name),
     ]
     for target, node, convert, name in rows:
         if node.keys or node.items:
@@ -307,6 +308,6 @@ def _trees(to: Ledger, chart: ChartValues) -> None:
     pulled = [one.get("image", "pullSecrets"), chart.top.get("jupyterhub", "imagePullSecrets")]
     if leaves := [leaf for node in pulled for each in node.items for leaf in each.leaves()]:
         names = [*dict.fromkeys(name for node in pulled for name in _list(node))]
-        to.put(f"{_HERE}.image_pull_secrets", names, _named(leaves[0]), at(leaves[0]))
+        to.put(f"{_HERE}.image_pull_secrets", names, leaves[0].name, at(leaves[0]))
         for leaf in leaves[1:]:
             to.follow(leaf, leaves[0], f"with {leaves[0].origin}")

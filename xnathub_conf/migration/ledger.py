@@ -34,6 +34,8 @@ class Entry:
     keys: dict[KeyPath, Any] = field(default_factory=dict)
     note: str = ""
     leaf: Node | None = None
+    lead: Node | None = None
+    """The leaf through which alone this one counts."""
 
 
 def at(node: Node) -> Found:
@@ -50,6 +52,8 @@ class Ledger:
     secrets: dict[str, str] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     to_do: list[str] = field(default_factory=list)
+    asked: set[KeyPath] = field(default_factory=set)
+    """The keys that something of `to_do` asks for."""
     volumes: dict[str, object] = field(default_factory=dict)
     """The volumes of servers' pods by name, of which others say where they are mounted."""
     _of: dict[Node, Entry] = field(default_factory=dict)
@@ -85,6 +89,11 @@ class Ledger:
         self.secrets[file] = found.value
         self.put(key, {"file": f"{self.secrets_path}/{file}"}, name, found, note)
 
+    def ask(self, step: str, *keys: str) -> None:
+        """Say what is left to do, and which keys of the site are to be written with it."""
+        self.to_do.append(step)
+        self.asked |= {tuple(key.split(".")) for key in keys}
+
     def leave(self, name: str, found: Found, why: str) -> None:
         """Report why a setting is not carried over, and what to do."""
         entry = self._entry(name, found, Outcome.NOT_CARRIED, why)
@@ -100,6 +109,7 @@ class Ledger:
         carried = entry is not None and entry.outcome == Outcome.CARRIED
         outcome = Outcome.CARRIED if carried else Outcome.NO_CONCERN
         said = self._entry(leaf.name, Found("", leaf.origin, leaf), outcome, note)
+        said.lead = lead
         if carried and entry:
             said.keys |= entry.keys
 

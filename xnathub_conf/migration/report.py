@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xnathub_conf.migration.ledger import Entry, Ledger, Outcome
+from xnathub_conf.migration.folded import Line, Paragraph, folded
+from xnathub_conf.migration.ledger import Ledger, Outcome
 from xnathub_conf.site.problems import dotted, holds_secret
 
 _TITLES = {
@@ -37,12 +38,14 @@ class Report:
         """Return the lines for a terminal."""
         for line in self.written:
             yield f"{'Would write' if self.dry_run else 'Wrote'} {line}"
-        for outcome, title in _TITLES.items():
-            entries = [each for each in self.ledger.entries if each.outcome == outcome]
-            if entries:
-                yield f"\n{title}"
-            for each in entries:
-                yield f"  {_line(each)}"
+        for outcome, paragraphs in self._paragraphs():
+            yield f"\n{_TITLES[outcome]}"
+            for each in paragraphs:
+                if len(each.lines) == 1:
+                    yield f"  {_line(outcome, each.lines[0], each.note)}"
+                    continue
+                yield f"  {each.note}"
+                yield from (f"    {line.origin}: {line.name}" for line in each.lines)
         yield "\nTo do:"
         for number, step in enumerate(self.steps, 1):
             yield f"  {number}. {step}"
@@ -53,21 +56,23 @@ class Report:
     def markdown(self) -> Iterator[str]:
         """Return the lines of a Markdown page."""
         yield "# Move to xnathub\n"
-        for line in self.written:
-            yield f"- {'would write' if self.dry_run else 'wrote'} {_cell(line)}"
-        for outcome, title in _TITLES.items():
-            entries = [each for each in self.ledger.entries if each.outcome == outcome]
-            if not entries:
-                continue
-            yield f"\n## {title.rstrip(':')}\n\n| where | setting | becomes | why |\n|---|---|---|---|"
-            for each in entries:
+        for file in self.written:
+            yield f"- {'would write' if self.dry_run else 'wrote'} {_cell(file)}"
+        for outcome, paragraphs in self._paragraphs():
+            title = _TITLES[outcome].rstrip(":")
+            yield f"\n## {title}\n\n| where | setting | becomes | why |\n|---|---|---|---|"
+            for note, line in ((each.note, line) for each in paragraphs for line in each.lines):
                 keys = "<br>".join(
-                    _cell(f"{dotted(key)}: {_shown(key, value)}") for key, value in each.keys.items()
+                    _cell(f"{dotted(key)}: {_shown(key, value)}") for key, value in line.keys.items()
                 )
-                yield f"| {_cell(each.origin)} | {_cell(each.name)} | {keys} | {_cell(each.note)} |"
+                yield f"| {_cell(line.origin)} | {_cell(line.name)} | {keys} | {_cell(note)} |"
         yield "\n## To do\n"
         for step in self.steps:
             yield f"- [ ] {_cell(step)}"
+
+    def _paragraphs(self) -> Iterator[tuple[Outcome, list[Paragraph]]]:
+        paragraphs = folded(self.ledger.entries)
+        return ((outcome, paragraphs[outcome]) for outcome in _TITLES if outcome in paragraphs)
 
     def data(self) -> dict[str, Any]:
         """Return it all as plain data."""
@@ -103,13 +108,11 @@ def _shown(key: tuple[str | int, ...], value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _line(entry: Entry) -> str:
-    keys = ", ".join(f"{dotted(key)}: {_shown(key, value)}" for key, value in entry.keys.items())
-    if entry.outcome == Outcome.CARRIED:
-        note = f" ({entry.note})" if entry.note else ""
-        return f"{entry.origin}: {entry.name} -> {keys}{note}"
-    aside = f" ({keys} is)" if keys else ""
-    return f"{entry.origin}: {entry.name}: {entry.note}{aside}"
+def _line(outcome: Outcome, line: Line, note: str) -> str:
+    keys = ", ".join(f"{dotted(key)}: {_shown(key, value)}" for key, value in line.keys.items())
+    if outcome == Outcome.CARRIED:
+        return f"{line.origin}: {line.name} -> {keys}" + (f" ({note})" if note else "")
+    return f"{line.origin}: {line.name}: {note}" + (f" (Carried over of it: {keys})" if keys else "")
 
 
 def _cell(text: str) -> str:

@@ -133,10 +133,13 @@ class Compose:
             full = path.parent / name
             if not name and entry.value:
                 raise MigrationError(f"{entry.origin}: {entry.name} names no file.")
-            if name and (entry.get("required").text != "false" or full.exists()):
+            if name and full.is_file():
                 self._env_file(service, full)
-            elif name:
+            elif name and entry.get("required").text == "false":
                 self.absent[entry] = f"There is no file {full}, and it need not be there."
+            elif name:
+                why = f"There is no file {full} here, so its variables are not in this list."
+                self.missing |= dict.fromkeys(entry.leaves(), why)
         self._environment(service, node.get("environment"))
 
     def _extended(self, service: Service, node: Node, path: Path, depth: int) -> None:

@@ -76,14 +76,16 @@ def xnat(m: Migration) -> None:
 def _to_be_written(m: Migration, key: str, file: str) -> None:
     m.to.put(key, {"file": f"{m.to.secrets_path}/{file}"}, key, Found("", "new"))
     m.to.to_do.append(
-        f"Put the value of {key} into the file {file}: it is not in the old files, or can't be taken."
+        f"Make the file {file} in the folder of the secrets, with the value of {key} in it: the old files don't have it, or it can't be taken."
     )
 
 
 def _of_the_cluster(m: Migration, key: str, file: str, name: str) -> None:
     where = m.old.elsewhere[name]
     m.to.put(key, {"file": f"{m.to.secrets_path}/{file}"}, name, where)
-    m.to.to_do.append(f"{name} is a Secret of the cluster. Put its value into the file {file}: {where.value}")
+    m.to.to_do.append(
+        f"{name} is a Secret of the cluster. Put its value into the file {file} in the folder of the secrets: {where.value}"
+    )
 
 
 def token(m: Migration) -> None:
@@ -124,7 +126,7 @@ def hub_ids(m: Migration) -> None:
     if len([each for each in found.values() if each.value]) < len(names):
         if {"uid", "gid"} <= set(to.site["hub"]):
             return
-        to.to_do.append(SOCKET)
+        to.ask(SOCKET, "hub.uid", "hub.gid")
         for name in names:
             where = found.get(name, Found("", "not set"))
             to.leave(name, where, "Without both, the old hub ran as root; this one never does.")
@@ -132,7 +134,7 @@ def hub_ids(m: Migration) -> None:
     for name, key in zip(names, ("hub.uid", "hub.gid"), strict=True):
         m.attempt(name, found[name], lambda name=name, key=key: _hub_id(to, name, key, found[name]))  # type: ignore[misc]
     if "uid" not in to.site.get("hub", {}):
-        to.to_do.append(SOCKET)
+        to.ask(SOCKET, "hub.uid", "hub.gid")
 
 
 def _hub_id(to: Ledger, name: str, key: str, found: Found) -> None:
@@ -153,13 +155,18 @@ def server_ids(m: Migration, names: tuple[str, str]) -> None:
         return
     for key, name, each in zip(("uid", "gid"), names, found, strict=True):
         m.attempt(name, each, lambda key=key, name=name, each=each: _server_id(to, key, name, each))  # type: ignore[misc]
+    roots = [
+        f"servers.{key}" for key, each in zip(("uid", "gid"), found, strict=True) if each.value.strip() == "0"
+    ]
+    if roots:
+        to.ask(
+            f"Write {' and '.join(roots)}: Tomcat's, so that XNAT can read what users write. (The default is 1000.)",
+            *roots,
+        )
 
 
 def _server_id(to: Ledger, key: str, name: str, found: Found) -> None:
     if whole(found.value) == 0:
-        to.to_do.append(
-            f"Write servers.{key}: Tomcat's, so that XNAT can read what users write. (The default is 1000.)"
-        )
         raise NotCarriedError("Servers never work as root.")
     to.put(f"servers.{key}", whole(found.value), name, found)
 
@@ -212,7 +219,11 @@ def within_xnat_s(m: Migration) -> None:
         wait = site.get("xnat", {}).get(key, _default("xnat", key))
         before = site.get("servers", {}).get(key, _default("servers", key))
         if before > wait:
-            found = plugin.get(name, Found("", "XNAT's default"))
+            said = next((each for each in m.to.entries if ("servers", key) in each.keys), None)
+            if said:
+                name, found = said.name, Found("", said.origin, said.leaf)
+            else:
+                found = plugin.get(name, Found("", "XNAT's default"))
             m.to.put(
                 f"servers.{key}", wait, name, found, f"{before} before, or by default: XNAT waits no longer"
             )

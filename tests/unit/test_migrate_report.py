@@ -1,0 +1,140 @@
+"""What a person reads of a migration: few lines, nothing asked twice, and no command that leaves something out or writes over it."""
+
+import json
+import re
+from collections import Counter
+
+import pytest
+
+from tests.unit.test_migrate import COMPOSE, ENV, TOKEN, folder
+from xnathub_conf.cli import main
+
+__all__ = ["folder"]
+
+
+def printed(capsys, *arguments):
+    assert main(["migrate", *arguments, "--dry-run"]) == 0
+    return capsys.readouterr().out
+
+
+def steps(text):
+    return re.findall(r"^  \d+\. (.*)$", text.partition("To do:")[2], re.MULTILINE)
+
+
+def test_other_services_are_one_line_each(folder, capsys):
+    (folder / ".env").write_text(ENV.replace("XNAT_URL=", "JH_XNAT_URL=") + "XNAT_VERSION=1\nPG_VERSION=12\n")
+    more = 'environment: ["A=${XNAT_VERSION}", B=2]\n    ports: [8104:8104, 5005:5005]\n    volumes: [a:/a, b:/b]\n'
+    text = COMPOSE.replace("    image: xnat/web\n", f"    image: xnat/web\n    {more}")
+    (folder / "docker-compose.yml").write_text(
+        text.replace("image: postgres\n", "image: postgres:${PG_VERSION}\n    expose: [5432]\n")
+    )
+    out = printed(capsys, "docker-compose.yml")
+    about = [
+        line for line in out.splitlines() if "xnat-" in line.partition("To do:")[0] and "services" in line
+    ]
+    assert [re.search(r'services\[?"?\.?([a-z-]+)', line)[1] for line in about[:3]] == [
+        "xnat-web",
+        "xnat-db",
+        "xnat-nginx",
+    ]
+    assert "(9 values)" in about[0]
+    # Variables that are put into what is theirs have the same reason.
+    paragraph = out.partition("  Another service's: it stays as it is.\n")[2].partition("\n  d")[0]
+    assert ".env:6-7: XNAT_VERSION, PG_VERSION" in paragraph
+    data = json.loads(printed(capsys, "docker-compose.yml", "--json"))
+    paths = Counter(
+        tuple(each["path"])
+        for each in data["settings"]
+        if each["path"] and each["file"] == "docker-compose.yml"
+    )
+    assert paths["services", "xnat-web", "ports", 1] == 1
+    assert set(paths.values()) == {1}
+
+
+@pytest.mark.parametrize("files", [["docker-stack.yml"], ["values.yaml"], ["docker-compose.yml"]])
+def test_each_value_is_in_a_line_of_the_text(folder, capsys, files):
+    (folder / "docker-compose.yml").write_text(COMPOSE)
+    if files == ["docker-compose.yml"]:
+        (folder / ".env").write_text(ENV.replace("XNAT_URL=", "JH_XNAT_URL="))
+    data = json.loads(printed(capsys, *files, "--json"))
+    text = printed(capsys, *files)
+    covered = {
+        (file, line)
+        for file, first, last in re.findall(r"([\w.-]+):(\d+)(?:-(\d+))?[,:]", text)
+        for line in range(int(first), int(last or first) + 1)
+    }
+    assert {(each["file"], each["line"]) for each in data["settings"] if each["file"]} <= covered
+
+
+def test_nothing_is_asked_twice(folder, capsys):
+    stack = (folder / "docker-stack.yml").read_text().replace('"${JH_GID:-992}"', "")
+    (folder / "docker-stack.yml").write_text(stack)
+    assert len([step for step in steps(printed(capsys, "docker-stack.yml")) if "hub.gid" in step]) == 1
+    values = (
+        (folder / "values.yaml")
+        .read_text()
+        .replace('value: "54"', 'value: "0"')
+        .replace('value: "55"', 'value: "0"')
+    )
+    (folder / "values.yaml").write_text(values)
+    asked = [
+        step
+        for step in steps(printed(capsys, "values.yaml"))
+        if "servers.uid" in step or "servers.gid" in step
+    ]
+    assert [step.partition(":")[0] for step in asked] == ["Write servers.uid and servers.gid"]
+
+
+def test_the_commands_at_the_end_hand_over_every_secret_and_replace_no_old_file(folder, capsys):
+    """The password that is in no old file has to be made, and given to the hub like the others."""
+    (folder / "jupyterhub_config.py").write_text('c.JupyterHub.spawner_class = "swarm"\n')
+    asked = steps(printed(capsys, "jupyterhub_config.py", "--xnat-url=https://x.org"))
+    assert "docker secret create xnat_password secrets/xnat_password" in asked
+    assert any(step.startswith("Make the file xnat_password") for step in asked)
+    (folder / "jupyterhub_config.py").write_text('c.JupyterHub.spawner_class = "docker"\n')
+    assert any(
+        "render docker" in step
+        for step in steps(printed(capsys, "jupyterhub_config.py", "--xnat-url=https://x.org"))
+    )
+    asked = steps(printed(capsys, "values.yaml"))
+    assert any("--from-file=secrets/xnat_password" in step for step in asked)
+    assert not any("> values.yaml" in step for step in asked)
+
+
+@pytest.mark.parametrize(
+    ("required", "why"), [("", "not in this list"), (", required: false", "need not be there")]
+)
+@pytest.mark.parametrize("service", ["jupyterhub", "xnat-db"])
+def test_an_env_file_that_is_not_there_ends_nothing(folder, capsys, service, required, why):
+    (folder / ".env").write_text(ENV.replace("XNAT_URL=", "JH_XNAT_URL="))
+    image = {"jupyterhub": "xnat/jupyterhub", "xnat-db": "postgres"}[service]
+    text = COMPOSE.replace("    env_file: .env\n", "", service == "jupyterhub" and 2)
+    variables = "".join(
+        f"\n      {name}:" for name in ("JH_XNAT_URL", "JH_XNAT_SERVICE_TOKEN", "JH_XNAT_PASSWORD")
+    )
+    more = f"    image: {image}\n    env_file: [{{path: gone.env{required}}}]\n"
+    text = text.replace(
+        f"    image: {image}\n", more + (f"    environment:{variables}\n" if service == "jupyterhub" else "")
+    )
+    (folder / "docker-compose.yml").write_text(text)
+    data = json.loads(printed(capsys, "docker-compose.yml", "--json"))
+    entry = next(each for each in data["settings"] if each["path"] and each["path"][-2:] == [0, "path"])
+    assert why in entry["note"]
+    assert entry["outcome"] == ("no concern" if required else "not carried")
+
+
+def test_a_time_that_xnat_does_not_wait_is_said_where_it_stands(folder, capsys):
+    (folder / "jupyterhub_config.py").write_text("c.Spawner.start_timeout = 300\n")
+    out = printed(capsys, "jupyterhub_config.py", "--xnat-url=https://x.org")
+    assert "jupyterhub_config.py:1: c.Spawner.start_timeout -> servers.start_timeout: 180 (300 before" in out
+
+
+def test_the_token_of_the_service_is_what_counts_in_a_chart(folder, capsys):
+    values = (
+        (folder / "values.yaml")
+        .read_text()
+        .replace("    extraEnv:\n", f"    extraEnv:\n      JH_XNAT_SERVICE_TOKEN: {TOKEN[::-1]}\n", 1)
+    )
+    (folder / "values.yaml").write_text(values)
+    out = printed(capsys, "values.yaml")
+    assert re.search(r"hub\.extraEnv\.JH_XNAT_SERVICE_TOKEN: values.yaml:\d+ replaces it", out), out
