@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -80,6 +81,7 @@ def test_all_is_well_in_the_hub_s_container(stack: Stack):
     assert "may use /var/run/docker.sock" in found.told("docker.socket", "ok")
     assert "overlay" in found.told("docker.network", "ok")
     assert "xnathub-singleuser:test" in found.told("docker.images", "ok")
+    assert re.search(r"xnathub-singleuser:test 6\.\d+\.\d+", found.told("docker.jupyterhub", "ok"))
     assert "xnathub-*:test, missing.example.org/*, which stand for many" in found.told("docker.images", "ok")
     assert f"belongs to {UID}:{GID}" in found.told(f"files.{stack.folder}/archive", "ok")
     assert "all 2" in found.told("files.plan", "ok")

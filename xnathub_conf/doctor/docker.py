@@ -15,6 +15,7 @@ from requests import RequestException
 
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
 from xnathub_conf.doctor.images import exact_images
+from xnathub_conf.doctor.jupyterhubs import which_jupyterhub
 from xnathub_conf.doctor.registries import try_logins
 from xnathub_conf.launch.plan import Constraint
 from xnathub_conf.launch.policy import PolicyRefusal
@@ -54,6 +55,7 @@ class DockerChecks:
                 else []
             ),
             Check("docker.images", self.images, ("docker.api",)),
+            Check("docker.jupyterhub", self.jupyterhub, ("docker.api",)),
         ]
 
     async def close(self) -> None:
@@ -261,6 +263,10 @@ class DockerChecks:
                 key,
             )
         return ok(f"Images: {', '.join(told)} ({', '.join(names)}). {untold}".strip())
+
+    async def jupyterhub(self) -> Finding:
+        """The images' JupyterHub works with XNAT's pages."""
+        return await which_jupyterhub(self._examination, self.client, exact_images(self._examination)[0])
 
     def _is_here(self, name: str) -> bool:
         try:

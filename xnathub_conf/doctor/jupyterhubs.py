@@ -1,0 +1,85 @@
+"""The check of which JupyterHub images hold: those of 4.0 keep no sign-in that XNAT's pages bring, unless told otherwise."""
+
+import asyncio
+import re
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from docker.errors import APIError, DockerException, ImageNotFound
+from requests import RequestException
+
+from xnathub_conf.doctor.examination import Examination, Finding, ok, skipped, warning
+
+_VARIABLE = "JUPYTERHUB_SINGLEUSER_EXTENSION"
+_LABEL = "org.xnat.xnathub.doctor"
+_SECONDS = 15
+_LOOK_AGAIN_SECONDS = 0.2
+
+
+async def which_jupyterhub(examination: Examination, client: Any, names: Sequence[str]) -> Finding:
+    """Return the finding for the images of these names that are on this node; others can't be told.
+
+    Each is asked in a container of its own, without a network, a writable disk, or any right, and removed after 15 seconds.
+    """
+    told: dict[str, str] = {}
+    for name in names:
+        if version := await asyncio.to_thread(_version, client, name):
+            told[name] = version
+    if not told:
+        return skipped("No image that is named in full and on this node says which JupyterHub it holds.")
+    seen = f"JupyterHub in images: {', '.join(f'{name} {version}' for name, version in told.items())}."
+    plan = examination.plan
+    given = {**(plan.environment if plan else {}), **examination.site.servers.environment}
+    old = [name for name, version in told.items() if version.startswith("4.0.")]
+    if old and given.get(_VARIABLE) != "0":
+        return warning(
+            f"{seen} Of {', '.join(old)}, pages opened from XNAT will load, and their kernels will not.",
+            f'Set {_VARIABLE}: "0" in servers.environment, or in XNAT\'s Jupyter environment.',
+            ("servers", "environment"),
+        )
+    return ok(seen)
+
+
+def _version(client: Any, name: str) -> str:
+    """Return the version of JupyterHub that an image on this node holds, "" where it can't be told."""
+    try:
+        image = client.images.get(name)
+        container = client.containers.create(
+            image.id,
+            entrypoint=["jupyterhub"],
+            command=["--version"],
+            labels={_LABEL: "version"},
+            user="65534:65534",
+            network_mode="none",
+            read_only=True,
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            mem_limit="512m",
+            pids_limit=64,
+            environment={"HOME": "/nonexistent"},
+        )
+    except (ImageNotFound, APIError, DockerException, RequestException):
+        return ""
+    try:
+        container.start()
+        end = time.monotonic() + _SECONDS
+        while container.status not in {"exited", "dead"} and time.monotonic() < end:
+            time.sleep(_LOOK_AGAIN_SECONDS)
+            container.reload()
+        said = container.logs(stdout=True, stderr=False, tail=5).decode("utf-8", "replace")
+    except (DockerException, RequestException):
+        return ""
+    finally:
+        _remove(container)
+    found = re.search(r"^(\d+\.\d+\.\d+\S{0,20})$", said.strip(), re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _remove(container: Any) -> None:
+    try:
+        container.remove(force=True, v=True)
+    except APIError as error:
+        # It is gone, or on its way.
+        if error.status_code not in {404, 409}:
+            raise
