@@ -125,6 +125,21 @@ def test_what_takes_pods_below_restricted_is_warned_of(trait, value, places):
     ]
 
 
+@pytest.mark.parametrize(
+    ("extra", "refused"),
+    [
+        ({"KubeSpawner.service_account": "hub"}, True),
+        ({"KubeSpawner.extra_pod_config": {"serviceAccountName": "hub", "hostname": "a"}}, True),
+        ({"KubeSpawner.extra_pod_config": {"service_account_name": "hub"}}, True),
+        ({"KubeSpawner.service_account": "dask"}, False),
+        ({"KubeSpawner.extra_pod_config": {"serviceAccountName": "dask"}}, False),
+    ],
+)
+def test_the_hub_s_own_account_is_for_no_server(extra, refused):
+    found = said("kubernetes", extra)
+    assert [(each.rule, each.severity) for each in found] == ([("extra", "error")] if refused else [])
+
+
 def test_a_privileged_server_is_refused_where_it_could_not_start_and_warned_of_where_it_could():
     privileged = {"KubeSpawner.privileged": True}
     (refused,) = said("kubernetes", privileged)

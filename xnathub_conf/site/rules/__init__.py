@@ -14,6 +14,7 @@ from xnathub_conf.site.rules.pages import check_accent
 from xnathub_conf.site.rules.raw_settings import (
     check_extra,
     check_extra_pairs,
+    check_pod_account,
     check_pod_config,
     check_pod_level,
 )
@@ -59,6 +60,7 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_extra_pairs,
     check_service_tokens,
     check_pod_config,
+    check_pod_account,
     check_pod_level,
 )
 

@@ -90,6 +90,24 @@ def check_pod_config(document: Document, site: Site) -> None:
             )
 
 
+def check_pod_account(document: Document, site: Site) -> None:
+    """No server has the hub's own account on the cluster."""
+    trait = "KubeSpawner.extra_pod_config"
+    config = site.extra.get(trait)
+    named: dict[KeyPath, Any] = {
+        ("extra", trait, key): value
+        for key, value in (config.items() if isinstance(config, Mapping) else ())
+        if str(key).replace("_", "").lower() in {"serviceaccountname", "serviceaccount"}
+    }
+    account = "KubeSpawner.service_account"
+    named["extra", account] = site.extra.get(account)
+    for path, value in named.items() if site.orchestrator.kubernetes else ():
+        if value == HUB_ACCOUNT:
+            found = "Servers would have the hub's own account, which starts and deletes everybody's pods."
+            fix = "Name another, with no more rights than servers need, or delete it."
+            report(document, path, "extra", found, fix)
+
+
 def check_pod_level(document: Document, site: Site) -> None:
     """What `extra` adds to pods keeps them at *restricted*, where the site's own keys leave them."""
     kubernetes = site.orchestrator.kubernetes
@@ -122,6 +140,9 @@ def check_pod_level(document: Document, site: Site) -> None:
             )
             report(document, ("extra", trait), "extra", found, fix)
 
+
+HUB_ACCOUNT = "hub"
+"""The hub's service account in Kubernetes, as the chart and Zero to JupyterHub name it."""
 
 _LEVELS: Mapping[str, Callable[[Any], Iterator[Place]]] = {
     "extra_pod_config": pod_below_restricted,
