@@ -98,8 +98,8 @@ TABLE = (
     ),
     Row(
         (
-            "NVIDIA_*", "CUDA_VISIBLE_DEVICES", "DOCKER_RESOURCE_*", "AMD_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
-            "GPU_DEVICE_ORDINAL", "HABANA_*", "ZE_AFFINITY_MASK", "ONEAPI_DEVICE_SELECTOR", "CDI_*",
+            "*_VISIBLE_DEVICES", "NVIDIA_*", "DOCKER_RESOURCE_*", "GPU_DEVICE_ORDINAL", "HABANA_*", "ASCEND_*", "MTHREADS_*", "NEURON_RT_VISIBLE_CORES",
+            "ZE_AFFINITY_MASK", "ONEAPI_DEVICE_SELECTOR", "CDI_*",
         ),
         _SITE,
         "it hands out GPUs, which XNAT asks for as generic resources, within servers.caps",

@@ -1,0 +1,26 @@
+"""Which resources are GPUs, so that who was granted none sees none."""
+
+import pytest
+
+from xnathub_conf.launch.gpus import no_gpus
+from xnathub_conf.values.variables import refused
+
+GPUS = (
+    "gpu", "GPU", "nvidia.com/gpu", "NVIDIA-GPU", "nvidia.com/mig-1g.5gb", "amd.com/gpu", "habana.ai/gaudi", "intel.com/gpu", "huawei.com/Ascend910",
+    "mthreads.com/vgpu", "a100", "A100-80", "tesla-v100", "h200", "gh200", "l40s", "T4", "rtx6000", "mi300x", "K80",
+)  # fmt: skip
+OTHERS = ("fpga", "licence", "data100", "ssd", "lab12", "example.org/a1", "xnat", "t400", "memory64", "")
+
+
+@pytest.mark.parametrize("name", GPUS)
+def test_who_was_granted_a_gpu_keeps_what_the_image_says(name):
+    assert no_gpus(["fpga", name]) == {}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_who_was_granted_something_else_sees_no_gpu(name):
+    assert no_gpus([name])["NVIDIA_VISIBLE_DEVICES"] == "void"
+
+
+def test_what_hides_gpus_is_not_xnats_to_set():
+    assert all(refused(name, "xnat") for name in no_gpus([]))
