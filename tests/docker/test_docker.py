@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ from tests.support import (
     STARTS_TOO_MANY,
     TOO_MANY,
     XNATHUB,
+    run_code,
     site_software,
     what_it_sees,
 )
@@ -67,9 +69,9 @@ class Engine(Site):
         self.compose("up", "--detach")
         self.wait_until_up()
 
-    def compose(self, *words: str) -> None:
+    def compose(self, *words: str, stdin: Any = subprocess.DEVNULL) -> str:
         files = (f"--file={self.folder / name}" for name in ("compose.yaml", "named.yaml"))
-        command("docker-compose", "--project-name", self.name, *files, *words)
+        return command("docker-compose", "--project-name", self.name, *files, *words, stdin=stdin)
 
     def remove(self) -> None:
         for container in self.servers():
@@ -207,6 +209,29 @@ def test_servers_outlive_the_hub(hub: Engine):
     hub.wait_until_up()
     assert hub.execute("demo", "print(6 * 7)") == "42\n"
     assert [each.id for each in hub.servers()] == [server.id]
+
+
+def test_what_a_lost_volume_held_is_found_again(hub: Engine):
+    hub.start("demo")
+    (server,) = hub.servers()
+    token = hub.plugin.token("demo", "kept", 600)
+    browser = hub.sign_in("demo")
+    site = "/etc/xnathub/site.yaml"
+    archive = hub.folder / "hub.tar.gz"
+    with archive.open("wb") as out:
+        words = ["docker", "exec", hub.name, "xnathub", "backup", site, "--output", "-"]
+        subprocess.run(words, stdout=out, check=True, timeout=120)
+    hub.compose("rm", "--stop", "--force", "hub")
+    command("docker", "volume", "rm", f"{hub.name}_data")
+    with archive.open("rb") as stream:
+        hub.compose("run", "--rm", "-T", "hub", "xnathub", "restore", site, "--input", "-", stdin=stream)
+    hub.compose("up", "--detach")
+    hub.wait_until_up()
+    assert [each.id for each in hub.servers()] == [server.id]
+    assert hub.plugin.user("demo")["servers"][""]["ready"]
+    assert run_code(f"{hub.url}/user/demo", token, "print(6 * 7)") == "42\n"
+    page = browser.get(f"{hub.url}/hub/home", allow_redirects=False, timeout=30)
+    assert page.status_code == 200, "the browser is still signed in"
 
 
 def test_a_hub_that_may_not_use_the_socket_says_so(hub: Engine):

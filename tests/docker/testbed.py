@@ -286,8 +286,10 @@ def remove_what_a_killed_run_left(client: docker.DockerClient) -> None:
     wait_for(all_removed, 60)
 
 
-def command(*words: str | Path) -> str:
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=120)
+def command(*words: str | Path, stdin: Any = subprocess.DEVNULL) -> str:
+    done = subprocess.run(
+        [str(word) for word in words], stdin=stdin, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, f"{words} gave {done.returncode}:\n{done.stdout}{done.stderr}"
     return done.stdout + (done.stderr if "logs" in words else "")
 

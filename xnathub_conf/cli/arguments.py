@@ -16,10 +16,10 @@ def site_argument(parser: argparse.ArgumentParser) -> None:
     file_argument(parser, nargs="?", default="site.yaml", help="the site file (default: site.yaml)")
 
 
-def file_argument(parser: argparse.ArgumentParser, name: str = "file", **options: Any) -> None:
+def file_argument(parser: argparse.ArgumentParser, name: str = "file", *names: str, **options: Any) -> None:
     """Add an argument that shells complete with files."""
     metavar = name.upper() if name in {"old", "new"} else "FILE"
-    argument: Any = parser.add_argument(name, metavar=metavar, **options)
+    argument: Any = parser.add_argument(name, *names, metavar=metavar, **options)
     argument.complete = _FILES
 
 

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from xnathub_conf.cli.arguments import site_argument
+from xnathub_conf.cli.arguments import file_argument, site_argument
 
 
 def add_operating_commands(commands: Any) -> None:
@@ -28,6 +28,30 @@ def add_operating_commands(commands: Any) -> None:
     doctor.add_argument("--json", action="store_true", help="write JSON, at the end")
     doctor.set_defaults(run=_doctor)
 
+    backup = commands.add_parser(
+        "backup",
+        help="keep a copy of what the hub knows, while it runs",
+        description="Write the hub's database, its cookie secret and the site file into one archive. Run it where the hub "
+        "runs: in its container, or in its folder. The secrets that the site file names are not in it.",
+    )
+    site_argument(backup)
+    file_argument(
+        backup, "--output", "-o", required=True, help="the archive to write, or - for standard output"
+    )
+    backup.set_defaults(run=_backup)
+
+    restore = commands.add_parser(
+        "restore",
+        help="put such a copy back",
+        description="Put a backup in the place of the hub's database and cookie secret. Run it where the hub runs. A hub "
+        "that runs on SQLite meanwhile takes the backup at its next start.",
+    )
+    site_argument(restore)
+    file_argument(
+        restore, "--input", "-i", required=True, help="the archive to read, or - for standard input"
+    )
+    restore.set_defaults(run=_restore)
+
 
 def _doctor(options: argparse.Namespace) -> int:
     from xnathub_conf.cli.doctor import Against, doctor
@@ -35,3 +59,15 @@ def _doctor(options: argparse.Namespace) -> int:
     against = Against(options.against, options.against_token) if options.against else None
     whose = {"user": options.user, "server": options.server}
     return doctor(options.file, **whose, skip=options.skip, as_json=options.json, against=against)
+
+
+def _backup(options: argparse.Namespace) -> int:
+    from xnathub_conf.cli.backup import backup
+
+    return backup(options.file, options.output)
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from xnathub_conf.cli.backup import restore_from
+
+    return restore_from(options.file, options.input)

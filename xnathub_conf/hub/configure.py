@@ -2,7 +2,6 @@
 
 import gc
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from importlib import resources
@@ -15,6 +14,8 @@ from xnathub_conf.launch.failure import say_once
 from xnathub_conf.operating.database_costs import spare_the_loop
 from xnathub_conf.operating.database_errors import survive_database_errors
 from xnathub_conf.operating.database_upgrade import upgrade_at_start
+from xnathub_conf.operating.hub_data import with_driver
+from xnathub_conf.operating.restore import take_what_waits
 from xnathub_conf.signing_in.authenticator import XnatAuthenticator
 from xnathub_conf.site.hub_settings import browsers_use_tls, hub_settings
 from xnathub_conf.site.load import load_site
@@ -41,6 +42,7 @@ def configure(c: Any, path: str | Path) -> None:
     Zero to JupyterHub was told to add, stay. Raises SiteError with every problem of the site or of those services.
     """
     site = load_site(path, os.environ)
+    take_what_waits(site)
     say_once()
     survive_database_errors()
     spare_the_loop()
@@ -54,7 +56,7 @@ def configure(c: Any, path: str | Path) -> None:
     for setting in hub_settings(site):
         class_name, name = setting.trait.split(".")
         value = _revealed(setting.value)
-        c[class_name][name] = _with_driver(value) if setting.trait == "JupyterHub.db_url" else value
+        c[class_name][name] = with_driver(value) if setting.trait == "JupyterHub.db_url" else value
     for name, values in earlier.items():
         c.JupyterHub[name] = values + c.JupyterHub[name]
     xnat = XnatClient(site.xnat, site.xnat.service_account.password.read(os.environ))
@@ -110,11 +112,6 @@ def _check_services(file: str, services: list[dict[str, Any]]) -> None:
             problems.append(Problem(file, 1, 1, (), "secret", message, ANOTHER_ONE))
     if problems:
         raise SiteError(problems)
-
-
-def _with_driver(db_url: str) -> str:
-    """Name psycopg 3, which the hub's image holds, where a PostgreSQL address names no driver; SQLAlchemy takes psycopg2."""
-    return re.sub("^postgres(ql)?://", "postgresql+psycopg://", db_url)
 
 
 def _revealed(value: Any) -> Any:

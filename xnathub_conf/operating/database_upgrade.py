@@ -72,7 +72,7 @@ def upgrade(db_url: str, db_kwargs: dict[str, Any], log: logging.Logger, *, serv
             engine.dispose()
 
 
-def _is_current(found: str | None, file: Path | None) -> bool:
+def is_current(found: str | None, file: Path | None) -> bool:
     """Return whether a version needs no upgrade. Raises DatabaseRefused for one that this JupyterHub does not know."""
     scripts = ScriptDirectory(ALEMBIC_DIR)
     if found in {"", scripts.get_current_head()}:
@@ -87,7 +87,7 @@ def _is_current(found: str | None, file: Path | None) -> bool:
     return False
 
 
-def _file_revision(file: Path) -> str | None:
+def file_revision(file: Path) -> str | None:
     """Return a database's version; "" where it is empty, None where it has none, as before JupyterHub 0.8."""
     with closing(sqlite3.connect(file, timeout=5)) as database:
         tables = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
@@ -105,19 +105,19 @@ def _version(tables: set[str], ask: Callable[[], Any]) -> str | None:
 def _upgrade_file(file: Path, log: logging.Logger) -> None:
     """Upgrade a copy and put it in the file's place, so that a hub that is killed meanwhile leaves all as it was."""
     try:
-        if _is_current(_file_revision(file), file):
+        if is_current(file_revision(file), file):
             return
     except sqlite3.Error:
         return
     try:
         with _file_lock(Path(f"{file}.upgrade-lock"), log):
-            before = _file_revision(file)
-            if not _is_current(before, file):
+            before = file_revision(file)
+            if not is_current(before, file):
                 began = time.monotonic()
                 backup = _replace_by_upgraded(file)
                 _say(log, before, began, f"As it was, it is kept in {backup}.")
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-        raise DatabaseRefused(f"{_FAILED}: {_reason(error)}. It is as it was.") from None
+        raise DatabaseRefused(f"{_FAILED}: {reason_of(error)}. It is as it was.") from None
 
 
 def _replace_by_upgraded(file: Path) -> Path:
@@ -127,8 +127,8 @@ def _replace_by_upgraded(file: Path) -> Path:
     with closing(sqlite3.connect(file, timeout=5)) as database:
         # What a write-ahead log still holds goes into the file, and no log is left that would be taken for the new file's.
         database.execute("pragma journal_mode = delete")
-        _copy(database, backup)
-        _copy(database, copy)
+        copy_database(database, backup)
+        copy_database(database, copy)
     _run_scripts(f"sqlite:///{copy}")
     with closing(sqlite3.connect(copy)) as database:
         database.execute("pragma journal_mode = delete")
@@ -139,7 +139,7 @@ def _replace_by_upgraded(file: Path) -> Path:
     return backup
 
 
-def _copy(database: sqlite3.Connection, target: Path) -> None:
+def copy_database(database: sqlite3.Connection, target: Path) -> None:
     """Copy a database into a new file, which only the hub's user may read."""
     target.unlink(missing_ok=True)
     target.touch(0o600)
@@ -176,8 +176,8 @@ def _wait(log: logging.Logger, end: float, *, waits: bool) -> bool:
     return True
 
 
-def _server_revision(engine: Engine) -> str | None:
-    """Return a database's version as `_file_revision` does."""
+def server_revision(engine: Engine) -> str | None:
+    """Return a database's version as `file_revision` does."""
     with engine.connect() as connection:
         query = text("select version_num from alembic_version")
         return _version(set(inspect(connection).get_table_names()), connection.execute(query).first)
@@ -185,7 +185,7 @@ def _server_revision(engine: Engine) -> str | None:
 
 def _upgrade_server(engine: Engine, log: logging.Logger, *, allowed: bool) -> None:
     try:
-        if _is_current(_server_revision(engine), None):
+        if is_current(server_revision(engine), None):
             return
     except SQLAlchemyError:
         return
@@ -203,17 +203,17 @@ def _upgrade_server(engine: Engine, log: logging.Logger, *, allowed: bool) -> No
                 waits = _wait(log, end, waits=waits)
             # The lock is the session's. An open transaction would hold up the scripts.
             connection.rollback()
-            before = _server_revision(engine)
-            if not _is_current(before, None):
+            before = server_revision(engine)
+            if not is_current(before, None):
                 began = time.monotonic()
                 _run_scripts(engine.url.render_as_string(hide_password=False))
                 _say(log, before, began, "To go back, put back the dump that you made.")
             connection.execute(text(f"select pg_advisory_unlock({_LOCK_NUMBER})"))
     except SQLAlchemyError as error:
-        raise DatabaseRefused(f"{_FAILED}: {_reason(error)}.") from None
+        raise DatabaseRefused(f"{_FAILED}: {reason_of(error)}.") from None
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Return what went wrong without the statement, which SQLAlchemy adds."""
     return str(getattr(error, "orig", None) or error).strip().rstrip(".")
 
