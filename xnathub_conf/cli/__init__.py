@@ -8,7 +8,7 @@ from functools import partial
 from importlib.util import find_spec
 
 from xnathub_conf import __version__
-from xnathub_conf.cli.arguments import file_argument, site_argument, warning_rule
+from xnathub_conf.cli.arguments import Overview, file_argument, site_argument, warning_rule
 from xnathub_conf.cli.operating import add_operating_commands
 
 
@@ -40,12 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def command_line() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    parser = argparse.ArgumentParser(
-        prog="xnathub", description="One site.yaml becomes a JupyterHub for XNAT."
-    )
+    parser = Overview(prog="xnathub", description="One site.yaml becomes a JupyterHub for XNAT.")
     parser.set_defaults(extra="hub")
     parser.add_argument("--version", action="version", version=f"xnathub {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND")
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=argparse.ArgumentParser)
 
     validate = commands.add_parser("validate", help="check site files and say everything that is wrong")
     file_argument(

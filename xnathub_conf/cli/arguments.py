@@ -11,6 +11,14 @@ _FILES = {
 """How shells complete a file's name: shtab.FILE, without its import at each start."""
 
 
+class Overview(argparse.ArgumentParser):
+    """A parser whose help lists the commands alone, so that a small terminal shows them all; options stand in the usage."""
+
+    def format_help(self) -> str:
+        """Return the help."""
+        return super().format_help().partition("\noptions:")[0]
+
+
 def site_argument(parser: argparse.ArgumentParser) -> None:
     """Add the site file, which is site.yaml where none is named."""
     file_argument(parser, nargs="?", default="site.yaml", help="the site file (default: site.yaml)")

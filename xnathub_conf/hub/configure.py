@@ -15,6 +15,7 @@ from xnathub_conf.operating.database_costs import spare_the_loop
 from xnathub_conf.operating.database_errors import survive_database_errors
 from xnathub_conf.operating.database_upgrade import upgrade_at_start
 from xnathub_conf.operating.hub_data import with_driver
+from xnathub_conf.operating.metrics import watch_disk
 from xnathub_conf.operating.restore import take_what_waits
 from xnathub_conf.signing_in.authenticator import XnatAuthenticator
 from xnathub_conf.site.hub_settings import browsers_use_tls, hub_settings
@@ -42,7 +43,8 @@ def configure(c: Any, path: str | Path) -> None:
     Zero to JupyterHub was told to add, stay. Raises SiteError with every problem of the site or of those services.
     """
     site = load_site(path, os.environ)
-    take_what_waits(site)
+    if file := take_what_waits(site):
+        watch_disk(file)
     say_once()
     survive_database_errors()
     spare_the_loop()

@@ -11,6 +11,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from xnathub_conf.site.hub_settings import browsers_use_tls, own_host, sees_xnat_sessions
 from xnathub_conf.site.types import Site
 from xnathub_conf.web.gate_pass import GateKey
+from xnathub_conf.web.watch import Watch
 
 _TIMEOUT = 10
 
@@ -34,6 +35,11 @@ class XnatProxy(ConfigurableHTTPProxy):
     def gate_key(self) -> GateKey:
         """The key that the hub shares with the gate."""
         return GateKey(self.app.cookie_secret)
+
+    @cached_property
+    def watch(self) -> Watch:
+        """What looks at this proxy, and at certificates, for the metrics."""
+        return Watch(self.site, lambda: self._ask_gate("GET"))
 
     def epoch(self, username: str) -> str | None:
         """Return the epoch whose passes open a user's servers, or None for one whom the hub does not know."""

@@ -4,6 +4,8 @@ Every label has a fixed set of values, each of which is there from the start, at
 for what has not happened yet.
 """
 
+import shutil
+from pathlib import Path
 from typing import Literal, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -24,6 +26,8 @@ SignInOutcome = Literal[
     "ok", "wrong-password", "too-many-failures", "too-many-sessions", "another-session", "no-permission", "xnat-down"
 ]  # fmt: skip
 
+StartOutcome = Literal["ok", "refused", "failed", "cancelled"]
+
 XNAT_CALLS = Histogram(
     "xnathub_xnat_call_seconds",
     "Calls to XNAT, with the wait for a free thread and all retries",
@@ -34,6 +38,20 @@ XNAT_UP = Gauge(
     "xnathub_xnat_up",
     "1 when XNAT answered last as it should and takes the service account, 0 when not, NaN when it was not asked yet",
 )
+PROXY_UP = Gauge(
+    "xnathub_proxy_up",
+    "1 when the hub's proxy answered the hub last, 0 when not, NaN when it was not asked yet",
+)
+CERTIFICATE_ENDS = Gauge(
+    "xnathub_certificate_end_seconds",
+    "When the certificate of XNAT's address, or of the hub's public one, ends, in seconds of the epoch; NaN where there is none",
+    ["whose"],
+)
+DISK_FREE = Gauge(
+    "xnathub_database_disk_free_ratio",
+    "The free part of the disk that holds the hub's database; NaN where that is no file",
+)
+STARTS = Counter("xnathub_starts", "Starts of servers by how they ended, as in the audit log", ["outcome"])
 SIGN_INS = Counter("xnathub_sign_ins", "Sign-ins, and attempts that were refused", ["way", "outcome"])
 REFUSALS = Counter("xnathub_launches_refused", "Launches that a rule of the site refused", ["rule"])
 
@@ -45,4 +63,22 @@ for _way in get_args(SignInWay):
         SIGN_INS.labels(_way, _outcome)
 for _rule in get_args(Rule):
     REFUSALS.labels(_rule)
-XNAT_UP.set(float("nan"))
+for _outcome in get_args(StartOutcome):
+    STARTS.labels(_outcome)
+for _whose in ("xnat", "public"):
+    CERTIFICATE_ENDS.labels(_whose).set(float("nan"))
+for _gauge in (XNAT_UP, PROXY_UP, DISK_FREE):
+    _gauge.set(float("nan"))
+
+
+def watch_disk(file: Path) -> None:
+    """Let the metrics tell how full the disk of the hub's database is."""
+    DISK_FREE.set_function(lambda: _free(file))
+
+
+def _free(file: Path) -> float:
+    try:
+        disk = shutil.disk_usage(file.parent)
+    except OSError:
+        return float("nan")
+    return disk.free / disk.total if disk.total else float("nan")

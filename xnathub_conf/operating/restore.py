@@ -46,7 +46,7 @@ def restore(backup: Backup, data: HubData) -> str:
         _leave(backup, data, data.file)
         kept = _take(data.file, data.cookie_secret)
     except OSError as error:
-        raise HubDataError(_cannot(data.file, error)) from None
+        raise _not_placed(data.file, error) from None
     return f"The backup is in place.{kept} Start the hub."
 
 
@@ -71,7 +71,7 @@ def take_what_waits(site: Site, environment: Mapping[str, str] = os.environ) -> 
         kept = _take(data.file, data.cookie_secret)
     except OSError as error:
         sys.exit(
-            f"{_cannot(data.file, error)} To start without the backup, remove {_waiting(data.file).name}."
+            f"{_not_placed(data.file, error)} To start without the backup, remove {_waiting(data.file).name}."
         )
     print(f"The hub's database is the backup that `xnathub restore` left.{kept}", file=sys.stderr)
     return data.file
@@ -81,8 +81,8 @@ def _waiting(file: Path) -> Path:
     return Path(f"{file}{_WAITING}")
 
 
-def _cannot(file: Path, error: OSError) -> str:
-    return f"The backup can't be put in place of {file}: {error.strerror or error}."
+def _not_placed(file: Path, error: OSError) -> HubDataError:
+    return HubDataError(f"The backup can't be put in place of {file}: {error.strerror or error}.")
 
 
 def _is_used(file: Path) -> bool:
@@ -115,7 +115,7 @@ def _leave(backup: Backup, data: HubData, file: Path) -> None:
             os.fsync(stored.fileno())
         part.replace(_waiting(file))
     except OSError as error:
-        raise HubDataError(_cannot(file, error)) from None
+        raise _not_placed(file, error) from None
 
 
 def _leave_secret(backup: Backup, data: HubData) -> None:

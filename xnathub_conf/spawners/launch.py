@@ -8,6 +8,7 @@ from typing import Any
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.server_log import last_lines
 from xnathub_conf.operating.audit import audit, caller, caller_of
+from xnathub_conf.operating.metrics import STARTS
 from xnathub_conf.spawners.object_names import oauth_client_id
 from xnathub_conf.spawners.slow_starts import within_start_timeout
 
@@ -57,6 +58,7 @@ class Launch:
         def ended(future: Any) -> None:
             outcome, why = _outcome_of(future)
             self._runs = outcome == "ok"
+            STARTS.labels(outcome).inc()
             audit(
                 "start", outcome, user=self.user.name, server=self.name, **facts, **why, **who,
                 seconds=round(time.monotonic() - self._began, 1),

@@ -145,6 +145,7 @@ class HealthHandler(HealthCheckHandler):
     def get(self) -> None:
         """Answer with the state as JSON."""
         xnat = self.authenticator.xnat.state.look()
+        self.proxy.watch.look()
         if self.get_argument("xnat", None) is not None and xnat["state"] != "up":
             self.set_status(503)
         self.set_header("Content-Type", "application/json")
