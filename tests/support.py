@@ -359,6 +359,13 @@ import ssl
 named = {os.environ[name] for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")}
 trusted = [str(each["subject"]) for each in ssl.create_default_context().get_ca_certs()]
 seen["trust"] = [*named, len(trusted) > 50, any("The Hospital" in each for each in trusted)]
+import urllib.error, urllib.request
+def reached(url):
+    try:
+        return urllib.request.urlopen(url, timeout=10).status
+    except urllib.error.URLError as error:
+        return type(error.reason).__name__
+seen["way out"] = [reached(os.environ["JUPYTERHUB_API_URL"] + "/"), reached("http://elsewhere.example.org/")]
 rights = dict(line.split(":", 1) for line in open("/proc/self/status"))
 seen["gains privileges"] = rights["NoNewPrivs"].strip() != "1"
 # MKNOD, NET_RAW, SETFCAP, SETPCAP, SYS_CHROOT: what not even a program of root's could have again.
@@ -367,7 +374,7 @@ print(json.dumps(seen))
 """
 """Code for a server on project P2, which says what the site's own keys under `servers` came to there."""
 
-SITE_SERVERS = {"shm_size": "128M"}
+SITE_SERVERS = {"shm_size": "128M", "http_proxy": "http://127.0.0.1:9"}
 """The site's keys that LOOKS_AT_ITS_LIMITS looks at, besides `site_software`."""
 
 ITS_LIMITS = {
@@ -377,6 +384,8 @@ ITS_LIMITS = {
     "gains privileges": False,
     "dropped": True,
     "trust": ["/etc/xnathub/ca.pem", True, True],
+    # The hub directly, all else by the proxy, at whose address nothing is.
+    "way out": [200, "ConnectionRefusedError"],
 }
 """What LOOKS_AT_ITS_LIMITS sees then."""
 

@@ -512,6 +512,17 @@ def test_a_mount_of_each_users_own():
         assert [each.source for each in plan.mounts] == ["/mnt/scratch/atlas/brain"]
 
 
+def test_servers_find_their_way_out_and_reach_xnat_and_the_hub_directly():
+    proxy = "http://proxy.example.org:3128"
+    found = check(
+        SAMPLE, http_proxy=proxy, no_proxy=["10.0.0.0/8"], environment={"no_proxy": "x"}
+    ).environment
+    assert found["HTTP_PROXY"] == found["https_proxy"] == proxy
+    direct = found["NO_PROXY"].split(",")
+    assert {"localhost", "127.0.0.1", "xnat.example.org", "10.0.0.0/8"} <= set(direct)
+    assert found["no_proxy"] == "x"
+
+
 def test_the_sites_authorities_are_mounted_and_named():
     plan = check(SAMPLE, ca_file="/etc/pki/all.pem", environment={"CURL_CA_BUNDLE": "/x"})
     assert tuple(plan.mounts[2]) == ("bind", "/etc/pki/all.pem", "/etc/xnathub/ca.pem", True)

@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Literal, TypeVar
 
 from xnathub_conf.launch.plan import LaunchPlan
-from xnathub_conf.launch.site_mounts import SiteMounts, trust_variables
+from xnathub_conf.launch.site_mounts import SiteMounts
+from xnathub_conf.launch.site_variables import site_variables
 from xnathub_conf.site.types import Site
 from xnathub_conf.values.amounts import least
 from xnathub_conf.values.images import AllowedImages, Image, ImageError, parse_image
@@ -56,6 +57,7 @@ class Policy:
             else:
                 self._roots[mount.path] = mount.writable
         self._site_mounts = SiteMounts(servers)
+        self._variables = {**site_variables(site), **servers.environment}
         shared = [*self._roots, *(each.source for each in servers.mounts if "{username}" not in each.source)]
         # A name is one component of a path.
         self._users_folders = [
@@ -173,9 +175,7 @@ class Policy:
             or (servers.cpu_guarantee and least(servers.cpu_guarantee, cpu_limit)),
             mem_guarantee=plan.mem_guarantee
             or (servers.mem_guarantee and least(servers.mem_guarantee, mem_limit)),
-            environment=MappingProxyType(
-                {**plan.environment, **trust_variables(servers), **servers.environment}
-            ),
+            environment=MappingProxyType({**plan.environment, **self._variables}),
         )
 
     def _check_resources(self, plan: LaunchPlan) -> None:

@@ -4,18 +4,9 @@ from collections.abc import Container
 from typing import Literal
 
 from xnathub_conf.launch.plan import LaunchPlan, Mount
+from xnathub_conf.launch.site_variables import CA_FILE
 from xnathub_conf.site.types import Servers
 from xnathub_conf.values.images import AllowedImages, Image
-
-CA_FILE = "/etc/xnathub/ca.pem"
-"""Where a server has the authorities that it trusts."""
-
-_CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
-
-
-def trust_variables(servers: Servers) -> dict[str, str]:
-    """Return the variables by which programs find the site's authorities; none where it names no file of them."""
-    return dict.fromkeys(_CA_VARIABLES, CA_FILE) if servers.ca_file else {}
 
 
 class SiteMounts:

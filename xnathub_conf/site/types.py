@@ -179,6 +179,8 @@ class Servers:
     allowed_mount_targets: tuple[str, ...]
     mounts: tuple[SiteMount, ...]
     ca_file: str | None
+    http_proxy: str | None
+    no_proxy: tuple[str, ...]
     cpu_limit: float | None
     cpu_guarantee: float | None
     mem_limit: int | None
