@@ -377,6 +377,12 @@ print(json.dumps(seen))
 SITE_SERVERS = {"shm_size": "128M", "http_proxy": "http://127.0.0.1:9"}
 """The site's keys that LOOKS_AT_ITS_LIMITS looks at, besides `site_software`."""
 
+EATS_MEMORY = (
+    """sh -c 'echo got $JUPYTERHUB_API_TOKEN and $XNAT_PASS; python3 -m http.server 8888 --directory /etc/xnathub-none & """
+    """until [ -e $JUPYTERHUB_ROOT_DIR/eat ]; do sleep 0.2; done; exec python3 -c "b = b\\"x\\" * 10**9"'"""
+)
+"""A server's command that answers, until a file `eat` in its user's workspace has it use more memory than there is."""
+
 ITS_LIMITS = {
     "software": "7.4",
     "shm": 128 << 20,

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.docker.processes import DockerHub
-from tests.support import new_standin, wait_until
-from xnathub_conf.standin import HubError, faults
+from tests.support import EATS_MEMORY, Visitor, new_standin, page_text, wait_until
+from xnathub_conf.standin import Environment, HubError, faults
 
 POINTS = 30
 NAME = "20260728T120000123Z"
@@ -196,3 +196,25 @@ def test_what_the_hub_does_not_know_is_removed_and_nothing_else(hub: DockerHub):
         for name, container in made.items():
             if name != f"{hub.name}-bob":
                 container.remove(force=True)
+
+
+def test_a_server_of_an_earlier_hub_that_runs_out_of_memory_says_so_without_its_secrets(hub: DockerHub):
+    chosen = Environment(image="xnathub-singleuser:test", command=EATS_MEMORY, mem_limit="200M")
+    options = hub.options("alice", chosen)
+    hub.plugin.ensure_user("alice")
+    hub.plugin.start("alice", options)
+    hub.plugin.wait_ready("alice")
+    hub.kill()
+    hub.start()
+    position = len(hub.log_since(0))
+    (hub.folder / "workspaces" / "users" / "alice" / "eat").touch()
+    wait_until(lambda: not hub.containers("alice"), 90, "the end of what is left of the server")
+    visitor = Visitor(hub.url)
+    visitor.sign_in("alice", hub.xnat.state.user("alice").password)
+    shown = page_text(visitor.get_page("/user/alice/lab"))
+    told = "It used more memory than it may, 200M, and was ended for that."
+    assert told in shown
+    assert "got *** and ***" in shown
+    log = hub.log_since(position)
+    assert f"alice's server '': {told}" in log
+    assert "got *** and ***" in log

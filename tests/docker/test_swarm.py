@@ -19,6 +19,7 @@ from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Stack, build_sick, 
 from tests.plugin_pages import DASHBOARD, NAMES, add_people, opened, start, stop
 from tests.secret_search import Search
 from tests.support import (
+    EATS_MEMORY,
     ENGINE_SECURITY,
     ITS_LIMITS,
     LOOKS_AROUND,
@@ -246,6 +247,17 @@ def test_a_server_that_ends_by_itself_leaves_no_service(stack: Stack):
     assert requests.post(address, headers={"Authorization": f"token {token}"}, timeout=30).ok
     wait_for(lambda: not stack.plugin.server("demo"), 60)
     wait_for(lambda: not stack.servers(), 5)
+
+
+def test_a_server_that_ran_out_of_memory_says_so(stack: Stack):
+    (stack.workspace("alice") / "eat").unlink(missing_ok=True)
+    stack.start("alice", command=EATS_MEMORY, mem_limit="200M")
+    (stack.workspace("alice") / "eat").touch()
+    wait_for(lambda: not stack.servers(), 90)
+    told = "It used more memory than it may, 200M, and was ended for that."
+    wait_for(lambda: told in stack.sign_in("alice").get(f"{stack.url}/hub/home", timeout=30).text, 30)
+    assert f"alice's server '': {told} The last lines of its log: " in stack.logs()
+    assert "got *** and ***" in stack.logs()
 
 
 def test_services_that_the_hub_does_not_know_are_removed(stack: Stack):

@@ -14,7 +14,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.hub.test_launch import start
-from tests.support import RunningHub, Visitor, new_standin, wait_until
+from tests.support import RunningHub, Visitor, new_standin, page_text, wait_until
 from xnathub_conf.standin import Environment, HubError, faults
 
 TOKEN = "metrics-token-" + "0123456789abcdef" * 2
@@ -268,7 +268,15 @@ def test_a_server_that_ends_by_itself_is_on_record(hub, xnat):
     # The hub looks at its servers every 30 s.
     (line,) = new_lines(hub, before)
     assert (line["event"], line["outcome"], line["by"]) == ("stop", "ended-by-itself", "hub")
-    assert line["project"] == "P1"
+    assert (line["project"], line["reason"], line["code"]) == ("P1", "killed", 137)
+    assert "It was killed, with exit code 137." in line["detail"]
+    visitor = Visitor(hub.url)
+    visitor.sign_in("alice", xnat.state.user("alice").password)
+    for page in ("/hub/home", "/user/alice/lab"):
+        assert "It was killed, with exit code 137." in page_text(visitor.get_page(page))
+    start(hub, xnat)
+    hub.plugin.wait_ready("alice")
+    assert "killed" not in page_text(visitor.get_page("/hub/home"))
 
 
 def test_the_audit_file_is_opened_again_after_it_was_moved(hub, xnat):

@@ -10,7 +10,7 @@ import pytest
 
 from tests.kubernetes.testbed import GID, TARPIT_PORT, UID, Release, wait_for
 from tests.plugin_pages import DASHBOARD, NAMES, add_people, opened, start, stop
-from tests.support import ITS_LIMITS, LOOKS_AROUND, LOOKS_AT_ITS_LIMITS, what_it_sees
+from tests.support import EATS_MEMORY, ITS_LIMITS, LOOKS_AROUND, LOOKS_AT_ITS_LIMITS, what_it_sees
 from tests.tarpit import Tarpit
 
 HUB_POD = ("--selector", "app.kubernetes.io/component=hub")
@@ -195,6 +195,19 @@ def test_a_start_that_takes_too_long_says_what_it_was_at(release: Release):
     assert "see /lab?token=***" in told
     assert "got ***" in told
     assert "leaked" not in told + release.namespace.kubectl("logs", "deployment/hub")
+
+
+def test_a_server_that_ran_out_of_memory_says_so(release: Release):
+    (release.workspace("alice") / "eat").unlink(missing_ok=True)
+    release.start("alice", command=EATS_MEMORY, mem_limit="200M")
+    (release.workspace("alice") / "eat").touch()
+    wait_for(lambda: not release.servers(), 120)
+    told = "It used more memory than it may, 200M, and was ended for that."
+    page = f"{release.url}/hub/home"
+    wait_for(lambda: told in release.sign_in("alice").get(page, timeout=30).text, 30)
+    log = release.namespace.kubectl("logs", "deployment/hub")
+    assert f"alice's server '': {told} The last lines of its log: " in log
+    assert "got *** and ***" in log
 
 
 def options_with(release: Release, mount: dict[str, object]) -> dict[str, object]:

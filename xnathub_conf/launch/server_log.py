@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
-MOST_LINES = 10
+MOST_LINES = 50
 MOST_BYTES = 64 * 1024
 """How much of a log is read: what a server says is its user's affair, and may be anything."""
 
@@ -26,7 +26,7 @@ _SAID = (
 
 
 def last_lines(log: bytes, environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return up to 10 of a log's last lines that say something, of 240 characters at most.
+    """Return up to 50 of a log's last lines that say something, of 240 characters at most.
 
     What the server was given in variables whose names tell of a secret is taken out, and what looks like one.
     """

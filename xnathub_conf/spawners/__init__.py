@@ -4,6 +4,7 @@ An adapter is a subclass of its orchestrator's spawner with the methods of `Adap
 attribute anew, since a spawner object lives on and would keep what an earlier launch set.
 """
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -38,6 +39,9 @@ class Adapter(Protocol):
 
     async def read_log(self) -> bytes:
         """Return the end of the server's own log, b"" where there is none to be had."""
+
+    async def read_environment(self) -> Mapping[str, str]:
+        """Return the variables that the running server was given, whose secrets its log must not tell."""
 
     async def check_running(self) -> None:
         """Raise LaunchFailed where a server that was started has ended."""

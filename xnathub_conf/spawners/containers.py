@@ -15,6 +15,7 @@ from docker.types import Healthcheck
 from dockerspawner import DockerSpawner
 from requests import RequestException
 
+from xnathub_conf.launch.ending import Ending
 from xnathub_conf.launch.failure import LaunchFailed, ended_at_once
 from xnathub_conf.launch.gpus import no_gpus
 from xnathub_conf.launch.plan import LaunchPlan
@@ -76,7 +77,8 @@ class PlannedObject(DockerSpawner):
 
     site: Site
     server_log: Callable[[], Awaitable[tuple[str, ...]]]
-    """Of the launch that is mixed in."""
+    note_ending: Callable[[Ending], Awaitable[int | str]]
+    """Of the launch that is mixed in, both."""
     _given_up = False
     _pulling = False
 
@@ -224,12 +226,14 @@ class PlannedObject(DockerSpawner):
             # JupyterHub would take the server for one that has ended, at its own start even for good.
             self.log.warning("It is not known whether %s still runs: %s", self.object_name, error)
             return None
-        if ended:
-            await self._remove()
-        return ended
+        if ended is None:
+            return None
+        status = await self.note_ending(ended)
+        await self._remove()
+        return status
 
-    async def _ending(self) -> Any:
-        """Return None while the server lives, else how it ended: 0 where nothing is left of it."""
+    async def _ending(self) -> Ending | None:
+        """Return None while the server lives, else how it ended."""
         raise NotImplementedError
 
     async def check_running(self) -> None:
@@ -251,6 +255,11 @@ class PlannedObject(DockerSpawner):
         """Return the end of the container's log, if it is one of the hub's own engine."""
         container = await self._container()
         return await asyncio.wrap_future(self.executor.submit(self._log_of, container)) if container else b""
+
+    async def read_environment(self) -> Mapping[str, str]:
+        """Return the container's variables."""
+        container = await self.docker("inspect_container", await self._container())
+        return dict(each.partition("=")[::2] for each in container["Config"]["Env"] or ())
 
     def _log_of(self, container: str) -> bytes:
         said = b""

@@ -5,8 +5,8 @@ from typing import Any
 
 from docker.errors import APIError, NotFound
 from docker.types import DeviceRequest
-from dockerspawner import DockerSpawner
 
+from xnathub_conf.launch.ending import Ending, exited, gone
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.policy import PolicyRefusal
 from xnathub_conf.spawners.containers import LABELS, PlannedObject, health_check, object_labels
@@ -46,8 +46,17 @@ class XnatDockerSpawner(PlannedObject):
             "healthcheck": health_check(self.site.servers),
         }
 
-    async def _ending(self) -> Any:
-        return await DockerSpawner.poll(self)
+    async def _ending(self) -> Ending | None:
+        container = await self.get_object()
+        if container is None:
+            return gone("container")
+        state = container["State"]
+        if state["Running"]:
+            return None
+        limit = container["HostConfig"].get("Memory")
+        return exited(
+            state["ExitCode"], out_of_memory=state["OOMKilled"], mem_limit=limit, said=state["Error"]
+        )
 
     async def remove_object(self) -> None:
         """Remove the container, even one that runs, with its unnamed volumes."""

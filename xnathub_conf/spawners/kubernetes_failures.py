@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from kubernetes_asyncio.client.exceptions import ApiException
 
+from xnathub_conf.launch.ending import Ending, exited, gone, lost_node
 from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.spawners.kubernetes_pod import CLAIMS_KEY
 from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
@@ -73,6 +74,26 @@ def pod_phase(pod: Mapping[str, Any] | None, events: Sequence[Mapping[str, Any]]
     if any("running" in container["state"] for container in status.get("containerStatuses") or ()):
         return Phase("slow-jupyter", f"Its pod runs, but nothing listens at port {port} yet.")
     return Phase("slow-mount", f"The node {node} was still preparing its volumes and its network.")
+
+
+def pod_ending(pod: Mapping[str, Any] | None) -> Ending | None:
+    """Return how the pod of a server that ran has ended, from its status as the API gives it; None while it lives."""
+    if pod is None:
+        return gone("pod")
+    status = pod["status"]
+    for container in status.get("containerStatuses") or ():
+        if container["name"] == "notebook" and (ended := container["state"].get("terminated")):
+            limits = (pod["spec"]["containers"][0].get("resources") or {}).get("limits") or {}
+            limit = str(limits.get("memory") or "")
+            return exited(
+                ended["exitCode"],
+                out_of_memory=ended.get("reason") == "OOMKilled",
+                mem_limit=int(limit) if limit.isdecimal() else None,
+                said=ended.get("message") or "",
+            )
+    if status.get("phase") == "Failed":
+        return lost_node(status.get("message") or status.get("reason") or "")
+    return None
 
 
 def _unscheduled(message: str, pod: Mapping[str, Any]) -> PodProblem:

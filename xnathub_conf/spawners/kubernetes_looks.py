@@ -5,8 +5,9 @@ from typing import Any
 
 from kubespawner import KubeSpawner
 
+from xnathub_conf.launch.ending import Ending
 from xnathub_conf.launch.server_log import MOST_BYTES, MOST_LINES
-from xnathub_conf.spawners.kubernetes_failures import pod_phase, pod_problem
+from xnathub_conf.spawners.kubernetes_failures import pod_ending, pod_phase, pod_problem
 from xnathub_conf.spawners.slow_starts import Phase
 
 
@@ -14,7 +15,8 @@ class Looks(KubeSpawner):
     """A spawner that looks at the pod of its start."""
 
     server_log: Callable[[], Awaitable[tuple[str, ...]]]
-    """Of the launch that is mixed in."""
+    note_ending: Callable[[Ending], Awaitable[int | str]]
+    """Of the launch that is mixed in, both."""
     _old_pod: str | None = None
 
     def _new_pod(self) -> Any:
@@ -49,6 +51,27 @@ class Looks(KubeSpawner):
             limit_bytes=MOST_BYTES,
         )
         return log.encode()
+
+    async def read_environment(self) -> Mapping[str, str]:
+        """Return the variables of the pod's server."""
+        pod = self._new_pod()
+        containers = pod["spec"]["containers"] if pod else ()
+        return {
+            each["name"]: each.get("value") or ""
+            for container in containers
+            if container["name"] == "notebook"
+            for each in container.get("env") or ()
+        }
+
+    async def poll(self) -> Any:
+        """Return None while the pod runs, else how it ended; a pod that has ended is deleted."""
+        await self._start_watching_pods()
+        ending = pod_ending(self.pod_reflector.pods.get(f"{self.namespace}/{self.pod_name}"))
+        if ending is None:
+            return await super().poll()
+        status = await self.note_ending(ending)
+        await super().poll()
+        return status
 
     async def check_running(self) -> None:
         """Raise LaunchFailed where the pod has ended for good."""

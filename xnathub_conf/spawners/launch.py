@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from xnathub_conf.launch.ending import Ending
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.server_log import last_lines
 from xnathub_conf.operating.audit import audit, caller, caller_of
@@ -33,6 +34,8 @@ class Launch:
     _waiting_for_response: bool
 
     launch_facts: dict[str, str] = {}  # noqa: RUF012 - set anew for each launch, never changed here
+    ending: dict[str, Any] | None = None
+    """How the last server of this name ended, where nobody stopped it: what `Ending.stored` gives."""
     _began = 0.0
     _planned_environment: Mapping[str, str] = {}
     _steps: tuple[dict[str, Any], ...] = ()
@@ -53,6 +56,7 @@ class Launch:
         self.launch_facts = facts
         self._began = time.monotonic()
         self._steps, self._starting = (), False
+        self.ending = None
         self.step("Asking XNAT what to start", progress=5)
 
         def ended(future: Any) -> None:
@@ -90,11 +94,32 @@ class Launch:
         try:
             async with asyncio.timeout(_LOG_SECONDS):
                 log: bytes = await self.read_log()  # type: ignore[attr-defined]
+                environment = self._planned_environment
+                if log and not environment:
+                    # It was started by this hub before it was itself started anew.
+                    environment = await self.read_environment()  # type: ignore[attr-defined]
         except Exception as error:  # noqa: BLE001 - each orchestrator has errors of its own
             self.log.debug("The server's log can't be read: %r", error)
             return ()
-        given = {**self._planned_environment, "JUPYTERHUB_API_TOKEN": self.api_token or ""}
+        given = {**environment, "JUPYTERHUB_API_TOKEN": self.api_token or ""}
         return last_lines(log, given)
+
+    async def note_ending(self, ending: Ending) -> int | str:
+        """Keep how a server that ran has ended, with the end of its log; adapters tell before they remove what is left of it.
+
+        Return what JupyterHub is to take for its exit code.
+        """
+        if self._runs and self._stop_outcome == "ended-by-itself" and self.ending is None:
+            # Another look at the server may come while the log is read.
+            self.ending = ending.stored()
+            lines = await self.server_log()
+            self.ending = ending._replace(log=lines).stored()
+            said = f" The last lines of its log: {' | '.join(lines)}" if lines else ""
+            self.log.warning("%s's server %r: %s%s", self.user.name, self.name, ending.text, said)
+        # JupyterHub looks again, and would be told of a server that is gone.
+        first = self.ending or ending.stored()
+        status: int | str = first["reason"] if first["code"] is None else first["code"]
+        return status
 
     async def stop(self, now: bool = False) -> None:
         """Stop the server, as the adapter does."""
@@ -127,23 +152,27 @@ class Launch:
     def stopped(self) -> None:
         """Write the audit line of a server that has stopped; none for a start that failed, which has its own."""
         if self._runs:
+            ended = self.ending or {}
+            why = {"reason": ended.get("reason"), "code": ended.get("code"), "detail": ended.get("text")}
             audit(
                 "stop", self._stop_outcome, user=self.user.name, server=self.name, **self.launch_facts,
-                **(caller.get() or {"by": "hub"}),
+                **why, **(caller.get() or {"by": "hub"}),
             )  # fmt: skip
         self.launch_facts = {}
         self._runs, self._stop_outcome = False, "ended-by-itself"
 
     def get_state(self) -> dict[str, Any]:
-        """Add the launch's facts to the state."""
+        """Add the launch's facts to the state, and after its end what is known of that."""
         state: dict[str, Any] = super().get_state()  # type: ignore[misc]
-        return {**state, "launch": self.launch_facts} if self.launch_facts else state
+        ours = {"launch": self.launch_facts, "ending": self.ending}
+        return {**state, **{name: value for name, value in ours.items() if value}}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take the facts of a server that ran before the hub did."""
         super().load_state(state)  # type: ignore[misc]
         self.launch_facts = state.get("launch", {})
         self._runs = bool(self.launch_facts)
+        self.ending = state.get("ending")
 
 
 def _outcome_of(future: Any) -> tuple[str, dict[str, str]]:

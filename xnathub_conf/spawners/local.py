@@ -9,12 +9,13 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 
+from xnathub_conf.launch.ending import Ending, exited
 from xnathub_conf.launch.failure import LaunchFailed, ended_at_once
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.site.types import Site
@@ -30,6 +31,8 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
     """Starts a plan as a process with links in place of mounts."""
 
     site: Site
+    note_ending: Callable[[Ending], Awaitable[int | str]]
+    """Of the launch that is mixed in."""
     _plan: LaunchPlan | None = None
 
     @property
@@ -90,6 +93,11 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
                 status=502,
             ) from None
 
+    async def poll(self) -> Any:
+        """Return None while the process lives, else its exit code."""
+        code = await super().poll()
+        return None if code is None else await self.note_ending(exited(code))
+
     async def phase(self) -> Phase:
         """Return what a start is at: there is only one step."""
         return Phase("slow-process", "The hub's machine was still making its process.")
@@ -97,6 +105,10 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
     async def read_log(self) -> bytes:
         """Return nothing: what a process says goes to the hub's own log."""
         return b""
+
+    async def read_environment(self) -> Mapping[str, str]:
+        """Return nothing, since there is no log."""
+        return {}
 
     async def check_running(self) -> None:
         """Raise LaunchFailed where the process has ended."""

@@ -18,6 +18,7 @@ from docker.types import (
 from docker.utils import version_lt
 from dockerspawner import SwarmSpawner
 
+from xnathub_conf.launch.ending import Ending, exited, gone, lost_node
 from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.site.types import Security
@@ -188,17 +189,35 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
                 return
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
-    async def _ending(self) -> Any:
+    async def _ending(self) -> Ending | None:
         task = await self.get_task()
         if task is None:
-            return 0
+            return gone("service")
         status = task["Status"]
         if _is_lost(task):
             self.log.warning("%s: its node is gone, or gives up what runs on it.", self.object_name)
-            return "its node is gone"
+            return lost_node()
         if status["State"] in _STATES:
             return None
-        return f"{status['State']}: {status.get('Err') or status.get('Message')}"
+        if status["State"] in {"shutdown", "orphaned", "remove"}:
+            return lost_node(status.get("Err") or status.get("Message") or "")
+        contained = status.get("ContainerStatus") or {}
+        code = contained.get("ExitCode")
+        error = status.get("Err") or ""
+        return exited(
+            code,
+            out_of_memory=await self._out_of_memory(contained.get("ContainerID")),
+            mem_limit=(task["Spec"].get("Resources") or {}).get("Limits", {}).get("MemoryBytes"),
+            said="" if "non-zero exit" in error else error,
+        )
+
+    async def _out_of_memory(self, container: str | None) -> bool:
+        """Return whether the kernel ended something in a container of the hub's own engine; a task does not tell."""
+        try:
+            found = await self.docker("inspect_container", container) if container else None
+        except APIError:
+            return False
+        return bool(found and found["State"]["OOMKilled"])
 
     async def get_task(self) -> Any:
         """Return the service's newest task, or None."""
