@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -251,6 +252,25 @@ def test_a_hub_that_may_not_use_the_socket_says_so(hub: Engine):
     assert "Permission denied" in hub.logs()
     hub.start("demo")
     assert hub.execute("demo", "print(6 * 7)") == "42\n"
+
+
+@pytest.mark.parametrize("what", ["space", "inodes", "rights"])
+def test_a_server_opens_on_a_workspace_that_takes_nothing_more(hub: Engine, what: str):
+    folder = hub.workspace("alice")
+    command("mount", "-t", "tmpfs", "-o", "size=64k,nr_inodes=16", "none", str(folder))
+    try:
+        with contextlib.suppress(OSError):
+            for number in range(100):
+                (folder / f"more-{number}").write_bytes(b"0" * 65536 * (what == "space"))
+        if what == "rights":
+            command("mount", "-o", "remount,ro", str(folder))
+        hub.start("alice")
+        page = hub.sign_in("alice").get(f"{hub.url}/user/alice/lab", timeout=60)
+        assert (page.status_code, "JupyterLab" in page.text) == (200, True)
+        assert hub.execute("alice", "print(6 * 7)") == "42\n"
+        hub.plugin.stop("alice")
+    finally:
+        command("umount", "--lazy", str(folder))
 
 
 def test_what_the_plugin_s_pages_do_for_six_names(hub: Engine):

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from tests.support import RunningHub, Visitor, new_standin, page_text
+from xnathub_conf.spawners.object_names import object_name
 from xnathub_conf.standin import Environment, HubError
 
 SECONDS = 5
@@ -68,3 +69,20 @@ def test_a_server_that_does_not_answer_is_explained(hub, xnat, case):
     assert "TimeoutError" not in log
     assert "Spawner.http_timeout" not in log
     assert not hub.server_processes()
+
+
+def test_a_folder_that_can_not_be_made_is_named(hub, xnat):
+    """As on a full disk, which a file in the way stands for."""
+    root = hub.folder / "servers" / object_name("server", "demo", "")
+    root.parent.mkdir(exist_ok=True)
+    root.touch()
+    options = xnat.state.launch("demo", "P1", "", environment=Environment(command="true"))
+    hub.plugin.ensure_user("demo")
+    position = len(hub.log_since(0))
+    with pytest.raises(HubError) as told:
+        hub.plugin.start("demo", options)
+    root.unlink()
+    sentence = "The hub's machine can't prepare the server's folders: Not a directory."
+    assert sentence in str(told.value)
+    assert sentence in hub.log_since(position)
+    assert "Traceback" not in hub.log_since(position)

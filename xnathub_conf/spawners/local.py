@@ -74,14 +74,16 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
 
     async def start(self) -> Any:
         """Make the links, then start the process."""
-        root = self._root
-        _remove_links(root)
-        for mount in self._plan.mounts if self._plan else ():
-            source, link = Path(mount.source), Path(f"{root}{mount.target}")
-            if not mount.read_only:
-                source.mkdir(parents=True, exist_ok=True)
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(source)
+        try:
+            self._make_links(self._root)
+        except OSError as error:
+            raise LaunchFailed(
+                "folder",
+                f"The hub's machine can't prepare the server's folders: {error.strerror or error}.",
+                "Tell your XNAT administrator.",
+                detail=str(error.filename2 or error.filename or ""),
+                status=502,
+            ) from None
         try:
             return await super().start()
         except OSError as error:
@@ -92,6 +94,15 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
                 detail=f"[{self.cmd[0]}]",
                 status=502,
             ) from None
+
+    def _make_links(self, root: Path) -> None:
+        _remove_links(root)
+        for mount in self._plan.mounts if self._plan else ():
+            source, link = Path(mount.source), Path(f"{root}{mount.target}")
+            if not mount.read_only:
+                source.mkdir(parents=True, exist_ok=True)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(source)
 
     async def poll(self) -> Any:
         """Return None while the process lives, else its exit code."""
