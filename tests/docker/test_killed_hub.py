@@ -206,11 +206,12 @@ def test_a_server_of_an_earlier_hub_that_runs_out_of_memory_says_so_without_its_
     hub.plugin.wait_ready("alice")
     hub.kill()
     hub.start()
+    visitor = Visitor(hub.url)
+    # To sign in starts a server where none runs.
+    visitor.sign_in("alice", hub.xnat.state.user("alice").password)
     position = len(hub.log_since(0))
     (hub.folder / "workspaces" / "users" / "alice" / "eat").touch()
     wait_until(lambda: not hub.containers("alice"), 90, "the end of what is left of the server")
-    visitor = Visitor(hub.url)
-    visitor.sign_in("alice", hub.xnat.state.user("alice").password)
     shown = page_text(visitor.get_page("/user/alice/lab"))
     told = "It used more memory than it may, 200M, and was ended for that."
     assert told in shown

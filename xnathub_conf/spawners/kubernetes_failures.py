@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from xnathub_conf.launch.ending import Ending, exited, gone, lost_node
-from xnathub_conf.launch.failure import LaunchFailed
+from xnathub_conf.launch.failure import LaunchFailed, ended_at_once
 from xnathub_conf.spawners.kubernetes_pod import CLAIMS_KEY
 from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
 
@@ -152,12 +152,8 @@ def _container_problem(container: Mapping[str, Any]) -> PodProblem | None:
     elif reason in {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}:
         failure = _failed("container", f"The node can't make the server's container: {message}")
     elif ended := state.get("terminated") or (container.get("lastState") or {}).get("terminated"):
-        detail = f": {_sentence(ended['message'])}" if ended.get("message") else "."
-        failure = _failed(
-            "ended",
-            f"The server ended as soon as it was started, with exit code {ended['exitCode']}{detail}",
-            f"Does {image} hold a Jupyter server?",
-        )
+        advice = f"Tell your XNAT administrator. Does {image} hold a Jupyter server?"
+        failure = ended_at_once(ended["exitCode"], advice, ended.get("message") or "")
     else:
         return None
     return PodProblem(failure, lasting=True)

@@ -123,9 +123,11 @@ class Launch:
 
     async def stop(self, now: bool = False) -> None:
         """Stop the server, as the adapter does."""
-        self._stop_outcome = "failed"
+        # What is left of one that ended by itself may be taken away by a stop too.
+        outcome = self._stop_outcome if self.ending else "ok"
+        self._stop_outcome = outcome if self.ending else "failed"
         await super().stop(now)  # type: ignore[misc]
-        self._stop_outcome = "ok"
+        self._stop_outcome = outcome
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Return each step as it comes, with the seconds so far: ours, the orchestrator's, then the wait for Jupyter."""
