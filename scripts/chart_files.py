@@ -87,7 +87,7 @@ def manifests(helm: str) -> str:
                 "uid": PLACEHOLDER_UID,
                 "gid": PLACEHOLDER_GID,
             },
-            "servers": {"allowed_images": ["x"]},
+            "servers": {"allowed_images": ["x"], "images_ahead": ["x"]},
             "orchestrator": {"kubernetes": {}},
         },
         "secrets": {"existingSecret": "xnathub-secrets"},

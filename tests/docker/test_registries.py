@@ -48,6 +48,7 @@ def image(docker_client: docker.DockerClient, registry: Registry) -> Iterator[st
         docker_client.images.remove(name, force=True)
 
 
+AHEAD = "private/ahead:1"
 LEAK = "leaked0123456789"
 SILENT = f"sh -c 'echo see /lab?token={LEAK}; echo got $JUPYTERHUB_API_TOKEN; sleep 600'"
 
@@ -63,13 +64,15 @@ def stack(
 ) -> Iterator[Stack]:
     name = f"xhtest-{uuid.uuid4().hex[:8]}"
     orchestrator = {"swarm": {"network_name": f"{name}-net", "prefix": name}}
+    ahead = registry.push(docker_client, "xnathub-busybox:test", AHEAD)
     with StandIn(demo_state(), host=host_address) as xnat:
         stack = Stack(docker_client, name, tmp_path_factory.mktemp("registries"), xnat, orchestrator)
         stack.site["servers"] |= {
-            "allowed_images": [f"{registry.host}/private/web:1", f"{tarpit.host}/*", "xnathub-busybox:test"],
+            "allowed_images": [f"{registry.host}/private/*", f"{tarpit.host}/*", "xnathub-busybox:test"],
             "start_timeout": 25,
             "http_timeout": 10,
             "registry_logins": {"file": f"/run/secrets/{name}_logins"},
+            "images_ahead": [ahead, f"{registry.host}/private/missing:1"],
         }
         lines = f"registry.example.org someone else's\n{registry.host} {USER} {PASSWORD}\n"
         docker_client.secrets.create(name=f"{name}_logins", data=lines.encode(), labels={TEST: name})
@@ -80,6 +83,24 @@ def stack(
         finally:
             stack.remove()
             stack.clean()
+            with contextlib.suppress(ImageNotFound):
+                docker_client.images.remove(ahead, force=True)
+
+
+def has(client: docker.DockerClient, image: str) -> bool:
+    try:
+        client.images.get(image)
+    except ImageNotFound:
+        return False
+    return True
+
+
+def test_the_nodes_of_a_swarm_have_an_image_before_anyone_asks(stack: Stack, registry: Registry):
+    wait_for(lambda: has(stack.client, f"{registry.host}/{AHEAD}"), 60, stack.logs)
+    wait_for(lambda: "private/missing:1 is on 0 of 1 nodes ahead of time: " in stack.logs(), 60, stack.logs)
+    assert f"The image {registry.host}/{AHEAD} is on 1 of 1 nodes ahead of time." in stack.logs()
+    left = stack.client.services.list(filters={"name": f"{stack.name}-ahead"})
+    assert not left
 
 
 def test_a_node_of_a_swarm_pulls_a_private_image(stack: Stack, image: str):
@@ -131,9 +152,12 @@ def hub_on_docker(
 
 def test_one_engine_pulls_a_private_image(docker_client, registry: Registry, image: str, tmp_path):
     with new_standin() as xnat:
-        hub = hub_on_docker(docker_client, registry, tmp_path, xnat, as_config(registry))
+        hub = hub_on_docker(
+            docker_client, registry, tmp_path, xnat, as_config(registry), images_ahead=[image]
+        )
         try:
             hub.start()
+            wait_for(lambda: has(docker_client, image), 60, lambda: hub.log_since(0))
             hub.plugin.ensure_user("demo")
             hub.plugin.start("demo", hub.options("demo", replace(WEB_SERVER, image=image)))
             hub.plugin.wait_ready("demo")

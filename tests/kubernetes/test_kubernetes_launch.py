@@ -31,6 +31,11 @@ def test_a_user_signs_in_and_works_in_a_pod(release: Release):
     release.stop("demo")
 
 
+def test_images_are_on_the_nodes_before_anyone_asks(release: Release):
+    """The DaemonSet's pod is ready when each image has been there for one of its containers."""
+    wait_for(lambda: release.namespace.get("daemonset", "images-ahead")["status"].get("numberReady") == 1, 60)
+
+
 def test_users_whose_names_look_alike_get_pods_and_folders_of_their_own(release: Release):
     users = {"alice": "P1", "Alice": "P2", "a.b@c.org": "P1"}
     for user in users:
@@ -200,14 +205,17 @@ def test_a_start_that_takes_too_long_says_what_it_was_at(release: Release):
 def test_a_server_that_ran_out_of_memory_says_so(release: Release):
     (release.workspace("alice") / "eat").unlink(missing_ok=True)
     release.start("alice", command=EATS_MEMORY, mem_limit="200M")
+    # To sign in starts a server where none runs.
+    session = release.sign_in("alice")
     (release.workspace("alice") / "eat").touch()
     wait_for(lambda: not release.servers(), 120)
     told = "It used more memory than it may, 200M, and was ended for that."
     page = f"{release.url}/hub/home"
-    wait_for(lambda: told in release.sign_in("alice").get(page, timeout=30).text, 30)
+    wait_for(lambda: told in session.get(page, timeout=30).text, 30)
     log = release.namespace.kubectl("logs", "deployment/hub")
-    assert f"alice's server '': {told} The last lines of its log: " in log
-    assert "got *** and ***" in log
+    assert f"alice's server '': {told} " in log
+    assert "The last lines of its log: got *** and ***" in log
+    assert '"event": "stop", "outcome": "ended-by-itself", "user": "alice"' in log
 
 
 def options_with(release: Release, mount: dict[str, object]) -> dict[str, object]:

@@ -376,7 +376,7 @@ def new_release(
             os.chown(path, UID, GID)
         values = site_values(xnat.url)
         software = {**site_software(archive / "software"), "source": "/data/xnat/archive/software"}
-        values["site"]["servers"] |= {**SITE_SERVERS, "mounts": [software]}
+        values["site"]["servers"] |= {**SITE_SERVERS, "mounts": [software], "images_ahead": [SINGLEUSER]}
         values["site"]["servers"]["ca_file"] = f"{software['source']}/authorities.pem"
         values["secrets"] = {"xnatPassword": xnat.state.user("jupyterhub").password}
         values["jupyterhub"] = jupyterhub or values["jupyterhub"]

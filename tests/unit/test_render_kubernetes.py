@@ -50,3 +50,18 @@ def test_what_the_chart_can_t_take_is_refused(rendered, image):
     code, out, err = rendered("--image", image)
     assert (code, out) == (1, "")
     assert image in err
+
+
+def test_manifests_bring_images_ahead_to_where_servers_run(rendered, tmp_path, capsys):
+    ahead = "images_ahead: [xnat/a:1, 'xnat/b:2']"
+    more = "image_pull_secrets: [login], node_selector: {gpu: 'true'}, tolerations: [{key: gpu, operator: Exists}], claims"
+    site = SITE.replace("[xnat/*]", f"[xnat/*]\n  uid: 7\n  {ahead}").replace("claims", more)
+    (tmp_path / "site.yaml").write_text(site)
+    assert main(["render", "kubernetes", "--manifests", str(tmp_path / "site.yaml")]) == 0
+    objects = [one for one in yaml.safe_load_all(capsys.readouterr().out) if one]
+    (pod,) = (one["spec"]["template"]["spec"] for one in objects if one["kind"] == "DaemonSet")
+    assert [each["image"] for each in pod["initContainers"]] == ["xnat/a:1", "xnat/b:2"]
+    assert pod["securityContext"]["runAsUser"] == 7
+    assert (pod["nodeSelector"], pod["imagePullSecrets"]) == ({"gpu": "true"}, [{"name": "login"}])
+    assert pod["tolerations"] == [{"key": "gpu", "operator": "Exists"}]
+    assert "kind: DaemonSet" not in rendered("--manifests")[1]

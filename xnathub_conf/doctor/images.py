@@ -15,6 +15,7 @@ def exact_images(examination: Examination) -> tuple[list[str], list[str]]:
             patterns.append(pattern)
         else:
             names[pattern] = None
+    names |= dict.fromkeys(examination.site.servers.images_ahead)
     if examination.plan:
         names[examination.plan.image] = None
     return list(names), patterns

@@ -55,12 +55,20 @@ STARTS = Counter("xnathub_starts", "Starts of servers by how they ended, as in t
 SIGN_INS = Counter("xnathub_sign_ins", "Sign-ins, and attempts that were refused", ["way", "outcome"])
 REFUSALS = Counter("xnathub_launches_refused", "Launches that a rule of the site refused", ["rule"])
 
+IMAGES_AHEAD = Gauge(
+    "xnathub_images_ahead",
+    "Images of servers.images_ahead, each counted for every node: there, or missing",
+    ["state"],
+)
+
 for _call in get_args(XnatCall):
     for _outcome in get_args(XnatOutcome):
         XNAT_CALLS.labels(_call, _outcome)
 for _way in get_args(SignInWay):
     for _outcome in get_args(SignInOutcome):
         SIGN_INS.labels(_way, _outcome)
+for _state in ("there", "missing"):
+    IMAGES_AHEAD.labels(_state)
 for _rule in get_args(Rule):
     REFUSALS.labels(_rule)
 for _outcome in get_args(StartOutcome):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import secrets
 from base64 import b64encode
+from copy import deepcopy
 from importlib import resources
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 
 from xnathub_conf.render.yaml_text import yaml_text, yaml_texts
 from xnathub_conf.site.load import LoadedSite
+from xnathub_conf.site.types import Kubernetes, Servers
 from xnathub_conf.values.images import ImageError, parse_image
 
 PLACEHOLDER_BASE_URL = "/base.url.of.xnathub/"
@@ -55,7 +57,11 @@ def render_manifests(loaded: LoadedSite, content: str, *, image: str | None = No
     if not kubernetes or not kubernetes.namespace:
         raise ValueError("Plain manifests need orchestrator.kubernetes.namespace.")
     template = (resources.files("xnathub_conf.render") / "manifests.yaml").read_text("utf-8")
-    objects = list(yaml.safe_load_all(template))
+    objects = [
+        one
+        for one in yaml.safe_load_all(template)
+        if one["kind"] != "DaemonSet" or loaded.site.servers.images_ahead
+    ]
     for one in objects:
         kind, name = one["kind"], one["metadata"]["name"]
         if kind == "Secret":
@@ -64,6 +70,8 @@ def render_manifests(loaded: LoadedSite, content: str, *, image: str | None = No
             one["data"]["site.yaml"] = json.dumps(site, indent=2, ensure_ascii=False) + "\n"
         elif (kind, name) == ("Deployment", "hub"):
             one["spec"]["template"]["metadata"]["annotations"] = {"xnathub/site": _digest(content)}
+        elif kind == "DaemonSet":
+            _fill_images(one["spec"]["template"]["spec"], loaded.site.servers, kubernetes)
         if kind == "Deployment" and image and name in {"hub", "proxy"}:
             for container in one["spec"]["template"]["spec"]["containers"]:
                 container["image"] = image
@@ -80,6 +88,31 @@ def render_manifests(loaded: LoadedSite, content: str, *, image: str | None = No
         f"# Made by `xnathub render kubernetes --manifests` from {loaded.document.file}.\n"
         "# They want a Secret xnathub-secrets beside them, with the keys that the site file names.\n" + text
     )
+
+
+def _fill_images(pod: dict[str, Any], servers: Servers, kubernetes: Kubernetes) -> None:
+    """Have a pod of the chart's DaemonSet bring a site's images to where the site's servers run."""
+    (image,) = pod["initContainers"]
+    image["imagePullPolicy"] = kubernetes.image_pull_policy
+    pod["initContainers"] = [
+        {**deepcopy(image), "name": f"image-{index}", "image": name}
+        for index, name in enumerate(servers.images_ahead)
+    ]
+    pod["containers"][0]["image"] = servers.images_ahead[0]
+    pod["securityContext"] = {"runAsUser": servers.uid, "runAsGroup": servers.uid}
+    for name, value in (
+        ("nodeSelector", dict(kubernetes.node_selector)),
+        (
+            "tolerations",
+            [
+                {key: value for key, value in vars(each).items() if value is not None}
+                for each in kubernetes.tolerations
+            ],
+        ),
+        ("imagePullSecrets", [{"name": each} for each in kubernetes.image_pull_secrets]),
+    ):
+        if value:
+            pod[name] = value
 
 
 def _name_and_tag(image: str) -> dict[str, str]:

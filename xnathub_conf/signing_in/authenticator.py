@@ -36,6 +36,7 @@ from xnathub_conf.signing_in.refusals import (
 from xnathub_conf.site.hub_settings import sees_xnat_sessions, xnat_public_url
 from xnathub_conf.site.types import SignIn, Site
 from xnathub_conf.spawners.ended import start_forgetting
+from xnathub_conf.spawners.images_ahead import start_bringing
 from xnathub_conf.spawners.orphans import start_sweep
 from xnathub_conf.values.user_names import can_be_user_name
 from xnathub_conf.web.addresses import addresses
@@ -100,6 +101,7 @@ class XnatAuthenticator(Authenticator):
         """
         start_sweep(app, self.site)
         start_forgetting(app)
+        start_bringing(app, self.site)
         demote_the_unlisted(app.db, self.site.hub.admin_users)
         token = next(service["api_token"] for service in app.services if service["name"] == "xnat")
         return [*addresses(token, app.logo_file), ("/api/user", WhoAmIHandler)]

@@ -74,6 +74,7 @@ RULES: Mapping[str, Rule] = {
     "secret-in-environment": Rule("What every user can read is no secret.", "warning"),
     # Servers
     "any-image": Rule("Allowed images are of somebody that the site trusts.", "warning"),
+    "image-ahead": Rule("Images that are brought to the nodes ahead of time are named in full, and may be started."),
     "tiny-memory": Rule("An amount of memory is enough to start with.", "warning"),
     "guarantee-above-limit": Rule("What is kept for a server is within its limit and cap."),
     "shm-above-limit": Rule("What a server has of shared memory fits into its memory."),

@@ -175,6 +175,7 @@ class Servers:
     gid: int
     environment: Mapping[str, str]
     allowed_images: tuple[str, ...]
+    images_ahead: tuple[str, ...]
     allowed_mounts: tuple[AllowedMount, ...]
     allowed_mount_targets: tuple[str, ...]
     mounts: tuple[SiteMount, ...]

@@ -10,6 +10,7 @@ from xnathub_conf.launch.ending import Ending, exited, gone
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.policy import PolicyRefusal
 from xnathub_conf.spawners.containers import LABELS, PlannedObject, health_check, object_labels
+from xnathub_conf.spawners.images_ahead import Brought
 from xnathub_conf.spawners.rights import docker_rights, user_of
 from xnathub_conf.spawners.running import Found
 from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
@@ -66,6 +67,11 @@ class XnatDockerSpawner(PlannedObject):
             # It is gone, or on its way.
             if error.status_code not in {404, 409}:
                 raise
+
+    async def bring_image(self, image: str) -> Brought:
+        """Pull an image that the engine has not got, or by the site's `pull_policy` always."""
+        await self.pull_image(image)
+        return Brought(1, 1)
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Return what the engine does; it doesn't tell how far it is."""

@@ -1,7 +1,6 @@
 """Services of a Docker Swarm."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -29,14 +28,14 @@ from xnathub_conf.spawners.containers import (
     health_check,
     object_labels,
 )
+from xnathub_conf.spawners.images_ahead import Brought
 from xnathub_conf.spawners.rights import SCRATCH, dropped, groups_of, ulimits, user_of
 from xnathub_conf.spawners.running import Found
 from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
+from xnathub_conf.spawners.swarm_images import bring_to_nodes
+from xnathub_conf.spawners.swarm_terms import STATES, is_lost, nano, stack_label, tmpfs
 from xnathub_conf.spawners.wait_for_port import LOOK_AGAIN_SECONDS
 from xnathub_conf.values.reserved_names import SHARED_MEMORY
-
-_STATES = ("new", "pending", "assigned", "accepted", "ready", "preparing", "starting", "running")
-"""The states of a task that lives, in their order."""
 
 _FIRST_LOOKS_SECONDS = 0.1
 """How often a start looks at its task in its first seconds: one that has no image to pull passes its states quickly."""
@@ -66,11 +65,9 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         ]
         if plan.shm_size:
             # A service has no setting for it.
-            mounts.append(_tmpfs(SHARED_MEMORY, plan.shm_size))
+            mounts.append(tmpfs(SHARED_MEMORY, plan.shm_size))
         if self.site.servers.security.read_only_root:
-            mounts += [
-                _tmpfs(each) for each in SCRATCH if each not in {mount.target for mount in plan.mounts}
-            ]
+            mounts += [tmpfs(each) for each in SCRATCH if each not in {mount.target for mount in plan.mounts}]
         return mounts
 
     def apply_plan(self, plan: LaunchPlan, prepared: list[dict[str, Any]] | None = None) -> None:
@@ -99,15 +96,15 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             labels=labels,
             mounts=self.mounts,
             init=True,
-            stop_grace_period=_nano(servers.stop_timeout),
+            stop_grace_period=nano(servers.stop_timeout),
             healthcheck=health_check(servers),
         )
         # Docker's SDK has no names for these two.
         container["Ulimits"] = ulimits(security)
         resources = Resources(
-            cpu_limit=_nano(plan.cpu_limit),
+            cpu_limit=nano(plan.cpu_limit),
             mem_limit=plan.mem_limit,
-            cpu_reservation=_nano(plan.cpu_guarantee),
+            cpu_reservation=nano(plan.cpu_guarantee),
             mem_reservation=plan.mem_guarantee,
             generic_resources=dict(plan.generic_resources) or None,
         )
@@ -120,14 +117,11 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             placement=Placement(constraints=[*swarm.placement_constraints, *map(str, plan.constraints)]),
             networks=[swarm.network_name],
         )
-        # `docker stack rm` takes away the servers too, whose network it could not remove otherwise.
-        if stack := os.environ.get("XNATHUB_STACK"):
-            labels |= {"com.docker.stack.namespace": stack}
         return await self.docker(
             "create_service",
             task,
             name=self.object_name,
-            labels=labels,
+            labels=labels | stack_label(),
             # The name leads straight to the one task; a virtual address between would gain nothing.
             endpoint_spec=EndpointSpec(mode="dnsrr"),
         )
@@ -155,7 +149,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             status = task["Status"] if task else {"State": "removed" if self._events else "new"}
             if task:
                 self._note(status)
-            if task and _is_lost(task):
+            if task and is_lost(task):
                 raise self._lost()
             if status["State"] == "running":
                 return
@@ -185,7 +179,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             for event in events[said:]:
                 yield event
             said = len(events)
-            if events and events[-1]["state"] not in _STATES[:-1]:
+            if events and events[-1]["state"] not in STATES[:-1]:
                 return
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
@@ -194,10 +188,10 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         if task is None:
             return gone("service")
         status = task["Status"]
-        if _is_lost(task):
+        if is_lost(task):
             self.log.warning("%s: its node is gone, or gives up what runs on it.", self.object_name)
             return lost_node()
-        if status["State"] in _STATES:
+        if status["State"] in STATES:
             return None
         if status["State"] in {"shutdown", "orphaned", "remove"}:
             return lost_node(status.get("Err") or status.get("Message") or "")
@@ -232,9 +226,9 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         task = await self.get_task()
         await super()._end(now)
         end = time.monotonic() + self.site.servers.stop_timeout + 5
-        while task and not _is_lost(task) and time.monotonic() < end:
+        while task and not is_lost(task) and time.monotonic() < end:
             left = await self.docker("tasks", filters={"id": task["ID"]})
-            if not any(each["Status"]["State"] in _STATES for each in left):
+            if not any(each["Status"]["State"] in STATES for each in left):
                 return
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
@@ -261,10 +255,16 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         except NotFound:
             self.log.debug("%s was gone.", found.name)
 
+    async def bring_image(self, image: str) -> Brought:
+        """Have every node that may run servers get an image."""
+        swarm = self.site.orchestrator.swarm
+        assert swarm is not None
+        return await bring_to_nodes(self, swarm, image, stack_label())
+
     async def check_running(self) -> None:
         """Raise LaunchFailed where the task has ended, or its node is gone."""
         task = await self.get_task()
-        if task and _is_lost(task):
+        if task and is_lost(task):
             raise self._lost()
         await self._check(task["Status"] if task else {"State": "removed"})
 
@@ -312,7 +312,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
     async def _check(self, status: dict[str, Any]) -> None:
         """Raise LaunchFailed where a task has ended."""
         state = status["State"]
-        if state in _STATES:
+        if state in STATES:
             return
         code = (status.get("ContainerStatus") or {}).get("ExitCode")
         error = status.get("Err") or ""
@@ -324,19 +324,5 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         state, message = status["State"], status.get("Err") or status.get("Message") or ""
         text = f"Swarm: {state}" + (f", {message}" if message and message != state else "")
         if not self._events or self._events[-1]["message"] != text:
-            place = _STATES.index(state) + 1 if state in _STATES else len(_STATES)
+            place = STATES.index(state) + 1 if state in STATES else len(STATES)
             self._events += ({"progress": 10 * place, "message": text, "state": state},)
-
-
-def _tmpfs(target: str, size: int | None = None) -> dict[str, Any]:
-    options = {"Mode": 0o1777, **({"SizeBytes": size} if size else {})}
-    return {"Target": target, "Type": "tmpfs", "TmpfsOptions": options}
-
-
-def _is_lost(task: dict[str, Any]) -> bool:
-    """Return whether Swarm means a task to end though it calls it alive: nobody tells it of a node that is gone."""
-    return task["DesiredState"] == "shutdown" and task["Status"]["State"] in _STATES
-
-
-def _nano(value: float | None) -> int | None:
-    return None if value is None else round(value * 1e9)

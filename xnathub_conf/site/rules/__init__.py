@@ -25,7 +25,13 @@ from xnathub_conf.site.rules.secret_values import (
     check_secrets,
     check_service_tokens,
 )
-from xnathub_conf.site.rules.servers import check_images, check_memory, check_resources, check_time_limits
+from xnathub_conf.site.rules.servers import (
+    check_images,
+    check_images_ahead,
+    check_memory,
+    check_resources,
+    check_time_limits,
+)
 from xnathub_conf.site.rules.sign_in import (
     check_api_scopes,
     check_session_cookie,
@@ -45,6 +51,7 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_site_mounts,
     check_links,
     check_images,
+    check_images_ahead,
     check_resources,
     check_rights,
     check_memory,

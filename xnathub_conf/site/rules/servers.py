@@ -5,7 +5,7 @@ from xnathub_conf.site.rules.reporting import report, written
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.amounts import least
-from xnathub_conf.values.images import ImageError, parse_pattern
+from xnathub_conf.values.images import AllowedImages, ImageError, parse_image, parse_pattern
 from xnathub_conf.values.memory import site_amount
 
 
@@ -27,6 +27,40 @@ def check_images(document: Document, site: Site) -> None:
                 found = f"{pattern} allows images of anybody at Docker Hub, who then run programs beside your data."
                 fix = "Write whose they may be, such as xnat/*."
                 report(document, ("servers", "allowed_images", index), "any-image", found, fix)
+
+
+def check_images_ahead(document: Document, site: Site) -> None:
+    """Images that are brought ahead of time have a version, may be started, and may be pulled."""
+    servers, docker = site.servers, site.orchestrator.docker
+    try:
+        allowed = AllowedImages(servers.allowed_images)
+    except ImageError:
+        # That is told where it stands.
+        return
+    for index, text in enumerate(servers.images_ahead):
+        path: KeyPath = ("servers", "images_ahead", index)
+        try:
+            image = parse_image(text)
+        except ImageError as error:
+            fix = "Write an image as `docker pull` takes it, such as xnat/datascience-notebook:1.3.0."
+            report(document, path, "image-ahead", f"{visible(text)} is no image: {error}.", fix)
+            continue
+        if image.digest is None and ":" not in text.rpartition("/")[2]:
+            fix = f"Write {text}:1.3.0, or whichever version XNAT starts."
+            report(document, path, "image-ahead", "It names no version.", fix)
+        elif not allowed.allow(image):
+            fix = "Add it to `allowed_images`, or take it away here."
+            report(document, path, "image-ahead", f"{text} is not allowed, so no server has it.", fix)
+    if servers.images_ahead and docker and docker.pull_policy == "never":
+        where = written(document, ("servers", "images_ahead"), ("orchestrator", "docker", "pull_policy"))
+        found = "`pull_policy: never` pulls no image, ahead of time or not."
+        report(
+            document,
+            where,
+            "image-ahead",
+            found,
+            "Take images_ahead away, or write pull_policy: ifnotpresent.",
+        )
 
 
 def check_resources(document: Document, site: Site) -> None:
