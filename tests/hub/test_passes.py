@@ -4,6 +4,7 @@ import contextlib
 import html
 import time
 
+import psutil
 import pytest
 import requests
 import websocket
@@ -225,6 +226,67 @@ def test_signing_out_ends_pages_and_open_sockets_within_seconds(site, noted):
     channel.settimeout(5)
     with contextlib.suppress(websocket.WebSocketConnectionClosedException, ConnectionError):
         assert channel.recv() == ""
+    assert noted() == []
+
+
+def test_signing_out_leaves_tokens_and_the_server_as_the_table_says(site, noted):
+    """docs/security.md: what a sign-out ends."""
+    owner = browser(site, "demo")
+    owner.get_page("/hub/home")
+    made = owner.post(
+        f"{site.url}/hub/api/users/demo/tokens",
+        json={"note": "my program", "expires_in": 600},
+        headers={"X-XSRFToken": owner.cookies.get("_xsrf", path="/jupyterhub/hub/"), "Referer": site.url},
+        timeout=30,
+    ).json()
+    mine, xnats = made["token"], site.plugin.token("demo", "test", 300)
+    owner.get_page("/hub/logout", headers={"Sec-Fetch-Site": "same-origin"})
+    site.xnat.state.user("demo").password = "changed-since"
+    for token in (mine, xnats):
+        answer = requests.get(
+            f"{site.url}/user/demo/api/contents", headers={"Authorization": f"token {token}"}, timeout=30
+        )
+        assert answer.status_code == 200
+    assert site.plugin.server("demo")["ready"]
+    # Revoked, as its page does, a token is at its end at once where the hub is asked.
+    gone = requests.delete(
+        f"{site.url}/hub/api/users/demo/tokens/{made['id']}",
+        headers={"Authorization": f"token {mine}"},
+        timeout=30,
+    )
+    assert gone.status_code == 204
+    for path in ("/hub/api/user", "/hub/api/users/demo"):
+        headers = {"Authorization": f"token {mine}"}
+        assert requests.get(f"{site.url}{path}", headers=headers, timeout=30).status_code == 403
+
+
+def test_a_proxy_that_dies_is_replaced_with_its_gate(site, noted):
+    owner = browser(site, "demo")
+    assert owner.get_page("/user/demo/grab").text == "GRABBED"
+    cookie = cookie_header(owner)
+    channel = socket(site, "/user/demo/socket", Cookie=cookie)
+    assert channel.recv() == "GRABBED"
+    (proxy,) = (
+        each
+        for each in psutil.Process(site.process.pid).children()
+        if "configurable-http-proxy" in " ".join(each.cmdline())
+    )
+    proxy.kill()
+    channel.settimeout(30)
+    with contextlib.suppress(websocket.WebSocketConnectionClosedException, ConnectionError):
+        assert channel.recv() == ""
+
+    def opened():
+        with contextlib.suppress(OSError, websocket.WebSocketException):
+            return socket(site, "/user/demo/socket", Cookie=cookie).recv() == "GRABBED"
+
+    # By the same pass, as JupyterLab tries by itself.
+    wait_until(opened, 90, "a new proxy")
+    noted()
+    colleague = browser(site, "alice")
+    assert colleague.get_page("/user/demo/grab").status_code == 403
+    with pytest.raises(websocket.WebSocketBadStatusException):
+        socket(site, "/user/demo/socket", Cookie=cookie_header(colleague))
     assert noted() == []
 
 
