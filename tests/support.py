@@ -26,6 +26,7 @@ from tests.certificates import Authority
 from tests.secret_search import Search
 from xnathub_conf.cli.run import hub_environment
 from xnathub_conf.standin import Environment, HubLink, HubPlugin, StandIn, demo_state, make_sample_archive
+from xnathub_conf.web.gate_pass import GateKey
 
 _SERVE = """
 import http.server, importlib.metadata, os, signal, urllib.parse
@@ -187,6 +188,8 @@ class RunningHub:
         wait_until(healthy, 60, "the hub's start")
         if Search.current and self.cookie_secret:
             Search.current.secret("cookie secret", self.cookie_secret)
+            proof = GateKey(bytes.fromhex(self.cookie_secret)).proxy_proof
+            Search.current.secret("proof of the hub's proxy", proof)
         return self
 
     def stop(self) -> None:

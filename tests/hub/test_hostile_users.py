@@ -326,6 +326,7 @@ def test_every_change_wants_the_xsrf_token(hub, mallory, method, path, token):
         "https://evil.example/", "//evil.example/", "///evil.example", "////evil.example", "\\\\evil.example", "/\\evil.example", "http:evil.example",
         "https:///evil.example", "javascript:alert(1)", "data:text/html,x", "/\t/evil.example", "/%09/evil.example", "//evil.example@127.0.0.1/",
         "http://127.0.0.1@evil.example/", "%2f%2fevil.example", "/%5cevil.example", "//127.0.0.1:1/", " //evil.example", "\n//evil.example",
+        "/jupyterhub/hub/home\nenv;", "/jupyterhub/hub/home\r\nSet-Cookie: x=1",
     ],
 )  # fmt: skip
 def test_next_leads_nowhere_else(hub, xnat, target):

@@ -1,9 +1,13 @@
 """From which address a request comes is what named proxies say, the hub's own first of all, and nobody chooses their own."""
 
+from types import SimpleNamespace
+
 import pytest
+from tornado.httputil import HTTPHeaders
 
 from tests.unit.helpers import problems_of, site_of, site_text
-from xnathub_conf.web.incoming import Callers, neighbours
+from xnathub_conf.web.gate_pass import GateKey
+from xnathub_conf.web.incoming import Callers, HubServer, neighbours
 
 ROUTES = """Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT
 eth1\t00000000\t010012AC\t0003\t0\t0\t0\t00000000\t0\t0\t0
@@ -64,3 +68,11 @@ def test_servers_on_the_hubs_own_network_do_not_count_unnamed(monkeypatch):
 def test_what_is_no_address_is_said():
     (problem,) = problems_of(site_text(hub__trusted_proxies=["10.0.0.5", "10.0.0.0/99"]))
     assert (problem.rule, problem.path) == ("address", ("hub", "trusted_proxies", 1))
+
+
+@pytest.mark.parametrize("proof", [GateKey(b"secret").proxy_proof, "made up", None])
+def test_the_proxy_s_proof_is_taken_out_of_the_headers(proof):
+    server = HubServer(SimpleNamespace(settings={"cookie_secret": b"secret"}))
+    headers = HTTPHeaders({"X-Xnathub-Proxy": proof} if proof else {})
+    assert server.from_the_proxy(headers) == (proof == GateKey(b"secret").proxy_proof)
+    assert not headers

@@ -67,8 +67,9 @@ class Sessions:
 
 
 def watch_browsers() -> None:
-    """Make all of the hub's pages look at the browser's session in XNAT."""
+    """Make all of the hub's pages look at the browser's session in XNAT, and lead to addresses of one line alone."""
     refresh, sign_in = BaseHandler.refresh_auth, BaseHandler.set_login_cookie
+    validate = BaseHandler._validate_next_url
 
     async def refresh_auth(handler: Any, user: Any, force: bool = False) -> Any:
         # JupyterHub reads it where a cookie is refused, and sets it for tokens alone.
@@ -88,6 +89,11 @@ def watch_browsers() -> None:
             session = handler.get_cookie("JSESSIONID")
             _bind(handler, user, session if sessions.known(session) == user.name else None)
 
+    def validate_next_url(handler: Any, next_url: str) -> str:
+        # Tornado refuses a header of several lines with an error of the hub's.
+        return str(validate(handler, next_url)) if next_url.isprintable() else ""
+
+    replace_name(BaseHandler, "_validate_next_url", "(self, next_url)", validate_next_url)
     replace_name(BaseHandler, "refresh_auth", "(self, user, force=False)", refresh_auth)
     replace_name(BaseHandler, "set_login_cookie", "(self, user)", set_login_cookie)
 

@@ -43,8 +43,11 @@ class HubServer(HTTPServer):
         connection.start_serving(self)
 
     def from_the_proxy(self, headers: HTTPHeaders) -> bool:
-        """Return whether the gate in the hub's proxy has sent a request on: it alone knows the key."""
-        return hmac.compare_digest(headers.get(_PROOF, "").encode(), self._proof)
+        """Return whether the gate in the hub's proxy has sent a request on: it alone knows the key.
+
+        The proof is taken out of the headers, which JupyterHub writes to the log with an error.
+        """
+        return hmac.compare_digest(headers.pop(_PROOF, "").encode(), self._proof)
 
     @cached_property
     def _proof(self) -> bytes:
