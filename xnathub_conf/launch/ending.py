@@ -30,15 +30,15 @@ def exited(
     `out_of_memory` says that the kernel ended something in it for want of memory, `said` what the orchestrator says besides.
     """
     limit = f"more memory than it may, {site_amount(mem_limit)}" if mem_limit else "too much memory"
-    advice = "Start it with more memory, or work on less data at a time."
     if code is not None and code < 0:
         # As Python tells it of a child that ended by a signal.
         code = 128 - code
     signal = code - 128 if code else 0
     if out_of_memory and code != 0:
-        return Ending("out-of-memory", f"It used {limit}, and was ended for that. {advice}", code)
+        text = f"It used {limit}, and was ended for that. Start it with more memory, or work on less data at a time."
+        return Ending("out-of-memory", text, code)
     if signal == _KILLED:
-        text = f"It was killed, with exit code {code}. Most often that is for using {limit}. {advice}"
+        text = f"It was killed, with exit code {code}. Most often that is for using {limit}."
         return Ending("killed", text, code)
     if code == 0:
         text = "It ended without an error: somebody shut it down from inside, or it ends when nobody uses it."

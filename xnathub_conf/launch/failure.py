@@ -58,10 +58,13 @@ class LaunchFailed(SpawnException):
 def ended_at_once(code: object, advice: str, said: str = "") -> LaunchFailed:
     """Return the failure of a server that ended with this exit code before it answered; `said` is what the orchestrator adds."""
     why = ", most often for using too much memory" if code == _KILLED else ""
-    text = f"The server ended as soon as it was started, with exit code {code}{why}" + (
-        f": {said.strip().rstrip('.')}." if said else "."
+    more = f": {said.strip().rstrip('.')}" if said else ""
+    return LaunchFailed(
+        "ended",
+        f"The server ended as soon as it was started, with exit code {code}{why}{more}.",
+        advice,
+        status=502,
     )
-    return LaunchFailed("ended", text, advice, status=502)
 
 
 def say_once() -> None:
