@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from docker.errors import APIError, DockerException, ImageNotFound
@@ -11,9 +11,18 @@ from requests import RequestException
 
 from xnathub_conf.doctor.examination import Examination, Finding, ok, skipped, warning
 
+ASK = [
+    "sh",
+    "-c",
+    "jupyterhub --version 2>/dev/null || python3 -c 'import jupyterhub as j; print(j.__version__)'",
+]
+"""The command that an image is asked with."""
+
+LABEL = "org.xnat.xnathub.doctor"
+"""The label of what is made to ask an image."""
+
 _VARIABLE = "JUPYTERHUB_SINGLEUSER_EXTENSION"
-_LABEL = "org.xnat.xnathub.doctor"
-_SECONDS = 15
+_SECONDS, _SECONDS_FOR_ALL = 15, 60
 _LOOK_AGAIN_SECONDS = 0.2
 
 
@@ -23,22 +32,39 @@ async def which_jupyterhub(examination: Examination, client: Any, names: Sequenc
     Each is asked in a container of its own, without a network, a writable disk, or any right, and removed after 15 seconds.
     """
     told: dict[str, str] = {}
+    end = time.monotonic() + _SECONDS_FOR_ALL
     for name in names:
-        if version := await asyncio.to_thread(_version, client, name):
+        if time.monotonic() < end and (version := await asyncio.to_thread(_version, client, name)):
             told[name] = version
+    return finding(examination, names, told, "docker run --rm IMAGE jupyterhub --version")
+
+
+def finding(examination: Examination, names: Sequence[str], told: Mapping[str, str], by_hand: str) -> Finding:
+    """Return what is to be said of the images' versions of JupyterHub; `by_hand` asks an image that did not tell."""
+    silent = ", ".join(name for name in names if name not in told)
+    untold = f" Not told, since they are not at hand or do not say: {silent}." if silent else ""
     if not told:
-        return skipped("No image that is named in full and on this node says which JupyterHub it holds.")
+        why = (
+            untold or "No image is named in full; name a user with --user, to ask the image of their server."
+        )
+        return skipped(why.strip(), f"Ask one yourself: {by_hand}")
     seen = f"JupyterHub in images: {', '.join(f'{name} {version}' for name, version in told.items())}."
     plan = examination.plan
     given = {**(plan.environment if plan else {}), **examination.site.servers.environment}
     old = [name for name, version in told.items() if version.startswith("4.0.")]
     if old and given.get(_VARIABLE) != "0":
         return warning(
-            f"{seen} Of {', '.join(old)}, pages opened from XNAT will load, and their kernels will not.",
+            f"{seen}{untold} Of {', '.join(old)}, pages opened from XNAT load, and their kernels do not.",
             f'Set {_VARIABLE}: "0" in servers.environment, or in XNAT\'s Jupyter environment.',
             ("servers", "environment"),
         )
-    return ok(seen)
+    return ok(seen + untold)
+
+
+def version_in(said: str) -> str:
+    """Return the version of JupyterHub in what an image answered, "" where there is none."""
+    found = re.search(r"^(\d+\.\d+\.\d+\S{0,20})$", said.strip(), re.MULTILINE)
+    return found[1] if found else ""
 
 
 def _version(client: Any, name: str) -> str:
@@ -47,9 +73,9 @@ def _version(client: Any, name: str) -> str:
         image = client.images.get(name)
         container = client.containers.create(
             image.id,
-            entrypoint=["jupyterhub"],
-            command=["--version"],
-            labels={_LABEL: "version"},
+            entrypoint=ASK[:1],
+            command=ASK[1:],
+            labels={LABEL: "version"},
             user="65534:65534",
             network_mode="none",
             read_only=True,
@@ -67,13 +93,11 @@ def _version(client: Any, name: str) -> str:
         while container.status not in {"exited", "dead"} and time.monotonic() < end:
             time.sleep(_LOOK_AGAIN_SECONDS)
             container.reload()
-        said = container.logs(stdout=True, stderr=False, tail=5).decode("utf-8", "replace")
+        return version_in(container.logs(stdout=True, stderr=False, tail=5).decode("utf-8", "replace"))
     except (DockerException, RequestException):
         return ""
     finally:
         _remove(container)
-    found = re.search(r"^(\d+\.\d+\.\d+\S{0,20})$", said.strip(), re.MULTILINE)
-    return found[1] if found else ""
 
 
 def _remove(container: Any) -> None:

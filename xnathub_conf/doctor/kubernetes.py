@@ -15,7 +15,9 @@ from kubernetes_asyncio.client.exceptions import ApiException
 
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
 from xnathub_conf.doctor.images import exact_images
+from xnathub_conf.doctor.kubernetes_jupyterhubs import which_jupyterhub_in_pods
 from xnathub_conf.doctor.kubernetes_reading import (
+    REFUSALS,
     api_reason,
     has_labels,
     hub_rights,
@@ -33,13 +35,6 @@ from xnathub_conf.spawners.kubernetes_pod import claim_volumes, extended_resourc
 _CALL_SECONDS = 20
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _HERE: KeyPath = ("orchestrator", "kubernetes")
-_REFUSALS = {
-    "quota": "Raise the quota, stop servers, or lower servers.cpu_limit, mem_limit and the guarantees.",
-    "rights": "Bind the chart's Role hub in the namespace to the hub's account.",
-    "namespace": "Make the namespace, or correct orchestrator.kubernetes.namespace.",
-    "admission": "Change the rule of the namespace, or what site.yaml sets: start_as_root, limits and guarantees.",
-}
-"""What to do where a pod is refused, by the reason that the adapter would give a user."""
 
 
 class _Told(Exception):
@@ -80,6 +75,7 @@ class KubernetesChecks:
                 for name in pull_secrets(self._site)
             ),
             Check("kubernetes.images", _told(self.images), api),
+            Check("kubernetes.jupyterhub", self.jupyterhub, api),
             Check("kubernetes.plan", self.plan, ("xnat.plan",)),
         ]
 
@@ -193,7 +189,7 @@ class KubernetesChecks:
             said = refusal_of(error, self._namespace)
             # The rest is what a user reads, who can't mend it.
             seen = said.jupyterhub_message.partition(" Tell your XNAT administrator.")[0]
-            return failed(seen, _REFUSALS.get(said.reason, _REFUSALS["admission"]), _HERE)
+            return failed(seen, REFUSALS.get(said.reason, REFUSALS["admission"]), _HERE)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return _broken(error)
         return ok(f"{self._namespace} would take a server's pod.")
@@ -294,6 +290,13 @@ class KubernetesChecks:
             )
         return skipped(
             f"On no node yet: {', '.join(missing)}; whether a node can pull it, the first start tells."
+        )
+
+    async def jupyterhub(self) -> Finding:
+        """The images' JupyterHub works with XNAT's pages."""
+        names, _ = exact_images(self._examination)
+        return await which_jupyterhub_in_pods(
+            self._examination, self._settings, self._api, self._namespace, names
         )
 
     async def plan(self) -> Finding:

@@ -19,6 +19,14 @@ _SUFFIXES = {
     "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40),
 }  # fmt: skip
 
+REFUSALS = {
+    "quota": "Raise the quota, stop servers, or lower servers.cpu_limit, mem_limit and the guarantees.",
+    "rights": "Bind the chart's Role hub in the namespace to the hub's account.",
+    "namespace": "Make the namespace, or correct orchestrator.kubernetes.namespace.",
+    "admission": "Change the rule of the namespace, or what site.yaml sets: start_as_root, limits and guarantees.",
+}
+"""What to do where a pod is refused, by the reason that the adapter would give a user."""
+
 
 def hub_rights() -> Iterator[tuple[str, str, str]]:
     """List what the Role of the hub grants, as API group, resource and verb: what its spawner needs."""
