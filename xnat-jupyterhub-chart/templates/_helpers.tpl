@@ -42,6 +42,29 @@ app.kubernetes.io/component: {{ . }}
 {{- $site | toPrettyJson }}
 {{- end }}
 
+{{- /* Logins of registries as Docker's config.json, from such a file or from lines of REGISTRY USER PASSWORD. */}}
+{{- define "xnathub.dockerConfig" -}}
+{{- if hasPrefix "{" (trim .) }}
+{{- . }}
+{{- else }}
+{{- $auths := dict }}
+{{- range $line := splitList "\n" . }}
+{{- with trim $line }}
+{{- $words := regexSplit "\\s+" . 3 }}
+{{- if ne (len $words) 3 }}
+{{- fail "secrets.registryLogins holds a line that is not REGISTRY USER PASSWORD, and is no config.json of Docker's." }}
+{{- end }}
+{{- $registry := index $words 0 }}
+{{- if has (lower $registry) (list "docker.io" "index.docker.io" "registry-1.docker.io") }}
+{{- $registry = "https://index.docker.io/v1/" }}
+{{- end }}
+{{- $_ := set $auths $registry (dict "auth" (printf "%s:%s" (index $words 1) (index $words 2) | b64enc)) }}
+{{- end }}
+{{- end }}
+{{- dict "auths" $auths | toJson }}
+{{- end }}
+{{- end }}
+
 {{- /* Rules across values that a schema can't hold. */}}
 {{- define "xnathub.check" -}}
 {{- if ne (dig "orchestrator" "kubernetes" "namespace" .Release.Namespace .Values.site) .Release.Namespace }}
@@ -49,6 +72,9 @@ app.kubernetes.io/component: {{ . }}
 {{- end }}
 {{- if and (not .Values.secrets.existingSecret) (not .Values.secrets.xnatPassword) }}
 {{- fail "secrets.xnatPassword or secrets.existingSecret is needed." }}
+{{- end }}
+{{- if and (dig "servers" "registry_logins" nil .Values.site) (not .Values.secrets.existingSecret) (not .Values.secrets.registryLogins) }}
+{{- fail "site.servers.registry_logins names a secret: secrets.registryLogins or secrets.existingSecret is needed." }}
 {{- end }}
 {{- if and .Values.secrets.hubApiToken (lt (len .Values.secrets.hubApiToken) 32) }}
 {{- fail "secrets.hubApiToken needs at least 32 characters; make one with `openssl rand -hex 32`." }}

@@ -143,7 +143,8 @@ def _container_problem(container: Mapping[str, Any]) -> PodProblem | None:
         failure = _failed(
             "image",
             f"The image {image} can't be pulled: {message}",
-            "Is its name right, and may the node pull it?",
+            "Is its name right, and may the node pull it? "
+            "site.yaml: orchestrator.kubernetes.image_pull_secrets, or servers.registry_logins.",
         )
     elif "subPath" in message:
         failure = _failed(
