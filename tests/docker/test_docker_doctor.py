@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -157,6 +158,27 @@ def test_an_image_that_can_not_be_had(stack: Stack):
     docker = {"swarm": None, "docker": {"network_name": f"{stack.name}-net", "pull_policy": "never"}}
     changes = {"servers": {"allowed_images": images}, "orchestrator": docker}
     assert "is never pulled" in inside(stack, changes).told("docker.images", "failed")
+
+
+def test_an_image_with_jupyterhub_4_0_wants_a_variable(stack: Stack, docker_client):
+    """One that only says so, since the check asks the image and looks at what it answers."""
+    lines = b"FROM xnathub-busybox:test\nRUN printf '#!/bin/sh\\necho 4.0.2\\n' >/bin/jupyterhub && chmod +x /bin/jupyterhub\n"
+    docker_client.images.build(fileobj=io.BytesIO(lines), tag="xnathub-old:test", rm=True)
+    images = ["xnathub-old:test", "xnathub-busybox:test"]
+    try:
+        old = inside(stack, {"servers": {"allowed_images": images}})
+        variable = {"environment": {"JUPYTERHUB_SINGLEUSER_EXTENSION": "0"}}
+        mended = inside(stack, {"servers": {"allowed_images": images, **variable}})
+    finally:
+        docker_client.images.remove("xnathub-old:test", force=True)
+    told = old.told("docker.jupyterhub", "warning")
+    assert "xnathub-old:test 4.0.2." in told
+    assert "do not say: xnathub-busybox:test." in told
+    assert 'Set JUPYTERHUB_SINGLEUSER_EXTENSION: "0"' in told
+    assert "[servers.environment]" in told
+    assert "xnathub-old:test 4.0.2." in mended.told("docker.jupyterhub", "ok")
+    label = {"label": "org.xnat.xnathub.doctor"}
+    assert docker_client.containers.list(all=True, filters=label) == []
 
 
 def test_a_plan_that_one_engine_can_not_start(stack: Stack):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -62,6 +63,7 @@ COMBINATIONS = {
     "no policies": {"networkPolicy.enabled": False, "postgresql.enabled": True},
     "root path": {"site.hub.base_url": "/", "ingress.enabled": True, "ingress.host": "hub.example.org"},
     "own token": {"secrets.hubApiToken": "t" * 40},
+    "logins": {"secrets.registryLogins": "docker.io me a word \n\nr.example.org you p\n"},
 }
 
 
@@ -223,11 +225,25 @@ def test_a_changed_site_or_secret_changes_the_hub_s_pod(cluster):
         ({"ingress.enabled": True}, "ingress.host is needed."),
         ({"site.orchestrator.kubernetes.namespace": "other"}, "must be the release's namespace"),
         ({"postgresql.enabled": True, "site.hub.db_url": {"env": "X"}}, "name two databases; keep one."),
+        ({"secrets.registryLogins": "r.example.org me"}, "a line that is not REGISTRY USER PASSWORD"),
+        (
+            {"site.servers.registry_logins": {"env": "X"}},
+            "secrets.registryLogins or secrets.existingSecret is",
+        ),
         ({"jupyterhub.enabled": True}, "Zero to JupyterHub is not here: run `helm dependency build`"),
     ],
 )
 def test_what_can_not_work_is_refused_with_a_sentence(cluster, changes, said):
     assert said in refusal(cluster, changed(**changes))
+
+
+def test_logins_in_lines_are_a_config_json(cluster):
+    secret = named(render(cluster, changed(**COMBINATIONS["logins"])), "Secret", "xnathub-registry-logins")
+    held = json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))["auths"]
+    assert {host: base64.b64decode(each["auth"]).decode() for host, each in held.items()} == {
+        "https://index.docker.io/v1/": "me:a word",
+        "r.example.org": "you:p",
+    }
 
 
 def test_what_is_generated_is_in_step(cluster):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,8 @@ def test_in_the_hub_s_pod(release: Release):
     assert found["kubernetes.rights"] == found["hub.scopes"] == found["xnat.plan"] == "ok"
     assert found["kubernetes.pod"] == "ok"
     assert "3 mounts lie in xnat-workspaces, xnat-archive" in found.told("kubernetes.plan", "ok")
+    assert re.search(r"xnathub-singleuser:test 6\.\d+\.\d+", found.told("kubernetes.jupyterhub", "ok"))
+    assert "org.xnat.xnathub.doctor" not in release.namespace.kubectl("get", "pods", "--show-labels")
     # The account can't look at more than it needs.
     for name in ("claim.xnat-archive", "claim.xnat-workspaces", "quotas", "nodes", "images"):
         assert "need not" in found.told(f"kubernetes.{name}", "skipped")
@@ -246,6 +249,21 @@ def test_images(as_admin):
     told = as_admin({"image_pull_policy": "Never"}, images).told("kubernetes.images", "failed")
     assert "missing.example.org/lab:1; and image_pull_policy is Never" in told
     assert "many" in as_admin(servers={"allowed_images": ["xnat/*"]}).told("kubernetes.images", "skipped")
+
+
+def test_which_jupyterhub_images_hold(as_admin, namespace: Namespace):
+    """Images that are on a node are asked; one that is not, or holds none, is named, and nothing is pulled."""
+    namespace.cluster.kubectl(
+        *("label", "namespace", namespace.name, "pod-security.kubernetes.io/enforce=restricted")
+    )
+    others = ["missing.example.org/lab:1", "xnathub-pause:test"]
+    found = as_admin(servers={"allowed_images": ["xnathub-singleuser:test", *others]})
+    told = found.told("kubernetes.jupyterhub", "ok")
+    assert re.search(r"images: xnathub-singleuser:test 6\.\d+\.\d+\.", told)
+    assert f"do not say: {', '.join(others)}" in told
+    nothing = as_admin(servers={"allowed_images": others}).told("kubernetes.jupyterhub", "skipped")
+    assert "kubectl run ask" in nothing
+    assert namespace.get("pods")["items"] == []
 
 
 def test_a_cluster_that_does_not_answer(as_admin, tmp_path: Path):

@@ -1,0 +1,89 @@
+"""Images of a private registry on a cluster: a real registry with a password, from which the node's own runtime pulls."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+
+import docker
+import pytest
+
+from tests.docker.conftest import SOCKET
+from tests.docker.processes import WEB_SERVER
+from tests.docker.registry import PASSWORD, USER, Registry
+from tests.kubernetes.testbed import RUN, Cluster, Release, new_release
+from tests.secret_search import Search
+
+FORMS = ("none", "lines", "config.json", "named")
+
+
+@pytest.fixture(scope="module")
+def registry(cluster: Cluster, tmp_path_factory) -> Iterator[Registry]:
+    client = docker.DockerClient(base_url=SOCKET)
+    with Registry(tmp_path_factory.mktemp("registry")) as registry:
+        if Search.current:
+            Search.current.secret("registry password", PASSWORD)
+        # One name for each form of login: an image that a node has is not pulled again.
+        for form in FORMS:
+            registry.push(client, "xnathub-busybox:test", f"private/{form}:1")
+        yield registry
+        for form in FORMS:
+            image = f"{registry.host}/private/{form}:1"
+            cluster.run(
+                "ctr", "-a", f"{RUN}/containerd.sock", "-n", "k8s.io", "images", "rm", image, check=False
+            )
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def private(cluster: Cluster, registry: Registry) -> Iterator[Release]:
+    with new_release(cluster) as release:
+        release.values["site"]["servers"]["allowed_images"].append(f"{registry.host}/private/*")
+        release.upgrade()
+        yield release
+
+
+def started(release: Release, registry: Registry, form: str) -> list[str]:
+    """Start a server from the image of that name, and return the names of its pod's pull secrets."""
+    release.start("demo", image=f"{registry.host}/private/{form}:1", command=WEB_SERVER.command)
+    pod = release.pod_of("demo")
+    assert pod["status"]["phase"] == "Running"
+    release.stop("demo")
+    return [each["name"] for each in pod["spec"]["imagePullSecrets"]]
+
+
+def test_without_a_login_the_keys_are_named(private: Release, registry: Registry):
+    told, _ = private.failure("demo", image=f"{registry.host}/private/none:1", command=WEB_SERVER.command)
+    assert f"The image {registry.host}/private/none:1 can't be pulled: " in told
+    assert "site.yaml: orchestrator.kubernetes.image_pull_secrets, or servers.registry_logins." in told
+
+
+@pytest.mark.parametrize("form", ["lines", "config.json"])
+def test_the_chart_makes_the_pull_secret(private: Release, registry: Registry, form: str):
+    auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    private.values["secrets"]["registryLogins"] = (
+        f"registry.example.org someone else's\n{registry.host} {USER} {PASSWORD}\n"
+        if form == "lines"
+        else json.dumps({"auths": {registry.host: {"auth": auth}}})
+    )
+    logins = {"file": "/etc/xnathub/secrets/registry_logins"}
+    private.values["site"]["servers"]["registry_logins"] = logins
+    private.upgrade()
+    secret = private.namespace.get("secret", "xnathub-registry-logins")
+    assert secret["type"] == "kubernetes.io/dockerconfigjson"
+    held = json.loads(private.secrets("xnathub-registry-logins")[".dockerconfigjson"])
+    assert held["auths"][registry.host] == {"auth": auth}
+    assert started(private, registry, form) == ["xnathub-registry-logins"]
+
+
+def test_a_pull_secret_of_the_site_s_own(private: Release, registry: Registry):
+    del private.values["secrets"]["registryLogins"]
+    del private.values["site"]["servers"]["registry_logins"]
+    private.values["site"]["orchestrator"]["kubernetes"]["image_pull_secrets"] = ["imaging-registry"]
+    private.namespace.kubectl(
+        *("create", "secret", "docker-registry", "imaging-registry", f"--docker-server={registry.host}"),
+        *(f"--docker-username={USER}", f"--docker-password={PASSWORD}"),
+    )
+    private.upgrade()
+    assert started(private, registry, "named") == ["imaging-registry"]
