@@ -294,10 +294,9 @@ class KubernetesChecks:
 
     async def jupyterhub(self) -> Finding:
         """The images' JupyterHub works with XNAT's pages."""
-        names, _ = exact_images(self._examination)
-        return await which_jupyterhub_in_pods(
-            self._examination, self._settings, self._api, self._namespace, names
-        )
+        names = exact_images(self._examination)[0]
+        shared = self._examination, self._settings
+        return await which_jupyterhub_in_pods(*shared, self._api, self._namespace, names)
 
     async def plan(self) -> Finding:
         """The plan's mounts, resources and constraints have their counterparts on the cluster."""
