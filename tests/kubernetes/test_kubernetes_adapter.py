@@ -523,6 +523,27 @@ def test_a_volume_that_can_not_be_mounted_is_told_from_the_events():
     assert "can't mount a volume: mount.nfs: timed out." in problem.failure.jupyterhub_message
 
 
+def test_a_pull_that_went_without_its_secrets_is_tried_again():
+    """A node reads a pod's Secrets anew, and may not have this one yet when it pulls for the first time."""
+    said = (
+        "Unable to retrieve some image pull secrets (one, two); attempting to pull the image may not succeed."
+    )
+    unread = {"reason": "FailedToRetrieveImagePullSecret", "message": said, "count": 3}
+    failed = {"reason": "Failed", "message": 'Failed to pull image "i:1": 401 Unauthorized', "count": 1}
+    other = {"reason": "Failed", "message": "Error: ErrImagePull", "count": 4}
+    for reason in ("ErrImagePull", "ImagePullBackOff"):
+        first = pod_problem(waiting(reason, "401"), [unread, failed, other])
+        assert first
+        assert (first.tried_again, first.lasting) == (True, False)
+        second = pod_problem(waiting(reason, "401"), [unread, failed | {"count": 2}, other])
+        assert second
+        assert (second.tried_again, second.lasting) == (False, True)
+        assert "could not read its pull secrets: one, two. site.yaml:" in second.failure.jupyterhub_message
+    name = pod_problem(waiting("InvalidImageName", "x"), [unread])
+    assert name
+    assert name.lasting
+
+
 def test_a_mount_that_succeeded_in_the_end_is_no_problem():
     events = [
         {"reason": "FailedMount", "message": "mount.nfs: timed out"},

@@ -12,7 +12,7 @@ import pytest
 from tests.docker.conftest import SOCKET
 from tests.docker.processes import WEB_SERVER
 from tests.docker.registry import PASSWORD, USER, Registry
-from tests.kubernetes.testbed import RUN, Cluster, Release, new_release
+from tests.kubernetes.testbed import RUN, Cluster, Release, new_release, wait_for
 from tests.secret_search import Search
 
 FORMS = ("none", "lines", "config.json", "named")
@@ -47,9 +47,15 @@ def private(cluster: Cluster, registry: Registry) -> Iterator[Release]:
 def started(release: Release, registry: Registry, form: str) -> list[str]:
     """Start a server from the image of that name, and return the names of its pod's pull secrets."""
     release.start("demo", image=f"{registry.host}/private/{form}:1", command=WEB_SERVER.command)
+    names = pull_secrets(release)
+    release.stop("demo")
+    return names
+
+
+def pull_secrets(release: Release) -> list[str]:
+    """Return the names of the pull secrets of a server that runs."""
     pod = release.pod_of("demo")
     assert pod["status"]["phase"] == "Running"
-    release.stop("demo")
     return [each["name"] for each in pod["spec"]["imagePullSecrets"]]
 
 
@@ -77,13 +83,33 @@ def test_the_chart_makes_the_pull_secret(private: Release, registry: Registry, f
     assert started(private, registry, form) == ["xnathub-registry-logins"]
 
 
-def test_a_pull_secret_of_the_site_s_own(private: Release, registry: Registry):
-    del private.values["secrets"]["registryLogins"]
-    del private.values["site"]["servers"]["registry_logins"]
+def test_a_pull_secret_that_the_node_has_after_its_first_pull(private: Release, registry: Registry):
+    """As where it is made a moment late, or the node has not fetched it yet: the pull that fails is not the last."""
+    private.values["secrets"].pop("registryLogins", None)
+    private.values["site"]["servers"].pop("registry_logins", None)
     private.values["site"]["orchestrator"]["kubernetes"]["image_pull_secrets"] = ["imaging-registry"]
+    private.upgrade()
+    private.workspace("demo")
+    image = f"{registry.host}/private/named:1"
+    environment = private.environment(image=image, command=WEB_SERVER.command)
+    options = private.state.launch("demo", "P1", environment=environment)
+    plugin = private.plugin
+    plugin.ensure_user("demo")
+    plugin.start("demo", options)
+
+    def pull_failed() -> bool:
+        reasons = {
+            event["reason"]
+            for event in private.namespace.get("events")["items"]
+            if image in event["message"] or "imaging-registry" in event["message"]
+        }
+        return {"FailedToRetrieveImagePullSecret", "Failed"} <= reasons
+
+    wait_for(pull_failed, 60)
     private.namespace.kubectl(
         *("create", "secret", "docker-registry", "imaging-registry", f"--docker-server={registry.host}"),
         *(f"--docker-username={USER}", f"--docker-password={PASSWORD}"),
     )
-    private.upgrade()
-    assert started(private, registry, "named") == ["imaging-registry"]
+    plugin.wait_ready("demo")
+    assert pull_secrets(private) == ["imaging-registry"]
+    private.stop("demo")

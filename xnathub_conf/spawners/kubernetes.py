@@ -288,7 +288,7 @@ class XnatKubernetesSpawner(Looks):
             if pod is None or self.is_pod_running(pod):
                 continue
             problem = pod_problem(pod, self._events_of(pod))
-            if problem is None:
+            if problem is None or problem.tried_again:
                 since.clear()
             elif problem.lasting:
                 raise problem.failure.with_log(await self.server_log())

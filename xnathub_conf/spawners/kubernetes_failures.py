@@ -18,6 +18,8 @@ class PodProblem(NamedTuple):
 
     failure: LaunchFailed
     lasting: bool
+    tried_again: bool = False
+    """The node does it once more soon, and what comes of that is to be waited for."""
 
 
 def pod_problem(pod: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> PodProblem | None:
@@ -32,7 +34,7 @@ def pod_problem(pod: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> 
             _failed("node", f"The node would not run the server: {_sentence(message)}"), lasting=True
         )
     for container in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
-        if problem := _container_problem(container):
+        if problem := _container_problem(container, events):
             return problem
     for event in reversed(events):
         # Its volumes are mounted by then, whatever happened before.
@@ -128,7 +130,9 @@ def _unscheduled(message: str, pod: Mapping[str, Any]) -> PodProblem:
     )
 
 
-def _container_problem(container: Mapping[str, Any]) -> PodProblem | None:
+def _container_problem(
+    container: Mapping[str, Any], events: Sequence[Mapping[str, Any]]
+) -> PodProblem | None:
     state = container["state"]
     waiting = state.get("waiting") or {}
     reason, message = waiting.get("reason") or "", _sentence(waiting.get("message") or "")
@@ -140,12 +144,17 @@ def _container_problem(container: Mapping[str, Any]) -> PodProblem | None:
             "site.yaml: orchestrator.kubernetes.image_pull_policy.",
         )
     elif reason in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ImageInspectError"}:
+        unread = _unread_pull_secrets(events)
         failure = _failed(
             "image",
             f"The image {image} can't be pulled: {message}",
             "Is its name right, and may the node pull it? "
-            "site.yaml: orchestrator.kubernetes.image_pull_secrets, or servers.registry_logins.",
+            + (f"The node could not read its pull secrets: {unread}. " if unread else "")
+            + "site.yaml: orchestrator.kubernetes.image_pull_secrets, or servers.registry_logins.",
         )
+        # A node that has only just been told of a Secret pulls without it at first.
+        if unread and reason in {"ErrImagePull", "ImagePullBackOff"} and _failed_pulls(image, events) < 2:
+            return PodProblem(failure, lasting=False, tried_again=True)
     elif "subPath" in message:
         failure = _failed(
             "mount", f"A folder that XNAT asks for is not in its volume, or can't be mounted: {message}"
@@ -158,6 +167,20 @@ def _container_problem(container: Mapping[str, Any]) -> PodProblem | None:
     else:
         return None
     return PodProblem(failure, lasting=True)
+
+
+def _unread_pull_secrets(events: Sequence[Mapping[str, Any]]) -> str:
+    """Return the names of Secrets that the node could not read for a pull, "" where it could, or needed none."""
+    for event in events:
+        if event.get("reason") == "FailedToRetrieveImagePullSecret":
+            names = re.search(r"\(([^()]+)\)", event.get("message") or "")
+            return names[1] if names else "it does not say which"
+    return ""
+
+
+def _failed_pulls(image: str | None, events: Sequence[Mapping[str, Any]]) -> int:
+    begins = f'Failed to pull image "{image}"'
+    return sum(event.get("count") or 1 for event in events if (event.get("message") or "").startswith(begins))
 
 
 def refusal_of(error: ApiException, namespace: str) -> LaunchFailed:
