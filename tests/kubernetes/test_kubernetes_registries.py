@@ -106,10 +106,12 @@ def test_a_pull_secret_that_the_node_has_after_its_first_pull(private: Release, 
         return {"FailedToRetrieveImagePullSecret", "Failed"} <= reasons
 
     wait_for(pull_failed, 60)
-    private.namespace.kubectl(
-        *("create", "secret", "docker-registry", "imaging-registry", f"--docker-server={registry.host}"),
-        *(f"--docker-username={USER}", f"--docker-password={PASSWORD}"),
-    )
+    login = {"auths": {registry.host: {"username": USER, "password": PASSWORD}}}
+    secret = {
+        **{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "imaging-registry"}},
+        **{"type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": json.dumps(login)}},
+    }
+    private.namespace.kubectl("create", "--filename=-", text=json.dumps(secret))
     plugin.wait_ready("demo")
     assert pull_secrets(private) == ["imaging-registry"]
     private.stop("demo")
