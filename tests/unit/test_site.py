@@ -853,6 +853,8 @@ def test_several_odd_values_at_once(changes):
         ({"url": "https://example.org/xnat"}, {"public_url": "https://example.org/jupyterhub/"}, "below /xnat/ alone"),
         ({"url": "https://example.org/xnat"}, {"base_url": "/xnat/jupyterhub/"}, None),
         ({"url": "https://xnat.example.org"}, {"public_url": "https://xnat.example.org/jupyterhub/"}, None),
+        ({"url": "https://xnat.example.org"}, {"public_url": "http://xnat.example.org/jupyterhub/"}, "over https alone, and the hub is at http"),
+        ({"url": "http://xnat.example.org"}, {"public_url": "https://xnat.example.org/jupyterhub/"}, None),
         ({"url": "https://xnat-web:8080"}, {"public_url": "https://xnat.example.org/jupyterhub/"}, None),
         ({"url": "https://10.0.0.5"}, {"public_url": "https://xnat.example.org/jupyterhub/"}, None),
     ],

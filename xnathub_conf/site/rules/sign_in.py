@@ -45,12 +45,16 @@ def check_session_cookie(document: Document, site: Site) -> None:
     ):
         return
     public, hub = urlsplit(xnat_public_url(site)), site.hub
-    own = urlsplit(hub.public_url or "").hostname
+    own, scheme = urlsplit(hub.public_url or "").hostname, urlsplit(hub.public_url or "").scheme
     below = public.path.rstrip("/") + "/"
     key: KeyPath = ("xnat", "public_url" if site.xnat.public_url else "url")
     if own and own != public.hostname and (site.xnat.public_url or _is_public(public.hostname or "")):
         found = f"Browsers send XNAT's session to {public.hostname} alone, and the hub is at {own}."
         fix = "Set `sign_in.xnat_session: false`: XNAT's button signs people in on a host name of its own. Or serve both under one name. If browsers know XNAT by another name, write it as `xnat.public_url`."
+        report(document, ("hub", "public_url"), "session-cookie", found, fix)
+    elif own == public.hostname and (public.scheme, scheme) == ("https", "http"):
+        found = "Browsers send XNAT's session over https alone, and the hub is at http."
+        fix = f"Serve the hub over https too: `hub.public_url: https://{public.netloc}{hub.base_url}`."
         report(document, ("hub", "public_url"), "session-cookie", found, fix)
     elif not hub.base_url.startswith(below):
         found = (
