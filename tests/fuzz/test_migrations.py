@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from tests.fuzz.bounds import fuzz
 from xnathub_conf.cli.migrate import Options, migrate
+from xnathub_conf.site.problems import dotted
+from xnathub_conf.site.schema import jupyterhub_names
 
 TOKEN = "t0ken-" * 8
 COUNTS: Counter[str] = Counter()
@@ -86,12 +88,35 @@ def report_of(folder: Path, files: list[str], env_files: tuple[str, ...] = (), *
     options = Options(
         files=[str(folder / name) for name in files], env_files=[str(folder / name) for name in env_files], service=None,
         output=str(folder / "site.yaml"), secrets_dir=str(folder / "s"), secrets_path=None, public_url="https://x.org", images=["xnat/*"],
-        force=False, format="json", dry_run=True, **more,
+        force=True, format="json", dry_run=False, **more,
     )  # fmt: skip
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = migrate(options, {})
     assert code == 0, err.getvalue()
-    return json.loads(out.getvalue())  # type: ignore[no-any-return]
+    report: dict[str, Any] = json.loads(out.getvalue())
+    judge_carried(report, yaml.safe_load((folder / "site.yaml").read_text()))
+    return report
+
+
+def judge_carried(report: dict[str, Any], site: Any) -> None:
+    """Judge that what is said to be carried stands in the site."""
+    there: dict[str, Any] = {}
+
+    def walk(data: Any, path: tuple[str | int, ...]) -> None:
+        there[dotted(path)] = data
+        below = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+        for key, value in below:
+            walk(value, (*path, key))
+
+    walk(site, ())
+    for each in report["settings"]:
+        for key, value in each["keys"].items():
+            assert key in there, each
+            # Images that several settings name are one list.
+            part = isinstance(value, list) and key == "servers.allowed_images"
+            assert value == "(not shown)" or (
+                set(value) <= set(there[key]) if part else value == there[key]
+            ), (each, there[key])
 
 
 def judge(folder: Path, files: list[str], report: dict[str, Any], *, places: bool) -> None:
@@ -311,7 +336,7 @@ def dumped(data: Any, flow: bool) -> str:
     )
 
 
-@cases(40, 0.25)
+@cases(40, 0.2)
 @given(
     stacks(),
     st.booleans(),
@@ -330,7 +355,7 @@ def test_every_leaf_of_a_stack_is_in_the_report_once(stack, flow, env):
         assert lines == Counter(number for number, line in enumerate(env, 1) if "=" in line)
 
 
-@cases(40, 0.3)
+@cases(40, 0.2)
 @given(values(), st.booleans())
 def test_every_leaf_of_values_is_in_the_report_once(data, flow):
     with tempfile.TemporaryDirectory() as name:
@@ -342,6 +367,78 @@ def test_every_leaf_of_values_is_in_the_report_once(data, flow):
             report_of(folder, ["values.yaml"]),
             places="*id" not in dumped(data, flow),
         )
+
+
+PYTHON = st.sampled_from(
+    ["1", "-1", "True", "None", "'x'", "''", "'4G'", "'/lab'", "'/jupyter'", "'sqlite:///x'", "'postgresql://u:p@h/d'", "[1]", "['a', 'b']", "{'a': 'b'}", "{}",
+     "other", "f'{other}/x'", "1 + 1", "2 ** 40", "os.environ['A']", "os.environ.get('A')", "os.environ.get('B', 'b').split()", "int(os.getenv('A', '5'))", "call()",
+     "[{'name': 'xnat', 'api_token': 'x' }]", "[{'name': 'xnat', 'api_token': os.environ['A']}, {'name': 'cull'}]", "{'name': 'v', 'persistentVolumeClaim': {'claimName': 'c'}}",
+     "{'/a': '/b', '/c': {'bind': '/d', 'mode': 'ro'}}", "[{'kubespawner_override': {'image': 'a:1'}}, 3]", "{os.environ['A']: 1}", "float('inf')", "b'x'", "..."]
+)  # fmt: skip
+TRAITS = st.sampled_from(
+    [f"{name}.{trait}" for name, traits in jupyterhub_names()["traits"].items() for trait in traits]
+    + ["Spawner.start_timeout", "DockerSpawner.volumes", "KubeSpawner.volume_mounts", "KubeSpawner.profile_list", "LDAPAuthenticator.x", "None.x"]
+)  # fmt: skip
+
+
+@st.composite
+def configs(draw: Any) -> str:
+    """Make up a jupyterhub_config.py, with one statement on each line."""
+    spawner = draw(st.sampled_from(["dockerspawner.SwarmSpawner", "docker", "kubespawner.KubeSpawner"]))
+    lines = ["import os", f"c.JupyterHub.spawner_class = '{spawner}'", f"other = {draw(PYTHON)}"]
+    for trait, value in draw(st.lists(st.tuples(TRAITS, PYTHON), max_size=6)):
+        form = draw(
+            st.sampled_from(
+                [
+                    f"c.{trait} = {value}",
+                    f"c.{trait}.update({value})",
+                    f"c.{trait} += {value}",
+                    f"other = {value}",
+                    f"print({value})",
+                ]
+            )
+        )
+        if draw(st.booleans()):
+            lines += [f"if {draw(PYTHON)}:", f"    {form}"]
+        else:
+            lines.append(form)
+    return "\n".join(lines) + "\n"
+
+
+@cases(40, 0.15)
+@given(configs(), st.none() | st.dictionaries(st.sampled_from(["A", "B"]), st.sampled_from(["", "7", "/x"])))
+def test_every_statement_of_a_config_is_in_the_report_once(text, environment):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "jupyterhub_config.py").write_text(text)
+        files = ["jupyterhub_config.py"]
+        if environment is not None:
+            hub = {
+                "image": "jupyterhub/jupyterhub",
+                "environment": environment,
+                "volumes": ["./jupyterhub_config.py:/x.py"],
+            }
+            (folder / "compose.yml").write_text(dumped({"services": {"hub": hub}}, flow=False))
+            files = ["compose.yml"]
+        report = report_of(folder, files, xnat_url="https://x.org")
+        judge(folder, [each for each in files if each.endswith(".yml")], report, places=True)
+        said = Counter(
+            each["line"]
+            for each in report["settings"]
+            if each["file"] == str(folder / "jupyterhub_config.py")
+        )
+        lines = text.splitlines()
+        settings = {number for number, line in enumerate(lines, 1) if line.lstrip().startswith("c.")}
+        # A condition over a setting is that setting's own; any other block is one statement.
+        wanted = {
+            number for number, line in enumerate(lines, 1) if not line.startswith(("    ", "if "))
+        } | settings
+        wanted |= {
+            number
+            for number, line in enumerate(lines, 1)
+            if line.startswith("if ") and number + 1 not in settings
+        }
+        assert said == Counter(wanted), text
 
 
 @cases(25, 0.1)

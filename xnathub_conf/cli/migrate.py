@@ -212,7 +212,7 @@ def _steps(ledger: Ledger, old: Old, loaded: LoadedSite, options: Options) -> It
     )
     if old.compose and old.service and len(old.compose.services) > 1:
         yield from advice(old.compose, old.service, options.without_hub)
-    elif old.kind == "swarm":
+    elif old.kind != "kubernetes":
         yield (
             "Remove the old stack before the new one is deployed: both want the hub's port, and maybe the network. "
             "Running servers end with it; notebooks stay in the workspaces."

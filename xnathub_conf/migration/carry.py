@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from xnathub_conf.migration import MigrationError
 from xnathub_conf.migration.browser_addresses import addresses
-from xnathub_conf.migration.claims import unknown_claims
+from xnathub_conf.migration.claims import python_claims
 from xnathub_conf.migration.helm import base_url, kubernetes
 from xnathub_conf.migration.ledger import Ledger, at
-from xnathub_conf.migration.python_settings import carry_python
+from xnathub_conf.migration.python_settings import carry_python, xnat_token
 from xnathub_conf.migration.reference import ARCHIVE, WORKSPACES
 from xnathub_conf.migration.services import overridden
 from xnathub_conf.migration.sources import Old
@@ -26,7 +26,18 @@ from xnathub_conf.migration.variables import (
 )
 from xnathub_conf.site.problems import KeyPath, dotted
 
-_ORDER = ("version", "xnat", "hub", "sign_in", "servers", "paths", "logging", "orchestrator", "extra")
+_ORDER = (
+    "version",
+    "xnat",
+    "hub",
+    "sign_in",
+    "pages",
+    "servers",
+    "paths",
+    "logging",
+    "orchestrator",
+    "extra",
+)
 
 
 def carry(
@@ -50,8 +61,10 @@ def carry(
     _known_twice(m)
     xnat(m)
     path = base_url(m, old.chart) if old.chart else "/jupyterhub/"
+    _token_of_python(m)
     for config in old.python:
-        carry_python(to, config, old.kind, {*old.hub, *old.elsewhere}, is_reference=old.is_reference)
+        variables = {**old.elsewhere, **old.hub}
+        carry_python(to, config, old.kind, variables, is_reference=old.is_reference)
     if not old.is_reference and not old.chart:
         _at_the_root(to)
     addresses(m, to.site.get("hub", {}).get("base_url", path))
@@ -59,7 +72,7 @@ def carry(
     if old.kind == "kubernetes":
         server_ids(m, ("JH_XNAT_UID", "JH_XNAT_GID"))
         timeouts(m)
-        kubernetes(m, old.chart) if old.chart else unknown_claims(to)
+        kubernetes(m, old.chart) if old.chart else python_claims(m)
     else:
         if old.is_reference and "shutdown_on_logout" not in to.site["hub"]:
             origin = Found("", "the reference's jupyterhub_config.py")
@@ -78,8 +91,20 @@ def carry(
     rest(m)
     stack_parts(m)
     _env_lines(m)
-    to.site = {key: to.site[key] for key in _ORDER if key in to.site}
+    to.site = {key: to.site[key] for key in sorted(to.site, key=_ORDER.index)}
     return to
+
+
+def _token_of_python(m: Migration) -> None:
+    """Take the token that XNAT calls the hub with from a jupyterhub_config.py, where no variable says it."""
+    name = "JH_XNAT_SERVICE_TOKEN"
+    settings = [
+        each for config in m.old.python for each in config.settings if each.trait == "JupyterHub.services"
+    ]
+    for setting in settings if name not in {**m.old.hub, **m.old.elsewhere} else ():
+        if value := xnat_token(setting):
+            m.old.hub[name] = Found(value, setting.leaf.origin, setting.leaf)
+            m.token_name = "c.JupyterHub.services"  # noqa: S105 - the setting's name
 
 
 def _at_the_root(to: Ledger) -> None:

@@ -5,6 +5,7 @@ from urllib.parse import quote
 from xnathub_conf.migration.chart import ChartValues
 from xnathub_conf.migration.ledger import Ledger, at
 from xnathub_conf.migration.rules import run
+from xnathub_conf.migration.traits import SAME_DATABASE
 from xnathub_conf.migration.tree import Found, Node
 from xnathub_conf.migration.variables import Migration
 
@@ -46,9 +47,7 @@ def database(m: Migration, chart: ChartValues) -> None:
         )
         found = parts["PASSWORD"]
         to.secret("hub.db_url", "hub_db_url", Found(url, found.origin, found.leaf), "POSTGRES_...")
-        to.to_do.append(
-            "The old database is of JupyterHub 4. Take a backup of it, or give the new hub an empty one: it holds nothing of the users."
-        )
+        to.ask(SAME_DATABASE)
         _with_database(to, parts, external, found)
     if enabled.line:
         to.ignore("postgresql.enabled", at(enabled), "The database is another one, or none.")

@@ -2,12 +2,13 @@
 
 import os.path
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from xnathub_conf.migration.chart import ChartValues
 from xnathub_conf.migration.ledger import Ledger, NotCarriedError, Outcome, at
 from xnathub_conf.migration.reference import ARCHIVE, WORKSPACES
-from xnathub_conf.migration.site_mounts import by_name, pod_mount
+from xnathub_conf.migration.site_mounts import OF_USERS, by_name, claim_of, entries_of, pod_mount
 from xnathub_conf.migration.tree import Found, Node
 from xnathub_conf.migration.variables import Migration, plain, prefix_lines, prefixes
 
@@ -21,11 +22,39 @@ NAME_CLAIMS = (
 """What to do where the old files don't say it."""
 
 
-def unknown_claims(to: Ledger) -> None:
-    """Write claims where no file says which hold XNAT's folders."""
-    claims = [{"path": ARCHIVE, "claim_name": "archive"}, {"path": WORKSPACES, "claim_name": "workspaces"}]
-    to.put(f"{_HERE}.claims", claims, "claims", Found("", "new"), "names to be replaced")
-    to.ask(NAME_CLAIMS, f"{_HERE}.claims")
+def python_claims(m: Migration) -> None:
+    """Write the claims that hold XNAT's folders, as far as a jupyterhub_config.py mounts them in servers."""
+    to, names = m.to, {ARCHIVE: "archive", WORKSPACES: "workspaces"}
+    settings = [each for config in m.old.python for each in config.settings]
+    mounts = [
+        mount
+        for each in settings
+        if each.trait == "KubeSpawner.volume_mounts"
+        for mount in entries_of(each.value) or ()
+        if isinstance(mount, Mapping)
+    ]
+    found: dict[str, str] = {}
+    for mount in mounts:
+        folder = _folder_of(mount)
+        if folder and (claim := claim_of(to.volumes.get(str(mount.get("name"))))):
+            found.setdefault(folder, claim)
+    claims = [{"path": path, "claim_name": found.get(path, name)} for path, name in names.items()]
+    said = "mounted in servers before" if len(found) == len(names) else "names to be replaced"
+    to.put(
+        f"{_HERE}.claims", claims, "claims", Found("", "KubeSpawner.volume_mounts" if found else "new"), said
+    )
+    if len(found) < len(names):
+        to.ask(NAME_CLAIMS, f"{_HERE}.claims")
+
+
+def _folder_of(mount: Mapping[Any, Any]) -> str | None:
+    """Return which of XNAT's folders is mounted, going by where it stands in servers, or by the folder of one user in it."""
+    target = str(mount.get("mountPath", ""))
+    for folder in (ARCHIVE, WORKSPACES):
+        if target == folder or target.startswith(f"{folder}/"):
+            return folder
+    inner = str(mount.get("subPath") or mount.get("subPathExpr") or "")
+    return WORKSPACES if inner.startswith(OF_USERS) else None
 
 
 def storage(m: Migration, chart: ChartValues) -> None:

@@ -8,7 +8,7 @@ from xnathub_conf.migration.chart_database import database, database_gone
 from xnathub_conf.migration.claims import site_mounts, storage
 from xnathub_conf.migration.ledger import Ledger, NotCarriedError, at
 from xnathub_conf.migration.rules import Rule, key, left, nothing, number, put_tree, run, whole, yes
-from xnathub_conf.migration.traits import CODE, LOOK, carry_trait, unknown_trait
+from xnathub_conf.migration.traits import CODE, LOOK, allow_images, carry_trait, unknown_trait
 from xnathub_conf.migration.tree import Found, Node
 from xnathub_conf.migration.variables import Migration
 
@@ -155,6 +155,7 @@ def kubernetes(m: Migration, chart: ChartValues) -> None:
     database(m, chart)
     _hub_variables(to, chart)
     site_mounts(to, chart)
+    _images(to, chart)
     _trees(to, chart)
     _traits(to, chart)
     _environment(to, chart.singleuser.get("extraEnv"))
@@ -197,6 +198,21 @@ def base_url(m: Migration, chart: ChartValues) -> str:
     path = f"/{base}/" if base else "/"
     m.to.put("hub.base_url", path, node.name, at(node))
     return path
+
+
+def _images(to: Ledger, chart: ChartValues) -> None:
+    """Carry over the images that another hub than the reference's started; there XNAT alone names them."""
+    image, profiles = chart.singleuser.get("image"), chart.singleuser.get("profileList")
+    name, tag = image.get("name"), image.get("tag")
+    if chart.is_reference:
+        return
+    if name.text and name.line:
+        allow_images(to, ":".join(filter(None, (name.text, tag.text))), name.name, name)
+        if tag.line:
+            to.follow(tag, name, f"with {name.origin}")
+    for leaf in profiles.leaves():
+        if leaf.text and leaf.path[-2:] == ("kubespawner_override", "image"):
+            allow_images(to, leaf.text, leaf.name, leaf)
 
 
 def _hub_variables(to: Ledger, chart: ChartValues) -> None:

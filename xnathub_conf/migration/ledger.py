@@ -91,7 +91,8 @@ class Ledger:
 
     def ask(self, step: str, *keys: str) -> None:
         """Say what is left to do, and which keys of the site are to be written with it."""
-        self.to_do.append(step)
+        if step not in self.to_do:
+            self.to_do.append(step)
         self.asked |= {tuple(key.split(".")) for key in keys}
 
     def leave(self, name: str, found: Found, why: str) -> None:

@@ -1,15 +1,14 @@
 """A jupyterhub_config.py, read and never run: each setting and each other statement with its line."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from xnathub_conf.migration import MigrationError
+from xnathub_conf.migration.python_values import UNKNOWN, Values, is_known, variables_in
 from xnathub_conf.migration.tree import Node
-
-UNKNOWN = object()
-"""The value of a setting that only running the file would tell."""
+from xnathub_conf.site.problems import KeyPath
 
 _KINDS: tuple[tuple[str, Literal["swarm", "docker", "kubernetes"]], ...] = (
     ("swarm", "swarm"),
@@ -26,10 +25,22 @@ class Setting:
     trait: str
     value: Any
     leaf: Node
-    variable: str | None = None
-    """The environment variable that its value comes from."""
+    variables: tuple[str, ...] = ()
+    """The environment's variables that its value comes from."""
+    assumed: tuple[str, ...] = ()
+    """Those of them that nobody sets here, and that have a default."""
     conditional: bool = False
     """Whether it stands below an `if`, in a loop or in a function."""
+    skipped: bool = False
+    """Whether it stands where the hub's variables never lead."""
+
+
+@dataclass(frozen=True)
+class Other:
+    """A statement that sets nothing on `c`, and whether it only gives a name to a plain value."""
+
+    leaf: Node
+    names_a_value: bool
 
 
 @dataclass
@@ -38,7 +49,7 @@ class PythonConfig:
 
     file: str
     settings: list[Setting] = field(default_factory=list)
-    others: list[Node] = field(default_factory=list)
+    others: list[Other] = field(default_factory=list)
     """Statements that set nothing on `c`."""
 
     @property
@@ -57,52 +68,92 @@ class PythonConfig:
         return "docker" if "DockerSpawner" in classes and "SwarmSpawner" not in classes else "swarm"
 
 
-def read_python(text: str, file: str) -> PythonConfig:
-    """Parse a configuration file. Raises MigrationError where it is not Python."""
+def read_python(text: str, file: str, environment: Mapping[str, str] | None = None) -> PythonConfig:
+    """Parse a configuration file; `environment` are the hub's variables as far as they are known. Raises MigrationError where it is not Python.
+
+    Without an environment no value is taken from a variable, not even its default.
+    """
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         raise MigrationError(f"{file}{line} is not Python.") from None
-    config = PythonConfig(file)
-    constants: dict[str, Any] = {}
+    reader = _Reader(PythonConfig(file), Values(environment or {}), follows=environment is not None)
     for index, statement in enumerate(tree.body):
-        _read(config, statement, (index,), constants, conditional=False)
-    return config
+        reader.read(statement, (index,))
+    return reader.config
 
 
-def _read(
-    config: PythonConfig,
-    statement: ast.stmt,
-    path: tuple[int | str, ...],
-    constants: dict[str, Any],
-    *,
-    conditional: bool,
-) -> None:
-    inner = list(_settings_below(statement))
-    if trait := _trait(statement):
-        leaf = Node(config.file, (*path, trait), statement.lineno, "")
-        value = _value(statement, constants)
-        variable = _variable(getattr(statement, "value", None))
-        config.settings.append(Setting(trait, value, leaf, variable, conditional))
-    elif inner and isinstance(statement, ast.If | ast.For | ast.With | ast.Try | ast.FunctionDef):
-        for index, each in enumerate(_blocks(statement)):
-            _read(config, each, (*path, index), constants, conditional=True)
-    else:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            constants[statement.targets[0].id] = _literal(statement.value, constants)
-        config.others.append(Node(config.file, (*path, _called(statement)), statement.lineno, ""))
+@dataclass
+class _Reader:
+    config: PythonConfig
+    values: Values
+    follows: bool
+    """Whether values and conditions are taken from the environment."""
+
+    def read(
+        self, statement: ast.stmt, path: KeyPath, *, conditional: bool = False, skipped: bool = False
+    ) -> None:
+        file, line = self.config.file, statement.lineno
+        if trait := _trait(statement):
+            value, used, assumed = self.evaluated(_given(statement), in_parts=trait == "JupyterHub.services")
+            variables = tuple(dict.fromkeys([*variables_in(statement), *used]))
+            leaf = Node(file, (*path, trait), line, "")
+            self.config.settings.append(Setting(trait, value, leaf, variables, assumed, conditional, skipped))
+        elif isinstance(statement, _BLOCKS) and any(map(_trait, _statements(statement))):
+            self.block(statement, path, conditional=conditional, skipped=skipped)
+        else:
+            known = False
+            if not skipped:
+                self.values.forget(statement)
+            if isinstance(statement, ast.Assign) and not skipped and not conditional:
+                value, used, assumed = self.evaluated(statement.value)
+                known = value is not UNKNOWN
+                for target in statement.targets:
+                    if isinstance(target, ast.Name):
+                        self.values.keep(target.id, value, used, assumed)
+            self.config.others.append(Other(Node(file, (*path, _called(statement)), line, ""), known))
+
+    def block(self, statement: ast.stmt, path: KeyPath, *, conditional: bool, skipped: bool) -> None:
+        """Read what stands under a condition; where the hub's variables decide it, one of the two branches holds."""
+        holds = None
+        if isinstance(statement, ast.If) and self.follows and not conditional:
+            value, _, assumed = self.evaluated(statement.test)
+            holds = None if value is UNKNOWN or assumed else bool(value)
+        self.values.forget(statement)
+        for index, (each, first) in enumerate(_parts(statement)):
+            left_out = holds is not None and first is not holds
+            self.read(
+                each, (*path, index), conditional=conditional or holds is None, skipped=skipped or left_out
+            )
+
+    def evaluated(
+        self, node: ast.expr | None, *, in_parts: bool = False
+    ) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
+        """Return a value, the variables that it comes from, and those of them whose default it is; known in parts if `in_parts`."""
+        self.values.used, self.values.assumed = {}, {}
+        value = self.values.value(node) if node else UNKNOWN
+        used, assumed = tuple(self.values.used), tuple(self.values.assumed)
+        if not (in_parts or is_known(value)) or (used and not self.follows):
+            value = UNKNOWN
+        return value, used, assumed
 
 
-def _blocks(statement: ast.stmt) -> Iterator[ast.stmt]:
+_BLOCKS = (ast.If, ast.For, ast.With, ast.Try, ast.FunctionDef)
+
+
+def _parts(statement: ast.stmt) -> Iterator[tuple[ast.stmt, bool]]:
+    """Return the statements below one, and whether each is in its first block."""
     for name in ("body", "orelse", "finalbody"):
-        yield from getattr(statement, name, [])
+        for each in getattr(statement, name, []):
+            yield each, name == "body"
     for handler in getattr(statement, "handlers", []):
-        yield from handler.body
+        for each in handler.body:
+            yield each, False
 
 
-def _settings_below(statement: ast.stmt) -> Iterator[ast.stmt]:
-    return (node for node in ast.walk(statement) if isinstance(node, ast.stmt) and _trait(node))
+def _statements(statement: ast.stmt) -> Iterator[ast.stmt]:
+    return (node for node in ast.walk(statement) if isinstance(node, ast.stmt))
 
 
 def _trait(statement: ast.stmt) -> str | None:
@@ -126,40 +177,14 @@ def _trait(statement: ast.stmt) -> str | None:
     return None
 
 
-def _value(statement: ast.stmt, constants: dict[str, Any]) -> Any:
+def _given(statement: ast.stmt) -> ast.expr | None:
+    """Return what a statement sets a setting to, or adds to it with `update`; nothing where it does something else."""
     if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Attribute):
-        return _literal(statement.value, constants)
+        return statement.value
     if isinstance(statement, ast.Expr) and isinstance(call := statement.value, ast.Call):
         adds = isinstance(call.func, ast.Attribute) and call.func.attr == "update" and len(call.args) == 1
-        return _literal(call.args[0], constants) if adds else UNKNOWN
-    return UNKNOWN
-
-
-def _literal(node: ast.expr, constants: dict[str, Any]) -> Any:
-    if isinstance(node, ast.Name):
-        return constants.get(node.id, node.id if node.id.endswith(("Spawner", "Authenticator")) else UNKNOWN)
-    try:
-        return ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return UNKNOWN
-
-
-def _variable(node: ast.expr | None) -> str | None:
-    """Return the name in os.environ['X'], os.environ.get('X', ...), os.getenv('X') and the like in int(...)."""
-    names = []
-    for each in ast.walk(node) if node else ():
-        key: ast.expr | None = None
-        if isinstance(each, ast.Subscript) and ast.unparse(each.value) == "os.environ":
-            key = each.slice
-        elif (
-            isinstance(each, ast.Call)
-            and ast.unparse(each.func) in {"os.environ.get", "os.getenv"}
-            and each.args
-        ):
-            key = each.args[0]
-        if isinstance(key, ast.Constant) and isinstance(key.value, str):
-            names.append(key.value)
-    return names[0] if len(set(names)) == 1 else None
+        return call.args[0] if adds else None
+    return None
 
 
 def _called(statement: ast.stmt) -> str:

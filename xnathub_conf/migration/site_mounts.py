@@ -22,6 +22,9 @@ MOUNT_TRAITS = frozenset(
 _OF_XNAT = ("/data", "/workspace")
 """Where XNAT has its folders, and where it mounts them in servers."""
 
+OF_USERS = "users/{"
+"""What the path of one user's folder in XNAT's workspaces begins with."""
+
 _XNAT_SAYS = "XNAT says what a server mounts of its own folders, and servers.allowed_mounts what it may."
 _READ_ONLY = "read-only here: what servers of several users may write to has {username} in its source"
 
@@ -120,19 +123,26 @@ def _mount(source: object, target: object, writable: bool) -> tuple[str, str, bo
 
 def by_name(volumes: object) -> dict[str, object]:
     """Return volumes of a pod by their names, from a list or from a map."""
-    return {str(each.get("name")): each for each in _entries(volumes) or () if isinstance(each, Mapping)}
+    return {str(each.get("name")): each for each in entries_of(volumes) or () if isinstance(each, Mapping)}
 
 
 def _pod_mounts(value: object) -> list[Mapping[str, object]]:
-    below = _entries(value)
+    below = entries_of(value)
     return [each if isinstance(each, Mapping) else {} for each in ([None] if below is None else below)]
 
 
-def _entries(value: object) -> list[object] | None:
+def entries_of(value: object) -> list[object] | None:
     """Return what is in a list or, as the chart merges them, in a map; None for what is neither."""
     if isinstance(value, Mapping):
         return list(value.values())
     return list(value) if isinstance(value, list | tuple) else None
+
+
+def claim_of(volume: object) -> str | None:
+    """Return the name of the claim that a pod's volume is, where it is one."""
+    claim = volume.get("persistentVolumeClaim") if isinstance(volume, Mapping) else None
+    name = claim.get("claimName") if isinstance(claim, Mapping) else None
+    return name if isinstance(name, str) else None
 
 
 def pod_mount(
@@ -155,9 +165,11 @@ def pod_mount(
             )
         else:
             to.put("servers.shm_size", amount(limit), name, at(leaf))
+    elif str(mount.get("subPath") or mount.get("subPathExpr") or "").startswith(OF_USERS):
+        raise NotCarriedError(f"{target}: {_XNAT_SAYS}")
     elif (
         isinstance(claim, Mapping)
-        and isinstance(held := claim.get("claimName"), str)
+        and (held := claim_of(volume))
         and not (mount.get("subPath") or mount.get("subPathExpr"))
     ):
         read_only = mount.get("readOnly") is True or claim.get("readOnly") is True

@@ -41,11 +41,8 @@ class Old:
     python: list[PythonConfig] = field(default_factory=list)
     env_lines: list[Node] = field(default_factory=list)
     """The lines of all env files."""
-
-    @property
-    def is_reference(self) -> bool:
-        """Return whether it is the reference's hub, and not another one."""
-        return self.chart.is_reference if self.chart else bool(self.compose or self.hub)
+    is_reference: bool = True
+    """Whether it is the reference's hub, and not another one."""
 
 
 @dataclass
@@ -53,7 +50,7 @@ class _Files:
     compose: list[tuple[Path, str]] = field(default_factory=list)
     values: list[Node] = field(default_factory=list)
     plain: list[Path] = field(default_factory=list)
-    python: list[PythonConfig] = field(default_factory=list)
+    python: list[tuple[Path, str]] = field(default_factory=list)
 
 
 def read_old(
@@ -88,15 +85,21 @@ def read_old(
         old = _helm(told.values, found, files[0].parent.absolute())
     elif told.compose:
         old = _compose(told.compose, found, compose, service)
-    elif told.python and not found:
-        old = Old(told.python[0].kind, files[0].parent.absolute())
     elif any(name.startswith(("JH_", "NB_")) for name in found):
         old = Old("swarm", files[0].parent.absolute(), dict(found), dict(found))
         _with_defaults(old, reference.IMAGE, "the image's default")
+    elif told.python:
+        old = Old("swarm", files[0].parent.absolute(), dict(found), is_reference=False)
     else:
         raise MigrationError("None of these files sets a variable of the reference's hub (JH_..., NB_...).")
     old.compose = compose if told.compose or compose.env_files else None
-    old.python += told.python
+    old.python += [_python(old, text, str(path)) for path, text in told.python]
+    if not old.is_reference and not old.chart:
+        if not old.python:
+            raise MigrationError(
+                "This is not the reference's hub: nothing sets a variable JH_... of it. Name its jupyterhub_config.py too."
+            )
+        old.kind = old.python[-1].kind
     old.env_lines = [leaf for lines in compose.env_files.values() for leaf, _ in lines]
     return old
 
@@ -107,7 +110,7 @@ def _told_apart(files: Sequence[Path]) -> _Files:
     for path in files:
         text = read_text(path)
         if path.suffix == ".py":
-            told.python.append(read_python(text, str(path)))
+            told.python.append((path, text))
         elif _is_env(text):
             told.plain.append(path)
         else:
@@ -156,11 +159,19 @@ def _compose(
     old = Old(
         "swarm", files[0][0].parent.absolute(), dict(hub.environment), plugin, set(hub.own), service=hub
     )
-    old.python = _mounted_python(hub, files[0][0].parent, compose)
-    return _with_defaults(old, reference.IMAGE, "the image's default")
+    names = {*hub.own, *hub.environment}
+    old.is_reference = any(name.startswith("JH_") for name in names) or "xnat/jupyterhub" in hub.image
+    old.python = _mounted_python(old, hub, files[0][0].parent, compose)
+    return _with_defaults(old, reference.IMAGE, "the image's default") if old.is_reference else old
 
 
-def _mounted_python(hub: Service, folder: Path, compose: Compose) -> list[PythonConfig]:
+def _python(old: Old, text: str, file: str) -> PythonConfig:
+    """Read a jupyterhub_config.py; the variables of the reference's are carried by themselves."""
+    known = {name: found.value for name, found in old.hub.items()}
+    return read_python(text, file, None if old.is_reference else known)
+
+
+def _mounted_python(old: Old, hub: Service, folder: Path, compose: Compose) -> list[PythonConfig]:
     """Read the hub's jupyterhub_config.py where the stack brings it: as a volume, or as a config."""
     sources = []
     for node in hub.nodes:
@@ -177,10 +188,10 @@ def _mounted_python(hub: Service, folder: Path, compose: Compose) -> list[Python
                 config = tree.get("configs", name)
                 if config.get("content").text.strip() and "c." in config.get("content").text:
                     inner = config.get("content")
-                    return [read_python(inner.text, f"{inner.origin} ({inner.name})")]
+                    return [_python(old, inner.text, f"{inner.origin} ({inner.name})")]
                 if config.get("file").text.endswith(".py"):
                     sources.append(folder / config.get("file").text)
-    return [read_python(read_text(path), str(path)) for path in sources if path.is_file()]
+    return [_python(old, read_text(path), str(path)) for path in sources if path.is_file()]
 
 
 def _hub_service(services: Mapping[str, Service], wanted: str | None) -> str:
@@ -205,7 +216,14 @@ def _hub_service(services: Mapping[str, Service], wanted: str | None) -> str:
 
 def _helm(trees: Sequence[Node], found: Mapping[str, Found], folder: Path) -> Old:
     chart = read_chart(trees)
-    old = Old("kubernetes", folder, dict(chart.variables), own=set(chart.variables), chart=chart)
+    old = Old(
+        "kubernetes",
+        folder,
+        dict(chart.variables),
+        own=set(chart.variables),
+        chart=chart,
+        is_reference=chart.is_reference,
+    )
     old.elsewhere = dict(chart.elsewhere)
     old.plugin = {name: each for name, each in {**old.hub, **found}.items() if name.startswith(_OF_XNAT)}
     return _with_defaults(old, chart.defaults, "the chart's default")

@@ -11,9 +11,11 @@ from xnathub_conf.migration.services import Compose, Service
 from xnathub_conf.migration.traits import CODE
 from xnathub_conf.migration.tree import Found, Node
 from xnathub_conf.migration.variables import Migration
+from xnathub_conf.site.problems import dotted
 
-_RENDERED = "write it at the hub's service in the stack that `xnathub render swarm` writes"
+_RENDERED = "write it at the hub's service in the file that `xnathub render` writes"
 _LABELS = f"If a proxy such as Traefik reads it, {_RENDERED}; the hub's port is that of hub.bind_url."
+_STAYS = "The network stays with {}, so the new hub has one of its own, {}. The web server reaches it by its published port."
 _GPUS = "The hub needs no GPU. For servers, XNAT asks for them; servers.caps.generic_resources is the most for one."
 
 
@@ -23,7 +25,7 @@ def _image(to: Ledger, name: str, leaf: Node) -> None:
         to.ignore(name, at(leaf), "The new stack has xnathub's own image.")
     else:
         to.leave(name, at(leaf), "The new stack has xnathub's own image. What yours adds has to be built on that: "
-                 "`xnathub render swarm --image YOURS`.")  # fmt: skip
+                 "`xnathub render --image YOURS`.")  # fmt: skip
 
 
 def _replicas(to: Ledger, name: str, leaf: Node) -> None:
@@ -71,8 +73,8 @@ _HUB: tuple[Rule, ...] = (
     Rule("deploy.placement.constraints.*", _constraint),
     Rule("user", _user),
     Rule("hostname", nothing("The hub tells servers its address itself.")),
-    Rule("container_name", nothing("Swarm names the container.")),
-    Rule("restart", nothing("Swarm starts the hub again.")),
+    Rule("container_name", nothing("The new hub's container has a name of its own.")),
+    Rule("restart", nothing("The new hub is started again too.")),
     Rule("build.**", nothing("It was for building the old image.")),
     Rule("expose.**", nothing("The hub's ports are open to its network.")),
     Rule("depends_on.**", nothing("The hub waits for XNAT by itself.")),
@@ -109,13 +111,13 @@ _TOP: tuple[Rule, ...] = (
 )
 
 _NETWORK: tuple[Rule, ...] = (
-    Rule("name", nothing("JH_NETWORK says it.")),
-    Rule("driver", nothing("The new stack makes this network as an overlay.")),
+    Rule("name", nothing("The new hub's network has this name too.")),
+    Rule("driver", nothing("The new stack makes this network.")),
     Rule("attachable", nothing("The new stack makes this network.")),
     Rule("external", nothing("The new stack makes this network. Remove the old one first, or name another in site.yaml.")),
     Rule("ipam.driver", nothing("It is Docker's default.")),
-    Rule("**", left("No key of site.yaml stands for it. If it is still wanted, write it at the network in the stack that "
-                    "`xnathub render swarm` writes.")),
+    Rule("**", left("No key of site.yaml stands for it. If it is still wanted, write it at the network in the file that "
+                    "`xnathub render` writes.")),
 )  # fmt: skip
 
 
@@ -123,11 +125,7 @@ def swarm(m: Migration) -> None:
     """Carry over what makes a Swarm hub: folders, the network, Docker's address, and the hub's service."""
     folders(m)
     network = m.old.hub["JH_NETWORK"]
-    if others := _others_on(m, network.value):
-        m.to.leave("JH_NETWORK", network, f"The network stays with {', '.join(others)}, so the new hub has one of its own, "
-                   "orchestrator.swarm.network_name. The web server reaches it by its published port.")  # fmt: skip
-    else:
-        m.to.put("orchestrator.swarm.network_name", network.value, "JH_NETWORK", network)
+    m.to.put("orchestrator.swarm.network_name", network.value, "JH_NETWORK", network)
     _xnat_by_name(m)
     docker_api(m)
 
@@ -155,11 +153,14 @@ def _xnat_by_name(m: Migration) -> None:
 
 def stack_parts(m: Migration) -> None:
     """Report what becomes of all in a compose file that is no variable."""
-    compose, service = m.old.compose, m.old.service
+    compose, service, kind = m.old.compose, m.old.service, m.old.kind
     if compose and service:
         _service(m.to, service)
-        network = m.old.hub["JH_NETWORK"].value
-        _parts(m.to, compose, service, "" if _others_on(m, network) else network)
+        key = ("orchestrator", kind, "network_name")
+        network = str(m.to.site["orchestrator"][kind].get("network_name", ""))
+        if others := _others_on(m, network):
+            m.to.withdraw(key, _STAYS.format(", ".join(others), dotted(key)))
+        _parts(m.to, compose, service, "" if others else network)
 
 
 def user(m: Migration) -> None:
@@ -217,7 +218,7 @@ def _address(to: Ledger, node: Node, lead: Node, name: str, address: str) -> Non
         return
     leaf = node.get("host_ip") if node.keys else lead
     to.leave(leaf.name if node.keys else name, at(leaf),
-             f"Swarm publishes a port on every address, so it would be open beyond {address}. Close it to others with the "
+             f"The new hub's port is published on every address, so it would be open beyond {address}. Close it to others with the "
              "host's firewall.")  # fmt: skip
 
 
@@ -231,7 +232,8 @@ def _volume(to: Ledger, node: Node) -> None:
         if source in {"/var/run/docker.sock", "/run/docker.sock"}:
             to.ignore(name, at(lead), "The new stack mounts Docker's socket too.")
         else:
-            to.put("orchestrator.swarm.docker_host", f"unix://{source}", name, at(lead))
+            kind = next(iter(to.site["orchestrator"]))
+            to.put(f"orchestrator.{kind}.docker_host", f"unix://{source}", name, at(lead))
     elif is_docker_config(target):
         run(lambda to, name, leaf: carry_logins(to, name, source, leaf), to, name, lead)
     elif target.endswith("jupyterhub_config.py"):
@@ -293,7 +295,7 @@ def _is_of_servers(compose: Compose, name: str, network: str) -> bool:
 
 def _network(to: Ledger, node: Node) -> None:
     for config in node.get("ipam", "config").items[:1]:
-        if (subnet := config.get("subnet")).text:
+        if (subnet := config.get("subnet")).text and "swarm" in to.site["orchestrator"]:
             run(key("orchestrator.swarm.subnet"), to, subnet.name, subnet)
     apply(_NETWORK, to, node, below=2)
 

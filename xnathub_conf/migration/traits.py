@@ -58,6 +58,11 @@ def _text(value: Any) -> str:
     return value
 
 
+def _path(value: Any) -> str:
+    inner = _text(value).strip("/")
+    return f"/{inner}/" if inner else "/"
+
+
 def _variables(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(
         isinstance(each, str) for pair in value.items() for each in pair
@@ -80,7 +85,7 @@ _KEYS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "JupyterHub.shutdown_on_logout": ("hub.shutdown_on_logout", _bool),
     "JupyterHub.concurrent_spawn_limit": ("servers.concurrent_starts", _int),
     "JupyterHub.active_server_limit": ("extra.JupyterHub.active_server_limit", _int),
-    "JupyterHub.base_url": ("hub.base_url", _text),
+    "JupyterHub.base_url": ("hub.base_url", _path),
     "Application.log_level": ("logging.level", _text),
     "JupyterHub.log_level": ("logging.level", _text),
     "JupyterHub.upgrade_db": ("hub.upgrade_db", _bool),
@@ -123,7 +128,6 @@ NO_CONCERN_TRAITS = {
     "JupyterHub.hub_bind_url": "The hub finds its own address; hub.hub_bind_url would change it.",
     "JupyterHub.hub_connect_url": "The hub finds its own address; hub.hub_connect_url would change it.",
     "JupyterHub.hub_connect_ip": "The hub finds its own address; hub.hub_connect_url would change it.",
-    "JupyterHub.load_roles": "The service xnat gets what XNAT's plugin needs; hub.api_scopes would change it.",
     "Authenticator.enable_auth_state": "The hub keeps no sign-in data.",
     "JupyterHub.cleanup_servers": "Servers outlive the hub here.",
     "JupyterHub.api_page_max_limit": "XNAT gets all users in one answer.",
@@ -136,6 +140,7 @@ NO_CONCERN_TRAITS = {
     "DockerSpawner.use_internal_ip": "Servers are always reached by their network's address.",
 }
 LEFT = {
+    "JupyterHub.load_roles": "The service xnat gets what XNAT's plugin needs; hub.api_scopes would change it. Other roles have no key.",
     "JupyterHub.template_paths": "The hub has pages of its own; `pages` names the site on them.",
     "JupyterHub.template_vars": "The hub has pages of its own; `pages` names the site on them.",
     "JupyterHub.cookie_secret_file": "Put its content into a file of secrets, and name that as hub.cookie_secret. Without it people sign in once more.",
@@ -152,12 +157,24 @@ LEFT = {
 }
 """Settings that can't be carried over, whatever they hold, and what to do."""
 
+_OLD_DATABASE = (
+    "It is a file of the old hub's. The new hub begins with one of its own, which loses nothing of the users: XNAT makes them again, and "
+    "notebooks are in the workspaces."
+)
+
+SAME_DATABASE = (
+    "hub.db_url is the old hub's database. The new hub changes it for its JupyterHub, and the old one can't go back to it: take a backup "
+    "first, or name an empty one. It holds nothing of the users."
+)
+"""What to do where both hubs have one database."""
+
 _SECRETS = {"JupyterHub.db_url": "db_url", "JupyterHub.cookie_secret": "cookie_secret"}
 """Settings that hold a secret, and the keys of `hub` that name its file."""
 
 OF_REFERENCE = {
     "JupyterHub.template_paths": LEFT["JupyterHub.template_paths"],
     "JupyterHub.services": "The service xnat, whose token is hub.api_token.",
+    "JupyterHub.load_roles": "The service xnat gets what XNAT's plugin needs; hub.api_scopes would change it.",
     "DockerSpawner.extra_container_spec": "servers.uid and servers.gid say what servers run as.",
     "Spawner.environment": "servers.uid and servers.gid say what servers run as.",
     "DockerSpawner.tls_config": "The variables for Docker's TLS say it.",
@@ -186,6 +203,12 @@ def common_name(trait: str) -> str:
     return trait
 
 
+def key_of(trait: str, kind: str) -> str:
+    """Return where a setting has its place in a site, as far as that is one key."""
+    target = _KEYS.get(common_name(trait), ("",))[0].replace("*", kind)
+    return target if target and not target.startswith("extra.") else "a key of site.yaml, or under `extra`"
+
+
 def carry_trait(to: Ledger, trait: str, value: Any, place: tuple[str, Node], kind: str) -> bool:
     """Carry over one setting with a plain value; gives whether a rule took it. Raises NotCarriedError.
 
@@ -212,19 +235,26 @@ def carry_trait(to: Ledger, trait: str, value: Any, place: tuple[str, Node], kin
         to.ignore(name, at(leaf), "People sign in with XNAT here too.")
     elif trait == "JupyterHub.bind_url":
         _bind_url(to, _text(value), name, leaf)
+    elif trait in {"JupyterHub.ip", "JupyterHub.port"}:
+        address, port = (value, 8000) if trait.endswith("ip") else ("", value)
+        _listens(to, address, port, name, leaf)
     elif trait in {
         "DockerSpawner.image",
         "SwarmSpawner.image",
         "KubeSpawner.image",
         "DockerSpawner.allowed_images",
     }:
-        _images(to, value, name, leaf)
+        allow_images(to, value, name, leaf)
     elif trait in _SECRETS:
         found = at(leaf)
         key = _SECRETS[trait]
         if key == "cookie_secret" and not is_hex(_text(value), 64):
             raise NotCarriedError("It is not 64 hexadecimal digits. Without it people sign in once more.")
+        if key == "db_url" and _text(value).startswith("sqlite"):
+            raise NotCarriedError(_OLD_DATABASE)
         to.secret(f"hub.{key}", f"hub_{key}", type(found)(_text(value), found.origin, leaf), name)
+        if key == "db_url":
+            to.ask(SAME_DATABASE)
     elif common == "KubeSpawner.volumes":
         to.volumes |= by_name(value)
         to.ignore(name, at(leaf), "What servers mount of it stands at volume_mounts, in this list by itself.")
@@ -233,6 +263,8 @@ def carry_trait(to: Ledger, trait: str, value: Any, place: tuple[str, Node], kin
     elif trait.endswith(".tls_config") and isinstance(value, dict):
         _tls(to, value, f"orchestrator.{kind}.tls", place)
     elif common in LEFT:
+        if common == "KubeSpawner.profile_list" and (images := images_of(value)):
+            allow_images(to, images, name, leaf)
         raise NotCarriedError(LEFT[common])
     elif carry_container(to, common, value, place):
         pass
@@ -280,7 +312,18 @@ def _data(value: Any) -> Any:
     raise NotCarriedError(CODE)
 
 
-def _images(to: Ledger, value: Any, name: str, leaf: Node) -> None:
+def images_of(profiles: Any) -> list[str]:
+    """Return the images that KubeSpawner's profiles, and their choices, name."""
+    if isinstance(profiles, dict):
+        override = profiles.get("kubespawner_override")
+        image = override.get("image") if isinstance(override, dict) else None
+        named = [image] if isinstance(image, str) else []
+        return [*named, *(each for below in profiles.values() for each in images_of(below))]
+    return [each for below in profiles for each in images_of(below)] if isinstance(profiles, list) else []
+
+
+def allow_images(to: Ledger, value: Any, name: str, leaf: Node) -> None:
+    """Let servers start from images that a spawner's settings name. Raises NotCarriedError."""
     named = (
         [value]
         if isinstance(value, str)
@@ -300,10 +343,15 @@ def _bind_url(to: Ledger, value: str, name: str, leaf: Node) -> None:
     path = f"/{parts.path.strip('/')}/" if parts.path.strip("/") else "/"
     if path != "/jupyterhub/":
         to.put("hub.base_url", path, name, at(leaf))
-    if (parts.port or 8000) != 8000:
-        to.put("hub.bind_url", f"http://0.0.0.0:{parts.port}", name, at(leaf))
+    _listens(to, parts.hostname or "", parts.port or 8000, name, leaf)
+
+
+def _listens(to: Ledger, address: Any, port: Any, name: str, leaf: Node) -> None:
+    """Carry over where the hub listens. Raises NotCarriedError."""
+    if (number := _int(port)) != 8000:
+        to.put("hub.bind_url", f"http://0.0.0.0:{number}", name, at(leaf))
     to.ignore(name, at(leaf), "It is the hub's default.")
-    if parts.hostname and parts.hostname not in {"0.0.0.0", "::"}:  # noqa: S104 - it is only compared
+    if _text(address) not in {"", "*", "0.0.0.0", "::"}:  # noqa: S104 - it is only compared
         raise NotCarriedError(
-            f"The hub listens on every address of its container; {parts.hostname} would not be reached there."
+            f"The hub listens on every address of its container; {address} would not be reached there."
         )

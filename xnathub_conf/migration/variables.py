@@ -35,6 +35,8 @@ class Migration:
     images: Sequence[str]
     public_url: str | None
     xnat_url: str | None = None
+    token_name: str = "JH_XNAT_SERVICE_TOKEN"  # noqa: S105 - the setting's name
+    """Where the old files say the token that XNAT calls the hub with."""
 
     def attempt(self, name: str, found: Found, do: Callable[[], None]) -> None:
         """Take a value over; if that can't be, say why in its line of the report, and go on."""
@@ -56,6 +58,11 @@ def xnat(m: Migration) -> None:
         to.put("xnat.url", url.value.rstrip("/"), "JH_XNAT_URL", url)
     username = hub.get("JH_XNAT_USERNAME", Found(reference.IMAGE["JH_XNAT_USERNAME"], "the default"))
     to.put("xnat.service_account.username", username.value, "JH_XNAT_USERNAME", username)
+    if "JH_XNAT_USERNAME" not in hub:
+        to.ask(
+            f"The hub asks XNAT as the user {username.value}. Make that user in XNAT, with the role JupyterHub, or write the name of the "
+            "one that has it as xnat.service_account.username."
+        )
     name, key = "JH_XNAT_PASSWORD", "xnat.service_account.password"
     if name in m.old.elsewhere:
         _of_the_cluster(m, key, "xnat_password", name)
@@ -91,6 +98,7 @@ def _of_the_cluster(m: Migration, key: str, file: str, name: str) -> None:
 def token(m: Migration) -> None:
     """Carry over the token that XNAT calls the hub with; one that is too short is replaced by a new one."""
     to, name = m.to, "JH_XNAT_SERVICE_TOKEN"
+    shown = m.token_name
     if name in m.old.elsewhere:
         _of_the_cluster(m, "hub.api_token", "hub_api_token", name)
         return
@@ -101,11 +109,11 @@ def token(m: Migration) -> None:
         and old.value.isprintable()
         and old.value.strip() == old.value
     ):
-        to.secret("hub.api_token", "hub_api_token", old, name)
+        to.secret("hub.api_token", "hub_api_token", old, shown)
         return
     new = Found(secrets.token_hex(_TOKEN_LENGTH), old.origin, old.leaf)
     note = "a new one: the old one is too short to be safe" if old.value else "a new one"
-    to.secret("hub.api_token", "hub_api_token", new, name, note)
+    to.secret("hub.api_token", "hub_api_token", new, shown, note)
     to.to_do.append(
         f"The token that XNAT calls the hub with is new. Put what is in the file hub_api_token into XNAT's Jupyter "
         f"settings, and into {name} where XNAT gets that variable."

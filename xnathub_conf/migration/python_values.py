@@ -1,0 +1,203 @@
+"""What an expression of a jupyterhub_config.py comes to, as far as that is plain without running it."""
+
+import ast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+UNKNOWN = object()
+"""The value of what only running the file would tell."""
+
+_MOST = 10_000
+"""Of values in one setting, and of characters in one text; more is not looked at."""
+_TYPES: dict[str, Callable[[Any], Any]] = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "bool": bool,
+    "list": list,
+    "set": set,
+}
+_METHODS = frozenset({"split", "strip", "rstrip", "lstrip", "lower", "upper"})
+
+
+def is_known(value: object) -> bool:
+    """Return whether all of a value is known, and it is no more than a configuration holds."""
+    left = _MOST
+    values = [value]
+    while values:
+        each = values.pop()
+        left -= 1
+        if each is UNKNOWN or left < 0:
+            return False
+        if isinstance(each, dict):
+            values += [*each.keys(), *each.values()]
+        elif isinstance(each, list | tuple | set | frozenset):
+            values += each
+    return True
+
+
+@dataclass
+class Values:
+    """The names that a file has set so far, and the variables of the hub's environment as far as they are known.
+
+    `used` are the variables that expressions asked for since it was last emptied; `assumed` those of them that nobody
+    sets here, and that have a default.
+    """
+
+    environment: Mapping[str, str]
+    used: dict[str, None] = field(default_factory=dict)
+    assumed: dict[str, None] = field(default_factory=dict)
+    _names: dict[str, Any] = field(default_factory=dict)
+    _used: dict[str, Sequence[str]] = field(default_factory=dict)
+    _assumed: dict[str, Sequence[str]] = field(default_factory=dict)
+
+    def keep(self, name: str, value: Any, used: Sequence[str], assumed: Sequence[str]) -> None:
+        """Keep what a name stands for from here on."""
+        self._names[name], self._used[name], self._assumed[name] = value, used, assumed
+
+    def forget(self, statement: ast.stmt) -> None:
+        """Take what a statement sets or may change for unknown."""
+        for each in ast.walk(statement):
+            match each:
+                case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+                    self._names[name] = UNKNOWN
+                case ast.Subscript(value=ast.Name(id=name), ctx=ast.Store() | ast.Del()):
+                    self._names[name] = UNKNOWN
+                case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)))):
+                    self._names[name] = UNKNOWN
+
+    def value(self, node: ast.expr) -> Any:
+        """Return what an expression comes to; UNKNOWN where that is not plain, as in parts of what it returns."""
+        try:
+            return self._value(node)
+        except (ValueError, TypeError, KeyError, OverflowError, MemoryError, RecursionError):
+            return UNKNOWN
+
+    def _value(self, node: ast.expr) -> Any:
+        match node:
+            case ast.Constant(value=value):
+                return value
+            case ast.Name(id=name):
+                self.used |= dict.fromkeys(self._used.get(name, ()))
+                self.assumed |= dict.fromkeys(self._assumed.get(name, ()))
+                return self._names.get(name, name if _is_class(name) else UNKNOWN)
+            case ast.List(elts=parts) | ast.Tuple(elts=parts):
+                return [self._value(each) for each in parts]
+            case ast.Set(elts=parts):
+                return set(map(self._value, parts))
+            case ast.Dict(keys=keys, values=values):
+                if None in keys:
+                    return UNKNOWN
+                return {
+                    self._value(key): self._value(each) for key, each in zip(keys, values, strict=True) if key
+                }
+            case ast.JoinedStr(values=parts):
+                return self._joined(parts)
+            case ast.BoolOp(op=ast.Or(), values=parts):
+                return self._first(parts)
+            case ast.UnaryOp(op=op, operand=operand):
+                return _turned(op, self._value(operand))
+            case ast.BinOp(left=left, op=op, right=right):
+                return _combined(op, self._value(left), self._value(right))
+            case ast.Subscript(value=ast.Attribute(value=ast.Name(id="os"), attr="environ"), slice=key):
+                return self._variable(self._value(key))
+            case ast.Call():
+                return self._call(node)
+            case ast.Attribute(attr=name) if _is_class(name):
+                return ast.unparse(node)
+        return UNKNOWN
+
+    def _joined(self, parts: list[ast.expr]) -> Any:
+        texts = []
+        for part in parts:
+            if isinstance(part, ast.FormattedValue) and (part.format_spec or part.conversion != -1):
+                return UNKNOWN
+            value = self._value(part.value if isinstance(part, ast.FormattedValue) else part)
+            if not isinstance(value, str | int):
+                return UNKNOWN
+            texts.append(str(value))
+        return _short("".join(texts))
+
+    def _first(self, parts: list[ast.expr]) -> Any:
+        value: Any = UNKNOWN
+        for part in parts:
+            value = self._value(part)
+            if value is UNKNOWN or value:
+                return value
+        return value
+
+    def _variable(self, name: Any, default: Any = UNKNOWN) -> Any:
+        if not isinstance(name, str):
+            return UNKNOWN
+        self.used[name] = None
+        if name in self.environment:
+            return self.environment[name]
+        if default is not UNKNOWN:
+            self.assumed[name] = None
+        return default
+
+    def _call(self, node: ast.Call) -> Any:
+        if node.keywords:
+            return UNKNOWN
+        given = [self._value(each) for each in node.args]
+        match node.func:
+            case (
+                ast.Attribute(value=ast.Attribute(value=ast.Name(id="os"), attr="environ"), attr="get")
+                | ast.Attribute(value=ast.Name(id="os"), attr="getenv")
+            ):
+                return self._variable(*given) if len(given) in {1, 2} else UNKNOWN
+            case ast.Name(id=name) if name in _TYPES and len(given) == 1 and is_known(given):
+                return _TYPES[name](given[0])
+            case ast.Attribute(value=inner, attr=name) if name in _METHODS and is_known(given):
+                value = self._value(inner)
+                return getattr(value, name)(*given) if isinstance(value, str) else UNKNOWN
+        return UNKNOWN
+
+
+def variables_in(node: ast.AST) -> Iterator[str]:
+    """Return the names of the environment's variables that are read anywhere in a statement."""
+    for each in ast.walk(node):
+        match each:
+            case (
+                ast.Subscript(
+                    value=ast.Attribute(value=ast.Name(id="os"), attr="environ"),
+                    slice=ast.Constant(value=str(name)),
+                )
+                | ast.Call(
+                    func=ast.Attribute(
+                        value=ast.Attribute(value=ast.Name(id="os"), attr="environ"), attr="get"
+                    ),
+                    args=[ast.Constant(value=str(name)), *_],
+                )
+                | ast.Call(
+                    func=ast.Attribute(value=ast.Name(id="os"), attr="getenv"),
+                    args=[ast.Constant(value=str(name)), *_],
+                )
+            ):
+                yield name
+
+
+def _is_class(name: str) -> bool:
+    return name.endswith(("Spawner", "Authenticator"))
+
+
+def _turned(op: ast.unaryop, value: Any) -> Any:
+    if isinstance(op, ast.Not) and value is not UNKNOWN:
+        return not value
+    return -value if isinstance(op, ast.USub) and isinstance(value, int | float) else UNKNOWN
+
+
+def _combined(op: ast.operator, left: Any, right: Any) -> Any:
+    """Return a sum of texts, lists or numbers, or a product or power of numbers."""
+    numbers = all(isinstance(each, int | float) and abs(each) < 2**31 for each in (left, right))
+    if isinstance(op, ast.Add) and (numbers or (isinstance(left, str | list) and type(left) is type(right))):
+        return _short(left + right)
+    if isinstance(op, ast.Mult) and numbers:
+        return left * right
+    small = numbers and abs(left) <= 2**16 and 0 <= right <= 64
+    return left**right if isinstance(op, ast.Pow) and small else UNKNOWN
+
+
+def _short(value: Any) -> Any:
+    return UNKNOWN if isinstance(value, str | list) and len(value) > _MOST else value
