@@ -168,3 +168,20 @@ def test_images_that_zero_to_jupyterhub_started(folder, capsys):
     data, site = move(capsys, "zero.yaml")
     assert site.servers.allowed_images == ("me/lab:1", "me/gpu:2")
     assert told(data["settings"], "singleuser.image.tag")["keys"] == {"servers.allowed_images": ["me/lab:1"]}
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "KubeSpawner.environment = {}",
+        "KubeSpawner.volume_mounts = []",
+        "DockerSpawner.extra_host_config = {}",
+    ],
+)
+def test_an_empty_setting_is_in_the_report_too(folder, capsys, setting):
+    (folder / "jupyterhub_config.py").write_text(f"c.{setting}\n")
+    data, _ = move(capsys, "jupyterhub_config.py")
+    assert (
+        told(data["settings"], f"c.{setting.partition(' ')[0]}")["note"]
+        == "It is empty, so the old hub had its default."
+    )

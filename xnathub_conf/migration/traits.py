@@ -276,6 +276,8 @@ def carry_trait(to: Ledger, trait: str, value: Any, place: tuple[str, Node], kin
         to.put(raw, _data(value), name, at(leaf))
     else:
         return False
+    if to.entry_of(leaf) is None:
+        to.ignore(name, at(leaf), "It is empty, so the old hub had its default.")
     return True
 
 
