@@ -28,7 +28,7 @@ from xnathub_conf.cli.run import hub_environment
 from xnathub_conf.standin import Environment, HubLink, HubPlugin, StandIn, demo_state, make_sample_archive
 from xnathub_conf.web.gate_pass import GateKey
 
-_SERVE = """
+SERVE = """
 import http.server, importlib.metadata, os, signal, urllib.parse
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -40,7 +40,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 port = urllib.parse.urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"]).port
 http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
-SMALL_SERVER = Environment(command=f"{sys.executable} -c '{_SERVE}'")
+SMALL_SERVER = Environment(command=f"{sys.executable} -c '{SERVE}'")
 """What XNAT asks a local hub to start where any server will do: one that is up in no time."""
 
 ROOT = Path(__file__).resolve().parents[1]

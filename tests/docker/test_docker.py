@@ -20,7 +20,7 @@ import yaml
 
 from tests.docker.conftest import SOCKET
 from tests.docker.processes import WEB_SERVER
-from tests.docker.testbed import GID, SICK, UID, Site, build_sick, command, wait_for
+from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Site, build_sick, command, wait_for
 from tests.plugin_pages import DASHBOARD, NAMES, add_people, opened, start, stop
 from tests.support import (
     ENGINE_SECURITY,
@@ -37,7 +37,7 @@ from tests.support import (
 )
 from xnathub_conf.site.load import load
 from xnathub_conf.spawners import spawner_class
-from xnathub_conf.standin import StandIn, demo_state
+from xnathub_conf.standin import Environment, StandIn, demo_state
 
 SMALL_SITE = """\
 version: 1
@@ -233,6 +233,36 @@ def test_what_a_lost_volume_held_is_found_again(hub: Engine):
     assert run_code(f"{hub.url}/user/demo", token, "print(6 * 7)") == "42\n"
     page = browser.get(f"{hub.url}/hub/home", allow_redirects=False, timeout=30)
     assert page.status_code == 200, "the browser is still signed in"
+
+
+def test_doctor_starts_a_server_and_looks_around_in_it(hub: Engine):
+    hub.workspace("demo")
+    hub.state.environment = Environment(image=SINGLEUSER)
+    words = ("--json", "--user", "demo", "--start", "P1", "--load", "2")
+    password = f"XNATHUB_TEST_PASSWORD={hub.state.user('demo').password}"
+    done = subprocess.run(
+        [
+            "docker",
+            "exec",
+            "--env",
+            password,
+            hub.name,
+            "xnathub",
+            "doctor",
+            "/etc/xnathub/site.yaml",
+            *words,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    told = {each["check"]: each for each in json.loads(done.stdout)["results"]}
+    started = {name: each for name, each in told.items() if name.startswith("start.")}
+    assert len(started) == 10
+    assert {each["status"] for each in started.values()} == {"ok"}, done.stdout
+    assert f"runs as {UID}:{GID}" in told["start.user"]["seen"]
+    assert "one written in 1." in told["start.mounts"]["seen"]
+    assert not hub.servers()
 
 
 def test_a_hub_that_may_not_use_the_socket_says_so(hub: Engine):

@@ -30,6 +30,15 @@ class Against:
     token_file: str | None = None
 
 
+@dataclass(frozen=True)
+class Started:
+    """What is started: on which project, the file of the user's password, else a variable, and how many at once then."""
+
+    project: str
+    password_file: str | None
+    load: int
+
+
 def doctor(
     file: str,
     *,
@@ -38,11 +47,12 @@ def doctor(
     skip: Sequence[str] = (),
     as_json: bool = False,
     against: Against | None = None,
+    start: Started | None = None,
 ) -> int:
     """Try what a site needs, print each finding as it is there, and what to do.
 
     With `user` (and a named `server`), what XNAT would start for them is tried too. `skip` names checks, or all of one
-    subject, to leave out; `against` is an old hub that is compared. Gives 0 where nothing failed, 1 where something did or the file is not valid, 2 where `skip`
+    subject, to leave out; `against` is an old hub that is compared, `start` a server that is really started. Gives 0 where nothing failed, 1 where something did or the file is not valid, 2 where `skip`
     names no check, or `against` no address.
     """
     from xnathub_conf.doctor.old_hub import old_hub_url
@@ -60,14 +70,21 @@ def doctor(
         return 1
     # What libraries warn of is in the findings.
     logging.getLogger().addHandler(logging.NullHandler())
-    return asyncio.run(_doctor(Examination(loaded, os.environ, user, server), skip, against, as_json=as_json))
+    return asyncio.run(
+        _doctor(Examination(loaded, os.environ, user, server), skip, against, start, as_json=as_json)
+    )
 
 
 async def _doctor(
-    examination: Examination, skip: Sequence[str], against: Against | None, *, as_json: bool
+    examination: Examination,
+    skip: Sequence[str],
+    against: Against | None,
+    start: Started | None,
+    *,
+    as_json: bool,
 ) -> int:
     async with AsyncExitStack() as stack:
-        checks = await _checks(examination, stack, against)
+        checks = await _checks(examination, stack, against, start)
         names = [check.name for check in checks]
         unknown = set(skip) - {*names, *(name.partition(".")[0] for name in names)}
         if unknown:
@@ -79,7 +96,9 @@ async def _doctor(
     return report.end()
 
 
-async def _checks(examination: Examination, stack: AsyncExitStack, against: Against | None) -> list[Check]:
+async def _checks(
+    examination: Examination, stack: AsyncExitStack, against: Against | None, start: Started | None
+) -> list[Check]:
     """List all checks for the site; what they open is closed with the stack."""
     from xnathub_conf.doctor.files import FilesChecks, local_folder
     from xnathub_conf.doctor.hub import HubChecks
@@ -108,6 +127,14 @@ async def _checks(examination: Examination, stack: AsyncExitStack, against: Agai
             *local_folder(orchestrator.local.directory),
         ]
     checks += [*HubChecks(examination).checks(), *PublicUrlChecks(examination).checks()]
+    if start:
+        from xnathub_conf.doctor.start import PASSWORD_VARIABLE, ProbeStart, StartChecks
+
+        file = start.password_file
+        password = Secret("file", file) if file else Secret("env", PASSWORD_VARIABLE)
+        started = StartChecks(examination, ProbeStart(start.project, password, start.load), xnat.planned)
+        stack.push_async_callback(started.close)
+        checks += started.checks()
     if against:
         from xnathub_conf.doctor.old_hub import TOKEN_VARIABLE, OldHubChecks
 

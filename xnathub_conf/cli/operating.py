@@ -1,6 +1,7 @@
 """The arguments of the commands for a hub that runs."""
 
 import argparse
+import sys
 from typing import Any
 
 from xnathub_conf.cli.arguments import file_argument, site_argument
@@ -12,15 +13,18 @@ def add_operating_commands(commands: Any) -> None:
     site_argument(doctor)
     doctor.add_argument("--user", metavar="NAME", help="try too what XNAT would start for this user")
     doctor.add_argument(
-        "--server", default="", metavar="NAME", help="their server of that name (default: the default one)"
+        "--server", default="", metavar="NAME", help="their server of that name (else the default)"
     )
     doctor.add_argument(
         "--skip",
         action="append",
         default=[],
         metavar="CHECK",
-        help="leave out a check, or a subject such as public_url; as often as wanted",
+        help="leave out a check, or a subject; as often as wanted",
     )
+    doctor.add_argument("--start", metavar="PROJECT", help="start a real server on it as --user, and stop it")
+    doctor.add_argument("--password", metavar="FILE", help="theirs in XNAT (else XNATHUB_TEST_PASSWORD)")
+    doctor.add_argument("--load", type=int, default=0, metavar="N", help="then start N of them at once")
     doctor.add_argument("--against", metavar="OLD", help="compare with the old hub at this address")
     doctor.add_argument(
         "--against-token", metavar="FILE", help="holds its token (else XNATHUB_AGAINST_TOKEN)"
@@ -54,11 +58,18 @@ def add_operating_commands(commands: Any) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from xnathub_conf.cli.doctor import Against, doctor
+    from xnathub_conf.cli.doctor import Against, Started, doctor
 
+    if (options.start and not options.user) or (options.load and not options.start):
+        needed = "--user NAME" if options.start else "--start PROJECT"
+        print(f"This needs {needed} too: see xnathub doctor --help.", file=sys.stderr)
+        return 2
+    start = Started(options.start, options.password, options.load) if options.start else None
     against = Against(options.against, options.against_token) if options.against else None
     whose = {"user": options.user, "server": options.server}
-    return doctor(options.file, **whose, skip=options.skip, as_json=options.json, against=against)
+    return doctor(
+        options.file, **whose, skip=options.skip, as_json=options.json, against=against, start=start
+    )
 
 
 def _backup(options: argparse.Namespace) -> int:

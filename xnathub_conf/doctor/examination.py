@@ -51,11 +51,12 @@ def skipped(why: str, do: str = "") -> Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to try. It is skipped unless the checks that it `needs` were ok, or gave a warning."""
+    """One thing to try. It is skipped unless the checks that it `needs` were ok, or gave a warning; it may take `seconds`."""
 
     name: str
     run: Callable[[], Awaitable[Finding]]
     needs: tuple[str, ...] = ()
+    seconds: float = CHECK_SECONDS
 
 
 @dataclass
@@ -155,10 +156,12 @@ async def examine(
 
 async def _run(check: Check) -> Finding:
     try:
-        async with asyncio.timeout(CHECK_SECONDS):
+        async with asyncio.timeout(check.seconds):
             return await check.run()
     except TimeoutError:
-        return failed(f"Nothing was said within {CHECK_SECONDS} s.", "See what keeps the other side so busy.")
+        return failed(
+            f"Nothing was said within {check.seconds:.0f} s.", "See what keeps the other side so busy."
+        )
     except Exception as error:  # noqa: BLE001 - the checks after this one are worth running
         return failed(
             f"The check itself went wrong: {type(error).__name__}: {error}",

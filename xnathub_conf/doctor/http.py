@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import ssl
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -42,12 +43,30 @@ def trust(ca_file: str | None, *, verify: bool = True) -> ssl.SSLContext:
 
 
 async def fetch(
-    url: str, tls: ssl.SSLContext, headers: dict[str, str] | None = None, *, max_body: int = 1 << 20
+    url: str,
+    tls: ssl.SSLContext,
+    headers: dict[str, str] | None = None,
+    *,
+    max_body: int = 1 << 20,
+    method: str = "GET",
+    body: object = None,
+    seconds: float | None = None,
 ) -> HTTPResponse:
-    """Get a page of at most `max_body` bytes, whatever its status. Raises NoAnswer."""
+    """Return the answer of at most `max_body` bytes, whatever its status; `body` is sent as JSON. Raises NoAnswer.
+
+    It may take REQUEST_SECONDS, or as many `seconds` as are given.
+    """
     client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=max_body)
+    request = _request(url, tls, headers)
+    request.method = method
+    if seconds is not None:
+        request.request_timeout = seconds
+    if body is not None:
+        request.body = json.dumps(body).encode()
+        request.headers["Content-Type"] = "application/json"
+    request.allow_nonstandard_methods = True
     try:
-        return await client.fetch(_request(url, tls, headers), raise_error=False)
+        return await client.fetch(request, raise_error=False)
     except _FAILURES as error:
         raise NoAnswer(_reason(error)) from None
     finally:

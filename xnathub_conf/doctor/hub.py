@@ -86,11 +86,8 @@ class HubChecks:
 
     async def proxy(self) -> Finding:
         """The proxy before the hub is the one with the gate, which keeps people from each other's servers."""
-        parts = urlsplit(_here(self._site.hub.bind_url))
-        environment = self._examination.environment
-        # On Kubernetes the proxy has a pod of its own, and this Service.
-        host = environment.get("PROXY_PUBLIC_SERVICE_HOST") or parts.hostname or ""
-        port = int(environment.get("PROXY_PUBLIC_SERVICE_PORT") or parts.port or 0)
+        parts = urlsplit(proxy_address(self._examination))
+        host, port = parts.hostname or "", parts.port or 0
         try:
             ours = await tells_requests_apart(host, port, f"{self._site.hub.base_url}hub/health")
         except NoAnswer as error:
@@ -139,6 +136,16 @@ class HubChecks:
                 ("hub", "api_scopes"),
             )
         return ok(f"The token holds {', '.join(NEEDED_SCOPES)}.")
+
+
+def proxy_address(examination: Examination) -> str:
+    """Return where the hub's proxy listens, seen from here, without a path."""
+    parts = urlsplit(_here(examination.site.hub.bind_url))
+    environment = examination.environment
+    # On Kubernetes the proxy has a pod of its own, and this Service.
+    host = environment.get("PROXY_PUBLIC_SERVICE_HOST") or parts.hostname or ""
+    port = environment.get("PROXY_PUBLIC_SERVICE_PORT") or parts.port
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _here(bind_url: str) -> str:

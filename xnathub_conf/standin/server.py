@@ -25,6 +25,7 @@ from .pages import page_answer
 from .plugin import HubLink
 from .request_log import Request, RequestLog
 from .rest import rest_answer
+from .starts import is_start, start_answer
 from .state import State
 
 _REST = ("/xapi/", "/data/JSESSION")
@@ -168,7 +169,9 @@ class _Handler(RequestHandler):
         caller = identify(standin.state, request.headers.get("Authorization"), self.get_cookie(COOKIE))
         if caller.opened and caller.session is not None:
             self._set_session(caller.session.id)
-        if request.path.startswith(_REST):
+        if is_start(request.method, request.path):
+            answer = start_answer(standin.state, standin.hub, caller, request)
+        elif request.path.startswith(_REST):
             answer = rest_answer(standin.state, request.method, request.path, caller)
         else:
             answer = await page_answer(standin.state, standin.launches, self, caller)
