@@ -17,7 +17,7 @@ from typing import Any
 from bench.results import Result, median
 from tests.support import new_standin
 from tests.unit.helpers import SAMPLE, put, site_of
-from xnathub_conf.hub.pre_spawn import pre_spawn_hook
+from xnathub_conf.hub.pre_spawn import LivePolicy, pre_spawn_hook
 from xnathub_conf.launch.plan import read_plan
 from xnathub_conf.launch.policy import Policy
 from xnathub_conf.site.types import Site
@@ -151,7 +151,7 @@ async def _held(kind: str, _mounts: int, repeat: int) -> dict[str, list[float]]:
     # The stand-in is another process: here it would share this one's interpreter lock.
     url = os.environ["BENCH_XNAT"]
     xnat = XnatClient(site_of(xnat__url=url).xnat, os.environ["BENCH_PASSWORD"])
-    hook, spawner = pre_spawn_hook(site, xnat), _spawner(site, kind)
+    hook, spawner = pre_spawn_hook(LivePolicy(site), xnat), _spawner(site, kind)
     gc.freeze()
     for number in range(repeat + 1):
         for side in ("ours", "idle"):

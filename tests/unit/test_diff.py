@@ -51,17 +51,17 @@ def found(old, new):
             {"servers__allowed_images": ["a/b"]},
             {"servers__allowed_images": ["c/d"]},
             [
-                ("servers.allowed_images", "removed", "a/b", None, "new-servers"),
-                ("servers.allowed_images", "added", None, "c/d", "new-servers"),
+                ("servers.allowed_images", "removed", "a/b", None, "live"),
+                ("servers.allowed_images", "added", None, "c/d", "live"),
             ],
         ),
         (
             {"servers__environment": {"A": "1", "B": "2"}},
             {"servers__environment": {"B": "3", "C": "4"}},
             [
-                ("servers.environment.A", "removed", "1", None, "new-servers"),
-                ("servers.environment.B", "changed", "2", "3", "new-servers"),
-                ("servers.environment.C", "added", None, "4", "new-servers"),
+                ("servers.environment.A", "removed", "1", None, "live"),
+                ("servers.environment.B", "changed", "2", "3", "live"),
+                ("servers.environment.C", "added", None, "4", "live"),
             ],
         ),
         (
@@ -104,11 +104,12 @@ def test_extra_is_told_by_its_class():
 def test_together_they_take_what_the_worst_takes(effects):
     keys = {
         "nothing": "xnat__stop_timeout",
+        "live": "servers__cpu_limit",
         "hub-restart": "hub__uid",
         "new-servers": "servers__uid",
         "running-servers": "orchestrator__swarm__network_name",
     }
-    values = {"nothing": 61, "hub-restart": 7, "new-servers": 7, "running-servers": "net"}
+    values = {"nothing": 61, "live": 2, "hub-restart": 7, "new-servers": 7, "running-servers": "net"}
     after = site_of(**{keys[effect]: values[effect] for effect in effects})
     all_effects = list(EFFECTS)
     expected = all_effects[max((all_effects.index(effect) for effect in effects), default=0)]
@@ -135,12 +136,12 @@ def test_text(files, capsys):
         "Stop running servers, then restart the hub; what still runs is lost to it:\n"
         '  hub.base_url: "/jupyterhub/" -> "/hub/"\n'
         "\n"
-        "Restart the hub; servers that start after that have it, running ones stay as they are:\n"
-        '  servers.environment.X: + "a`|b"\n'
-        "  servers.mem_limit: not set -> 8G\n"
-        "\n"
         "Restart the hub; running servers go on:\n"
         "  hub.api_token: {file: /run/secrets/hub_api_token} -> {env: TOKEN}\n"
+        "\n"
+        "Deploy the file: a hub that sees it change takes it while it runs; servers that start after that have it:\n"
+        '  servers.environment.X: + "a`|b"\n'
+        "  servers.mem_limit: not set -> 8G\n"
         "\n"
         "In all: stop running servers, then restart the hub; what still runs is lost to it.\n"
     )
@@ -154,7 +155,7 @@ def test_markdown(files, capsys):
     assert lines[0].startswith("**`new.yaml`**: stop running servers")
     assert lines[2:4] == ["| setting | before | after | what to do |", "|---|---|---|---|"]
     row = next(line for line in lines if "environment.X" in line)
-    assert row.startswith('| `servers.environment.X` |  | `` "a`\\|b" `` | restart the hub; ')
+    assert row.startswith('| `servers.environment.X` |  | `` "a`\\|b" `` | deploy the file: ')
     assert len(lines) == 8
     assert main(["diff", "--format=markdown", "old.yaml", "old.yaml"]) == 0
     assert capsys.readouterr().out == "**`old.yaml`**: nothing changes.\n"
@@ -169,7 +170,7 @@ def test_json(files, capsys):
     assert lines[change.pop("new_line") - 1].strip() == "mem_limit: 8G"
     assert change == {
         "key": "servers.mem_limit", "kind": "changed", "old": None, "new": 8 * 1024**3, "old_line": None,
-        "effect": "new-servers",
+        "effect": "live",
     }  # fmt: skip
     assert main(["diff", "--format=json", "old.yaml", "old.yaml"]) == 0
     assert json.loads(capsys.readouterr().out) == {"same": True, "effect": "nothing", "changes": []}

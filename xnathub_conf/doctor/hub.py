@@ -4,7 +4,7 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped
+from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
 from xnathub_conf.doctor.http import NoAnswer, fetch, tells_requests_apart, trust
 from xnathub_conf.site.hub_settings import hub_bind_url, hub_connect_url
 from xnathub_conf.site.problems import KeyPath
@@ -38,6 +38,7 @@ class HubChecks:
             Check("hub.proxy", self.proxy, ("hub.answers",)),
             Check("hub.token", self.token, ("hub.answers",)),
             Check("hub.scopes", self.scopes, ("hub.token",)),
+            Check("hub.site", self.site_file, ("hub.answers",)),
         ]
 
     def _addresses(self) -> list[str]:
@@ -136,6 +137,28 @@ class HubChecks:
                 ("hub", "api_scopes"),
             )
         return ok(f"The token holds {', '.join(NEEDED_SCOPES)}.")
+
+    async def site_file(self) -> Finding:
+        """The hub goes by its site file as it is now."""
+        try:
+            response = await fetch(f"{self._examination.hub_url}hub/health", self._tls)
+            state = _json(response.body)["site"]
+        except (NoAnswer, LookupError, TypeError):
+            return skipped("The hub does not say how it stands with its site file.")
+        if state == "invalid":
+            return failed(
+                "The site file was changed and is not valid: the hub goes on with the one before.",
+                _SITE_DO[state],
+            )
+        if state == "restart-needed":
+            return warning("What was changed in the site file needs a restart of the hub.", _SITE_DO[state])
+        return ok("The hub goes by its site file as it is.")
+
+
+_SITE_DO = {
+    "invalid": "Run `xnathub validate` on the file that the hub reads; its log says what is wrong.",
+    "restart-needed": "Restart the hub; its log names the keys.",
+}
 
 
 def proxy_address(examination: Examination) -> str:

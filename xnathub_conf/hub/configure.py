@@ -8,8 +8,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from xnathub_conf.hub.pre_spawn import keep_flat_options, pre_spawn_hook
+from xnathub_conf.hub.pre_spawn import LivePolicy, keep_flat_options, pre_spawn_hook
 from xnathub_conf.hub.proxy import XnatProxy
+from xnathub_conf.hub.reload import LiveSite
 from xnathub_conf.launch.failure import say_once
 from xnathub_conf.operating.database_costs import spare_the_loop
 from xnathub_conf.operating.database_errors import survive_database_errors
@@ -39,7 +40,7 @@ _KEPT = ("services", "load_roles")
 def configure(c: Any, path: str | Path) -> None:
     """Fill JupyterHub's configuration `c` from the site file at `path`.
 
-    The file and its secrets are read here, once, and never again. Services and roles that stand in `c` already, which
+    The secrets are read here, once, and never again; of the file, what LiveSite takes is. Services and roles that stand in `c` already, which
     Zero to JupyterHub was told to add, stay. Raises SiteError with every problem of the site or of those services.
     """
     site = load_site(path, os.environ)
@@ -62,10 +63,12 @@ def configure(c: Any, path: str | Path) -> None:
     for name, values in earlier.items():
         c.JupyterHub[name] = values + c.JupyterHub[name]
     xnat = XnatClient(site.xnat, site.xnat.service_account.password.read(os.environ))
-    c.JupyterHub.authenticator_class = XnatAuthenticator.for_site(site, xnat)
-    c.JupyterHub.spawner_class = spawner_class(site)
+    spawner, policy = spawner_class(site), LivePolicy(site)
+    live = LiveSite(Path(path), site, [policy.take, spawner.take])
+    c.JupyterHub.authenticator_class = XnatAuthenticator.for_site(site, xnat, live.start)
+    c.JupyterHub.spawner_class = spawner
     c.JupyterHub.template_paths = [str(resources.files("xnathub_conf.web") / "templates")]
-    c.Spawner.pre_spawn_hook = pre_spawn_hook(site, xnat)
+    c.Spawner.pre_spawn_hook = pre_spawn_hook(policy, xnat)
     c.Spawner.post_stop_hook = Launch.stopped
     c.Spawner.apply_user_options = keep_flat_options
     cookies = {"samesite": "Lax", **({"secure": True} if browsers_use_tls(site) else {})}

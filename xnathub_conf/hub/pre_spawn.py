@@ -47,16 +47,27 @@ def plan_reader(site: Site) -> Callable[..., LaunchPlan]:
     return read
 
 
-def pre_spawn_hook(site: Site, xnat: XnatClient) -> Callable[[Any], Awaitable[None]]:
+class LivePolicy:
+    """The policy of the site as it is now."""
+
+    def __init__(self, site: Site):
+        """Take the site."""
+        self.take(site)
+
+    def take(self, site: Site) -> None:
+        """Go by this site from the next launch on."""
+        self.site, self.read = site, plan_reader(site)
+
+
+def pre_spawn_hook(policy: LivePolicy, xnat: XnatClient) -> Callable[[Any], Awaitable[None]]:
     """Return the hook for Spawner.pre_spawn_hook. It raises LaunchFailed where nothing is started."""
-    checked_plan = plan_reader(site)
 
     async def hook(spawner: Any) -> None:
         username, server_name = spawner.user.name, spawner.name
         spawner.begin_launch()
 
         def read(answer: Any) -> Any:
-            plan = checked_plan(answer, username, server_name, spawner.launch_facts)
+            plan = policy.read(answer, username, server_name, spawner.launch_facts)
             return plan, spawner.prepare(plan)
 
         try:
@@ -69,7 +80,7 @@ def pre_spawn_hook(site: Site, xnat: XnatClient) -> Callable[[Any], Awaitable[No
                 "nothing-to-start",
                 "XNAT holds nothing to start for you.",
                 "Go to your project, subject or scan in XNAT and press Start Jupyter there.",
-                link=(xnat_public_url(site), "Open XNAT"),
+                link=(xnat_public_url(policy.site), "Open XNAT"),
                 # Not 404: the hub's page for that shows a text of its own.
                 status=409,
             ) from None

@@ -1,4 +1,4 @@
-"""The audit log: one line for each sign-in, and for each server that starts, is refused, fails or stops.
+"""The audit log: one line for each sign-in, for each server that starts, is refused, fails or stops, and for a changed site file.
 
 A line is a JSON object in ASCII, so that no name can end it or begin another. It holds no secret.
 """
@@ -24,7 +24,7 @@ class _Line(dict[str, Any]):
 
 
 def audit(event: str, outcome: str, **facts: object) -> None:
-    """Write one line: `event` (sign-in, start or stop), its outcome, and the facts that are known.
+    """Write one line: `event` (sign-in, start, stop or site), its outcome, and the facts that are known.
 
     Facts that are None or empty are left out, and long text is cut.
     """

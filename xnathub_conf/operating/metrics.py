@@ -51,6 +51,11 @@ DISK_FREE = Gauge(
     "xnathub_database_disk_free_ratio",
     "The free part of the disk that holds the hub's database; NaN where that is no file",
 )
+SiteState = Literal["taken", "restart-needed", "invalid"]
+"""What the site file is to the hub that runs: what it goes by; that and more, which needs a restart; or not valid."""
+
+RELOADS = Counter("xnathub_site_reloads", "Changes of the site file while the hub runs", ["outcome"])
+SITE_STATE = Gauge("xnathub_site_state", "1 for the state of the site file, 0 for the others", ["state"])
 STARTS = Counter("xnathub_starts", "Starts of servers by how they ended, as in the audit log", ["outcome"])
 SIGN_INS = Counter("xnathub_sign_ins", "Sign-ins, and attempts that were refused", ["way", "outcome"])
 REFUSALS = Counter("xnathub_launches_refused", "Launches that a rule of the site refused", ["rule"])
@@ -71,12 +76,28 @@ for _state in ("there", "missing"):
     IMAGES_AHEAD.labels(_state)
 for _rule in get_args(Rule):
     REFUSALS.labels(_rule)
+for _outcome in ("ok", "invalid"):
+    RELOADS.labels(_outcome)
 for _outcome in get_args(StartOutcome):
     STARTS.labels(_outcome)
 for _whose in ("xnat", "public"):
     CERTIFICATE_ENDS.labels(_whose).set(float("nan"))
 for _gauge in (XNAT_UP, PROXY_UP, DISK_FREE):
     _gauge.set(float("nan"))
+
+
+def set_site_state(state: SiteState) -> None:
+    """Let the metrics tell the state of the site file."""
+    for each in get_args(SiteState):
+        SITE_STATE.labels(each).set(each == state)
+
+
+def site_state() -> SiteState:
+    """Return the state of the site file."""
+    return next(each for each in get_args(SiteState) if SITE_STATE.labels(each)._value.get())
+
+
+set_site_state("taken")
 
 
 def watch_disk(file: Path) -> None:

@@ -8,6 +8,7 @@ them into the hub's paths as they are.
 import asyncio
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 from jupyterhub.auth import Authenticator
@@ -78,9 +79,16 @@ class XnatAuthenticator(Authenticator):
         self._lost: dict[str, float] = {}
 
     @classmethod
-    def for_site(cls, site: Site, xnat: XnatClient) -> type["XnatAuthenticator"]:
-        """Return a subclass bound to a site and its client, for JupyterHub.authenticator_class."""
-        return type("XnatAuthenticator", (cls,), {"site": site, "xnat": xnat})
+    def for_site(
+        cls, site: Site, xnat: XnatClient, at_start: Callable[[Any], None] = lambda _app: None
+    ) -> type["XnatAuthenticator"]:
+        """Return a subclass bound to a site and its client, for JupyterHub.authenticator_class.
+
+        `at_start` is given the application as the hub starts.
+        """
+        return type(
+            "XnatAuthenticator", (cls,), {"site": site, "xnat": xnat, "at_start": staticmethod(at_start)}
+        )
 
     def normalize_username(self, username: str) -> str:
         """Return the name as it is: `Alice` and `alice` are two people in XNAT."""
@@ -99,6 +107,7 @@ class XnatAuthenticator(Authenticator):
 
         JupyterHub calls this once, as it starts, and has no other place to begin something that goes on.
         """
+        self.at_start(app)
         start_sweep(app, self.site)
         start_forgetting(app)
         start_bringing(app, self.site)

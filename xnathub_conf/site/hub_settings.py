@@ -162,9 +162,10 @@ def _hub(site: Site) -> Iterator[Setting]:
     yield Setting("JupyterHub.load_roles", roles, ("hub", "api_scopes"))
 
 
-def _pages(site: Site) -> Iterator[Setting]:
+def page_variables(site: Site) -> dict[str, Any]:
+    """Return what the hub's pages show of the site."""
     pages = site.pages
-    variables = {
+    return {
         "xnat_url": xnat_public_url(site),
         "xnat_session": site.sign_in.xnat_session,
         "site_name": pages.name,
@@ -175,7 +176,11 @@ def _pages(site: Site) -> Iterator[Setting]:
         "links": [{"text": link.text, "url": link.url} for link in pages.links],
         "servers_stop": site.hub.shutdown_on_logout,
     }
-    yield Setting("JupyterHub.template_vars", variables, ("pages",))
+
+
+def _pages(site: Site) -> Iterator[Setting]:
+    pages = site.pages
+    yield Setting("JupyterHub.template_vars", page_variables(site), ("pages",))
     if pages.logo:
         yield Setting("JupyterHub.logo_file", pages.logo, ("pages", "logo"))
 

@@ -65,6 +65,7 @@ def node_at(path: KeyPath) -> Mapping[str, Any] | None:
 
 EFFECTS = {
     "nothing": "nothing else to do in the hub",
+    "live": "deploy the file: a hub that sees it change takes it while it runs; servers that start after that have it",
     "hub-restart": "restart the hub; running servers go on",
     "new-servers": "restart the hub; servers that start after that have it, running ones stay as they are",
     "running-servers": "stop running servers, then restart the hub; what still runs is lost to it",

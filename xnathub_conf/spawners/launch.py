@@ -10,6 +10,7 @@ from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.server_log import last_lines
 from xnathub_conf.operating.audit import audit, caller, caller_of
 from xnathub_conf.operating.metrics import STARTS
+from xnathub_conf.site.types import Site
 from xnathub_conf.spawners.object_names import oauth_client_id
 from xnathub_conf.spawners.slow_starts import within_start_timeout
 
@@ -30,6 +31,7 @@ class Launch:
     start_timeout: int
     http_timeout: int
     # Of the spawner, which has no other sign of either.
+    site: Site
     _spawn_future: Any
     _waiting_for_response: bool
 
@@ -48,6 +50,11 @@ class Launch:
         if row := settings.get("orm_spawner"):
             settings["oauth_client_id"] = oauth_client_id(settings["user"].name, row.name)
         super().__init__(**settings)
+
+    @classmethod
+    def take(cls, site: Site) -> None:
+        """Go by this site from the next launch on."""
+        cls.site = site
 
     def begin_launch(self) -> None:
         """Begin a launch: an audit line is written when it has succeeded or failed."""

@@ -19,6 +19,7 @@ from tornado.websocket import WebSocketHandler
 from xnathub_conf.operating.audit import caller, caller_of
 from xnathub_conf.operating.database_errors import MESSAGE, failed_just_now
 from xnathub_conf.operating.loop_turns import Turns
+from xnathub_conf.operating.metrics import site_state
 from xnathub_conf.web.hub_proof import is_challenge, proof
 from xnathub_conf.xnat.answers import XnatError, XnatNotFound
 
@@ -136,7 +137,7 @@ class SignOutHandler(LogoutHandler):
 
 
 class HealthHandler(HealthCheckHandler):
-    """`/hub/health`: 200 while the hub itself works, with what it knows of XNAT.
+    """`/hub/health`: 200 while the hub itself works, with what it knows of XNAT and of the site file.
 
     An orchestrator that looks here must not kill a hub because XNAT is down: servers run on without XNAT, and need their
     hub. With `?xnat` the status is 503 unless XNAT can be used, for those who want to be told.
@@ -150,7 +151,7 @@ class HealthHandler(HealthCheckHandler):
             self.set_status(503)
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", "no-store")
-        self.finish(json.dumps({"hub": "up", "xnat": xnat}))
+        self.finish(json.dumps({"hub": "up", "xnat": xnat, "site": site_state()}))
 
     head = get
 
