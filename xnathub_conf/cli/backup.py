@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from xnathub_conf.operating.backup import Backup, opened_backup, write_backup
 from xnathub_conf.operating.hub_data import HubDataError, hub_data
@@ -14,6 +14,8 @@ from xnathub_conf.site.load import LoadedSite, load
 from xnathub_conf.site.problems import SiteError
 from xnathub_conf.site.schema import entries
 from xnathub_conf.values.secret import Secret, SecretError
+
+_T = TypeVar("_T")
 
 
 def backup(file: str, output: str) -> int:
@@ -32,7 +34,7 @@ def backup(file: str, output: str) -> int:
         if output == "-":
             made = write_backup(data, Path(file).read_bytes(), sys.stdout.buffer)
         else:
-            made = _write_file(Path(output), lambda out: write_backup(data, Path(file).read_bytes(), out))
+            made = write_file(Path(output), lambda out: write_backup(data, Path(file).read_bytes(), out))
     except SiteError as error:
         print(error, file=sys.stderr)
         return 1
@@ -75,7 +77,8 @@ def restore_from(file: str, source: str) -> int:
     return 0
 
 
-def _write_file(path: Path, write: Callable[[IO[bytes]], Backup]) -> Backup:
+def write_file(path: Path, write: Callable[[IO[bytes]], _T]) -> _T:
+    """Write a new file, which its owner alone may read, and give what `write` gives. None is left where it raises."""
     part = path.with_name(f"{path.name}.part")
     try:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:

@@ -90,9 +90,17 @@ async def _doctor(
         if unknown:
             print(f"There is no check {sorted(unknown)[0]}. There are: {', '.join(names)}.", file=sys.stderr)
             return 2
-        report = _Json(examination.loaded) if as_json else _Table(examination.loaded, names)
-        async for name, finding in examine(examination, checks, leave_out=skip, begin=report.begin):
-            report.add(name, finding)
+        return await reported(examination, checks, skip, as_json=as_json)
+
+
+async def reported(
+    examination: Examination, checks: Sequence[Check], skip: Sequence[str] = (), *, as_json: bool
+) -> int:
+    """Run checks and print what they find; give 1 where one failed, else 0."""
+    names = [check.name for check in checks]
+    report = _Json(examination.loaded) if as_json else _Table(examination.loaded, names)
+    async for name, finding in examine(examination, checks, leave_out=skip, begin=report.begin):
+        report.add(name, finding)
     return report.end()
 
 

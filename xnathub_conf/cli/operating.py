@@ -56,6 +56,39 @@ def add_operating_commands(commands: Any) -> None:
     )
     restore.set_defaults(run=_restore)
 
+    support = commands.add_parser(
+        "support",
+        help="gather what helps somebody else to help, without names",
+        description="Write versions, the site without secrets, doctor's findings, the engine's state and logs into one "
+        "archive. Names of users, projects and data become numbers in it. Run it where the hub runs.",
+    )
+    site_argument(support)
+    file_argument(
+        support, "--output", "-o", required=True, help="the archive to write, or - for standard output"
+    )
+    file_argument(
+        support,
+        "--log",
+        action="append",
+        default=[],
+        help="a log to add, or - for standard input; as often as wanted",
+    )
+    support.set_defaults(run=_support)
+
+    upgrade = commands.add_parser(
+        "upgrade",
+        help="say what this version would change for a site",
+        description="Say what this version of xnathub would change for a site that an older one runs: of its file, its "
+        "database, which is upgraded as a copy, and its users' images. Nothing is changed.",
+    )
+    site_argument(upgrade)
+    upgrade.add_argument(
+        "--check", action="store_true", required=True, help="only look, which is all there is"
+    )
+    file_argument(upgrade, "--backup", help="look at this backup, not at the hub's own database")
+    upgrade.add_argument("--json", action="store_true", help="write JSON, at the end")
+    upgrade.set_defaults(run=_upgrade)
+
 
 def _doctor(options: argparse.Namespace) -> int:
     from xnathub_conf.cli.doctor import Against, Started, doctor
@@ -82,3 +115,15 @@ def _restore(options: argparse.Namespace) -> int:
     from xnathub_conf.cli.backup import restore_from
 
     return restore_from(options.file, options.input)
+
+
+def _support(options: argparse.Namespace) -> int:
+    from xnathub_conf.cli.support import support
+
+    return support(options.file, options.output, options.log)
+
+
+def _upgrade(options: argparse.Namespace) -> int:
+    from xnathub_conf.cli.upgrade import upgrade
+
+    return upgrade(options.file, backup=options.backup, as_json=options.json)

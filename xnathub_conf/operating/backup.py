@@ -46,7 +46,7 @@ def write_backup(data: HubData, site_file: bytes, out: IO[bytes]) -> Backup:
     """Write an archive of a hub's data, which may change meanwhile, to a stream. Raises HubDataError."""
     with tempfile.TemporaryDirectory(prefix="xnathub-backup-") as folder:
         database = Path(folder) / DATABASES[data.kind]
-        contents = _copy(data, database)
+        contents = copy_of(data, database)
         secret = _cookie_secret(data)
         made = datetime.now(UTC).isoformat(timespec="seconds")
         parts: dict[str, Path | bytes] = {database.name: database, SITE: site_file}
@@ -66,7 +66,8 @@ def write_backup(data: HubData, site_file: bytes, out: IO[bytes]) -> Backup:
         return Backup(made, __version__, jupyterhub_version, data.kind, contents, database, secret)
 
 
-def _copy(data: HubData, target: Path) -> Contents:
+def copy_of(data: HubData, target: Path) -> Contents:
+    """Write a copy of a hub's database, which may be in use, and give what it holds. Raises HubDataError."""
     if data.file is None:
         # The dump may be of a moment later: these counts are for people.
         contents = data.contents()
