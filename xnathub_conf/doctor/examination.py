@@ -51,12 +51,12 @@ def skipped(why: str, do: str = "") -> Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to try. It is skipped unless the checks that it `needs` were ok, or gave a warning; it may take `seconds`."""
+    """One thing to try. It is skipped unless the checks that it `needs` were ok, or gave a warning; it may take `seconds`, or CHECK_SECONDS."""
 
     name: str
     run: Callable[[], Awaitable[Finding]]
     needs: tuple[str, ...] = ()
-    seconds: float = CHECK_SECONDS
+    seconds: float | None = None
 
 
 @dataclass
@@ -155,12 +155,13 @@ async def examine(
 
 
 async def _run(check: Check) -> Finding:
+    seconds = check.seconds or CHECK_SECONDS
     try:
-        async with asyncio.timeout(check.seconds):
+        async with asyncio.timeout(seconds):
             return await check.run()
     except TimeoutError:
         return failed(
-            f"Nothing was said within {check.seconds:.0f} s.", "See what keeps the other side so busy."
+            f"Nothing was said within {seconds:.0f} s.", "See what keeps the other side so busy."
         )
     except Exception as error:  # noqa: BLE001 - the checks after this one are worth running
         return failed(
