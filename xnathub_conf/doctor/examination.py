@@ -160,9 +160,7 @@ async def _run(check: Check) -> Finding:
         async with asyncio.timeout(seconds):
             return await check.run()
     except TimeoutError:
-        return failed(
-            f"Nothing was said within {seconds:.0f} s.", "See what keeps the other side so busy."
-        )
+        return failed(f"Nothing was said within {seconds:.0f} s.", "See what keeps the other side so busy.")
     except Exception as error:  # noqa: BLE001 - the checks after this one are worth running
         return failed(
             f"The check itself went wrong: {type(error).__name__}: {error}",
