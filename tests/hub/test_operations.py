@@ -303,11 +303,10 @@ def new_hub(tmp_path):
         yield new
 
 
-def test_every_line_of_the_log_is_an_object_even_a_traceback(new_hub, tmp_path):
-    # A server can't start where a file stands in the way; so none writes into the hub's log either.
-    (tmp_path / "in-the-way").touch()
-    place = {"orchestrator": {"local": {"directory": f"{tmp_path}/in-the-way/x"}}}
-    hub = new_hub({"logging": {"format": "json"}, **place})
+def test_every_line_of_the_log_is_an_object_even_a_traceback(new_hub):
+    # A process can't be made so, and nobody has said what a user reads then; no server writes into the hub's log either.
+    broken = {"extra": {"SimpleLocalProcessSpawner.popen_kwargs": {"no_such_argument": 1}}}
+    hub = new_hub({"logging": {"format": "json"}, **broken})
     passwords = [hub.xnat.state.user(name).password for name in ("alice", "jupyterhub")]
     Visitor(hub.url).sign_in("alice", passwords[0])
     start_in_vain(hub, hub.xnat)
@@ -317,7 +316,7 @@ def test_every_line_of_the_log_is_an_object_even_a_traceback(new_hub, tmp_path):
     assert {"ConfigProxy", "JupyterHub", "xnathub", "xnathub.audit"} <= {entry["logger"] for entry in entries}
     for entry in entries:
         assert {"time", "level", "logger"} <= set(entry)
-    assert any("NotADirectoryError" in entry.get("exc_info", "") for entry in entries)
+    assert any("TypeError" in entry.get("exc_info", "") for entry in entries)
     (began,) = [entry for entry in entries if entry.get("event") == "start"]
     assert (began["outcome"], began["user"], began["reason"]) == ("failed", "alice", "error")
     assert not [secret for secret in (hub.token, *passwords) if secret in text]
