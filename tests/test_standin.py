@@ -607,12 +607,16 @@ def test_static_files(xnat):
 
 
 def test_the_sample_archive_is_small_real_and_the_same_each_time(tmp_path):
-    nibabel = pytest.importorskip("nibabel")
+    nibabel, pydicom = pytest.importorskip("nibabel"), pytest.importorskip("pydicom")
     written = make_sample_archive(tmp_path / "a")
     again = make_sample_archive(tmp_path / "b")
     assert [p.read_bytes() for p in written] == [p.read_bytes() for p in again]
-    assert sum(p.stat().st_size for p in written) < 500_000
+    assert sum(p.stat().st_size for p in written) < 1_000_000
     image = nibabel.load(tmp_path / "a/P2/arc001/SUBJ01_MR1/SCANS/1/NIFTI/T1w.nii.gz")
-    assert image.shape == (24, 24, 24)
-    assert int(image.get_fdata()[12, 12, 12]) == 2100
+    assert image.shape == (64, 64, 64)
+    assert int(image.get_fdata()[32, 32, 17]) == 2100
+    series = [pydicom.dcmread(path) for path in written if path.suffix == ".dcm" and "P2" in path.parts]
+    assert len(series) == 24
+    assert {one.pixel_array.shape for one in series} == {(64, 64)}
+    assert len({one.SOPInstanceUID for one in series}) == 24
     assert (tmp_path / "a/P3/arc001/README.txt").is_file()

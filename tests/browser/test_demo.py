@@ -2,8 +2,6 @@
 
 import re
 import signal
-import textwrap
-from pathlib import Path
 from urllib.parse import quote
 
 import psutil
@@ -17,20 +15,22 @@ from xnathub_conf.standin import Environment, faults
 EVENT = r"\d{8}T\d{9}Z"
 """What XNAT's pages name a server after."""
 
-TUTORIAL = (Path(__file__).parents[2] / "docs/tutorial.md").read_text()
-ITS_CELL = textwrap.dedent(re.search(r"open a notebook and read one:\n\n((?: {4}.*\n)+)", TUTORIAL)[1])
-READ_AN_IMAGE = """\
-import os, pathlib, nibabel
-project = pathlib.Path(os.environ["XNAT_DATA"], "projects/P1/experiments")
-print((project / "README.txt").read_text())
-image = nibabel.load(next(project.rglob("*.nii.gz")))
-print(image.header)"""
-
 
 def open_folder(page, *names):
     for name in names:
         page.locator(".jp-DirListing-item", has_text=re.compile(f"^{re.escape(name)}")).first.dblclick()
         expect(page.locator(".jp-BreadCrumbs")).to_contain_text(name)
+
+
+def run_all(page) -> str:
+    """Run the cells of the notebook that is open, to the last one, and return what they print."""
+    # Before the kernel is there, the notebook is drawn anew.
+    expect(page.get_by_text(re.compile(r"Python 3 .*\| Idle"))).to_be_visible(timeout=60_000)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    expect(page.get_by_text(re.compile(r"\d+ of 262144 voxels"))).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("Traceback")).to_have_count(0)
+    return " ".join(page.locator(".jp-OutputArea-output").all_text_contents())
 
 
 def test_the_demo_from_sign_in_to_ctrl_c(new_demo, person):
@@ -50,37 +50,35 @@ def test_the_demo_from_sign_in_to_ctrl_c(new_demo, person):
     # The server opens by itself, and the hub asks for no password: XNAT's session is enough.
     page.wait_for_url(re.compile(rf"/jupyterhub/user/demo/{EVENT}/lab"), timeout=90_000)
     assert page.url.startswith(demo.hub)
+    said = run_all(page)
+    assert "SUBJ01_MR1 xnat:mrSessionData 2026-01-01" in said
+    assert "T1w, synthetic MR 12 slices of (64, 64)" in said
+    assert "Saved: " in said
+    # The slider moves the picture.
+    slider = page.get_by_role("slider").first
+    before = page.locator(".jp-OutputArea-output img").first.get_attribute("src")
+    slider.press("ArrowRight")
+    expect(page.locator(".jp-OutputArea-output img").first).not_to_have_attribute("src", before)
+    expect(page.locator(".jp-OutputArea-output img")).to_have_count(2)
+    expect(page.get_by_text("Would you like to get notified about official Jupyter news?")).to_have_count(0)
+    slider.evaluate("it => it.scrollIntoView({block: 'start'})")
+    someone.looks("jupyterlab")
+    page.locator(".jp-BreadCrumbs-home").click()
     open_folder(page, "data", "projects", "P1", "experiments")
     for name in ("README.txt", "SUBJ01_MR1", "SUBJ02_MR1", "sessions.csv"):
         expect(page.locator(".jp-DirListing-item", has_text=name)).to_be_visible()
-    page.locator(".jp-BreadCrumbs-home").click()
-    page.locator('.jp-LauncherCard[data-category="Notebook"]').first.click()
-    # Before the kernel is there, the notebook is drawn anew and would lose what is typed.
-    expect(page.get_by_text(re.compile(r"Python 3 .*\| Idle"))).to_be_visible(timeout=60_000)
-    cell = page.locator(".jp-Notebook .jp-CodeCell .cm-content").first
-    cell.click()
-    page.keyboard.insert_text(f"{READ_AN_IMAGE}\n{ITS_CELL}")
-    expect(cell).to_contain_text("nibabel.load")
-    page.keyboard.press("Shift+Enter")
-    result = page.locator(".jp-OutputArea-output").first
-    expect(result).to_contain_text("Project P1: 2 synthetic MR sessions", timeout=60_000)
-    expect(result).to_contain_text("[ 3 24 24 24")
-    expect(page.locator(".jp-OutputArea-output").nth(1)).to_contain_text("(24, 24, 24)")
-    open_folder(page, "data", "projects", "P1", "experiments")
-    expect(page.get_by_text("Would you like to get notified about official Jupyter news?")).to_have_count(0)
-    someone.looks("jupyterlab")
 
     page.goto(demo.xnat)
     page.get_by_role("button", name="Stop", exact=True).click()
-    expect(page.locator("#server-line")).to_contain_text("Stopped.")
+    expect(page.locator("#server-line")).to_contain_text("Stopped.", timeout=30_000)
     someone.looks("xnat-stopped")
 
-    # Once more, so that Ctrl-C meets a running server.
+    # Once more: what was saved is there, and Ctrl-C meets a running server.
     page.get_by_role("button", name="Start Jupyter on Synthetic phantoms").click()
     page.wait_for_url(re.compile(rf"/jupyterhub/user/demo/{EVENT}/lab"), timeout=90_000)
-    # JupyterLab now has a question about the old notebook in front of everything, so there is no clicking through.
+    assert "The mask of before: " in run_all(page)
     page.goto(page.url.partition("/lab")[0] + "/lab/tree/data/projects")
-    expect(page.locator(".jp-DirListing-item")).to_have_text([re.compile("^P2")])
+    expect(page.locator(".jp-DirListing-item")).to_have_text([re.compile("^P2")], timeout=60_000)
 
     family = demo.family()
     assert any("jupyterhub-singleuser" in " ".join(process.cmdline()) for process in family)
@@ -92,6 +90,27 @@ def test_the_demo_from_sign_in_to_ctrl_c(new_demo, person):
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive, [process.cmdline() for process in alive]
     assert not list(demo.temp.iterdir())
+
+
+def test_the_demo_s_dashboards(new_demo, person):
+    demo = new_demo()
+    someone = person()
+    page = someone.page
+    page.goto(demo.xnat)
+    someone.fill_in("demo", demo.password)
+    page.get_by_role("button", name="Start slice viewer on Synthetic heads").click()
+    page.wait_for_url(re.compile(rf"/jupyterhub/user/demo/{EVENT}/"), timeout=90_000)
+    picture = page.locator("img").first
+    expect(picture).to_be_visible(timeout=90_000)
+    before = picture.get_attribute("src")
+    page.get_by_label("Session").select_option("SUBJ02_MR1")
+    expect(picture).not_to_have_attribute("src", before, timeout=30_000)
+    someone.looks("dashboard-panel")
+    page.goto(demo.xnat)
+    page.get_by_role("button", name="Start overview on Synthetic phantoms").click()
+    page.wait_for_url(re.compile(rf"/jupyterhub/user/demo/{EVENT}/"), timeout=120_000)
+    expect(page.get_by_text("P2: 2 volumes, 24 DICOM files")).to_be_visible(timeout=120_000)
+    someone.looks("dashboard-voila")
 
 
 def test_the_password_that_the_demo_prints_signs_in_at_its_hub(new_demo, person):

@@ -11,6 +11,7 @@ from textwrap import dedent
 
 import pytest
 import requests
+import websocket
 
 from tests.secret_search import Search
 
@@ -245,8 +246,26 @@ DASHBOARD = [
     "--authtype=oauth",
     "--",
     "python3",
-    "-m",
-    "http.server",
+    "-c",
+    """
+import asyncio, sys
+from tornado.web import Application, RequestHandler
+from tornado.websocket import WebSocketHandler
+
+class Page(RequestHandler):
+    def get(self):
+        self.write("a dashboard")
+
+class Echo(WebSocketHandler):
+    def on_message(self, message):
+        self.write_message(message)
+
+async def main():
+    Application([("/echo", Echo), (".*", Page)]).listen(int(sys.argv[1]), "127.0.0.1")
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+""",
     "{port}",
 ]
 
@@ -329,8 +348,18 @@ def test_the_hub_starts_single_user_servers_and_dashboards(hub, docker_client, o
     assert (made.st_uid, made.st_gid) == (4242, 2424)
 
     hub.start("dash")
-    listing = hub.call("GET", "/user/dash/")
-    assert (listing.status_code, "Directory listing" in listing.text) == (200, True), listing.text
+    page = hub.call("GET", "/user/dash/")
+    assert (page.status_code, page.text) == (200, "a dashboard")
+    # As a browser asks, which names the page's origin: Panel and Streamlit draw nothing without.
+    channel = websocket.create_connection(
+        hub.url.replace("http", "ws", 1) + "/user/dash/echo",
+        origin=hub.url.removesuffix("/jupyterhub"),
+        header=[f"Authorization: token {TOKEN}"],
+        timeout=30,
+    )
+    channel.send("hello")
+    assert channel.recv() == "hello"
+    channel.close()
     stranger = requests.get(f"{hub.url}/user/dash/", timeout=30, allow_redirects=False)
     assert (stranger.status_code, "oauth2" in stranger.headers.get("Location", "")) == (302, True)
 

@@ -13,11 +13,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from urllib.parse import quote
 
 import requests
 
+from xnathub_conf.cli.demo_contents import NOTEBOOK, fill
 from xnathub_conf.cli.run import hub_command, hub_environment
-from xnathub_conf.standin import HubLink, StandIn, demo_state, make_sample_archive
+from xnathub_conf.standin import HubLink, StandIn, demo_state
 
 _START_SECONDS = 60
 _STOP_SECONDS = 30
@@ -39,6 +41,7 @@ hub:
 
 servers:
   allowed_images: [xnat/*]
+  default_url: /lab/tree/workspace/{{username}}/{notebook}
   allowed_mounts:
     - path: {folder}/archive
     - path: {folder}/workspaces/users/{{username}}
@@ -136,9 +139,7 @@ def _demo(folder: Path, address: str, xnat_port: int, hub_port: int) -> int:
     state = demo_state()
     token = secrets.token_hex(32)
     hub_url = f"http://{address}:{hub_port}"
-    make_sample_archive(folder / "archive")
-    (folder / "jupyter" / "labconfig").mkdir(parents=True)
-    shutil.copy(Path(__file__).with_name("page_config.json"), folder / "jupyter" / "labconfig")
+    fill(folder, state)
     for name, value in {"hub_api_token": token, "xnat_password": state.user("jupyterhub").password}.items():
         (folder / name).touch(0o600)
         (folder / name).write_text(value)
@@ -147,7 +148,9 @@ def _demo(folder: Path, address: str, xnat_port: int, hub_port: int) -> int:
         xnat.hub = HubLink(f"{hub_url}/jupyterhub/hub/api", f"{hub_url}/jupyterhub", token)
         site = folder / "site.yaml"
         ports = {"api_port": _free_port(8081), "proxy_port": _free_port(8001)}
-        site.write_text(_SITE.format(folder=folder, xnat_url=xnat_url, hub_url=hub_url, **ports))
+        site.write_text(
+            _SITE.format(folder=folder, xnat_url=xnat_url, hub_url=hub_url, notebook=quote(NOTEBOOK), **ports)
+        )
         with _hub(site, folder / "hub.log") as hub:
             if not _answers(f"{hub_url}/jupyterhub/hub/health", hub):
                 print((folder / "hub.log").read_text(), file=sys.stderr)

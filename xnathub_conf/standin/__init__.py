@@ -2,12 +2,13 @@
 
 from .demo import demo_state
 from .plugin import HubError, HubLink, HubPlugin
-from .records import Environment
+from .records import Dashboard, Environment
 from .sample import make_sample_archive
 from .server import StandIn
 from .state import State
 
 __all__ = [
+    "Dashboard",
     "Environment",
     "HubError",
     "HubLink",

@@ -9,6 +9,9 @@ from .state import State
 
 SERVICE_ACCOUNT = "jupyterhub"
 PROJECTS = {"P1": "Synthetic heads", "P2": "Synthetic phantoms", "P3": "Restricted pilot"}
+SESSIONS = {"SUBJ01_MR1": "SUBJ01", "SUBJ02_MR1": "SUBJ02"}
+"""The sessions that each project holds, and whose they are."""
+
 USERS: dict[str, tuple[str, ...]] = {
     "demo": ("P1", "P2"),
     "alice": ("P1", "P2", "P3"),
@@ -27,7 +30,7 @@ def demo_state(passwords: Mapping[str, str] | None = None) -> State:
     given = passwords or {}
     state = State()
     for project_id, label in PROJECTS.items():
-        state.add_project(project_id, label)
+        state.add_project(project_id, label, sessions=SESSIONS)
     state.add_user(SERVICE_ACCOUNT, given.get(SERVICE_ACCOUNT), [SERVICE_ROLE])
     for name, projects in USERS.items():
         state.add_user(name, given.get(name), [USER_ROLE], projects)

@@ -138,8 +138,13 @@ class Launches:
         plugin = HubPlugin(link)
         plugin.check(user, launch.server)
         dashboard = launch.dashboard
+        offered = self._state.dashboards.get(dashboard) if dashboard is not None else None
         options = self._state.launch(
-            user, str(launch.project), launch.server, dashboard=dashboard is not None
+            user,
+            str(launch.project),
+            launch.server,
+            offered.environment if offered else None,
+            dashboard=dashboard is not None,
         )
         # What XNAT stores has neither, the request does: of a project, the label is its ID.
         request = {**options, "itemLabel": launch.project, "dashboardConfigId": dashboard}

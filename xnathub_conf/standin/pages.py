@@ -175,6 +175,7 @@ class _Page:
             projects=readable,
             one=project_id is not None,
             may_start=self._state.may_start(user.name),
+            dashboards=self._state.dashboards,
             launch=self._launches.status(user.name),
             open_now=self._handler.get_query_argument("open", "") == "1",
             path=lambda project: quote(project.id, safe=""),

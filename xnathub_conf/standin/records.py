@@ -31,11 +31,12 @@ class User:
 
 @dataclass(frozen=True)
 class Project:
-    """A project: id, what people call it, and its folder's name under the archive root."""
+    """A project: id, what people call it, its folder's name under the archive root, and its sessions' subjects."""
 
     id: str
     label: str
     folder: str
+    sessions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,3 +72,11 @@ class Environment:
     mem_reservation: str | None = None
     generic_resources: Mapping[str, str] | None = None
     constraints: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """A dashboard that XNAT offers: what its button says, and what it runs, None for what Jupyter servers run."""
+
+    label: str = "dashboard"
+    environment: Environment | None = None

@@ -79,6 +79,34 @@ def _user_options(state: State, user: User, _caller: Caller, name: str, serverna
     return Answer(body=body, content_type=JSON)
 
 
+def _projects(state: State, user: User, _caller: Caller) -> Answer:
+    return _result_set([{"ID": each.id, "name": each.label} for each in state.projects(user.name)])
+
+
+def _experiments(state: State, user: User, _caller: Caller, project_id: str) -> Answer:
+    """Answer a project's imaging sessions; to who can't read it, as if there were none of that id."""
+    found = [each for each in state.projects(user.name) if each.id == project_id]
+    if not found:
+        return error(404, "Not Found")
+    sessions = [
+        {
+            "ID": f"XNAT_{project_id}_{number:05}",
+            "label": label,
+            "project": project_id,
+            "xsiType": "xnat:mrSessionData",
+            "date": "2026-01-01",
+            "URI": f"/data/experiments/XNAT_{project_id}_{number:05}",
+        }
+        for number, label in enumerate(found[0].sessions, start=1)
+    ]
+    return _result_set(sessions)
+
+
+def _result_set(rows: list[dict[str, str]]) -> Answer:
+    """Return a table as XNAT's REST API gives it with `format=json`: https://wiki.xnat.org/xnat-api/experiment-api."""
+    return json_answer({"ResultSet": {"Result": rows, "totalRecords": str(len(rows))}})
+
+
 def _end_session(state: State, _user: User, caller: Caller) -> Answer:
     if caller.session is not None:
         state.end_session(caller.session.id)
@@ -90,5 +118,7 @@ _RULES: tuple[tuple[str, re.Pattern[str], Callable[..., Answer]], ...] = (
     ("GET", re.compile(r"/xapi/jupyterhub/preferences"), _preferences),
     ("GET", re.compile(r"/xapi/jupyterhub/preferences/allUsersCanStartJupyter"), _all_users_can_start),
     ("GET", re.compile(r"/xapi/jupyterhub/users/([^/]+)/server(?:/([^/]*))?/user-options"), _user_options),
+    ("GET", re.compile(r"/data/projects"), _projects),
+    ("GET", re.compile(r"/data/projects/([^/]+)/experiments"), _experiments),
     ("DELETE", re.compile(r"/data/JSESSION"), _end_session),
 )

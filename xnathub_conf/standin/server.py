@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 import threading
@@ -28,7 +29,7 @@ from .rest import rest_answer
 from .starts import is_start, start_answer
 from .state import State
 
-_REST = ("/xapi/", "/data/JSESSION")
+_REST = re.compile(r"/xapi/.*|/data/(JSESSION.*|projects|projects/[^/]+/experiments)", re.DOTALL)
 
 
 class StandIn:
@@ -171,7 +172,7 @@ class _Handler(RequestHandler):
             self._set_session(caller.session.id)
         if is_start(request.method, request.path):
             answer = start_answer(standin.state, standin.hub, caller, request)
-        elif request.path.startswith(_REST):
+        elif _REST.fullmatch(request.path):
             answer = rest_answer(standin.state, request.method, request.path, caller)
         else:
             answer = await page_answer(standin.state, standin.launches, self, caller)

@@ -14,6 +14,7 @@ from typing import Any
 from .records import (
     USER_ROLE,
     AliasToken,
+    Dashboard,
     Environment,
     LoginRefusedError,
     Project,
@@ -37,8 +38,8 @@ class State:
 
     The plain attributes may be set at any time: `all_users_can_start`, `session_limit` (live sessions per
     user), `lockout_after` (consecutive wrong passwords), `without_session` (what a caller without a live
-    session gets), `environment`, `archive_root`, `workspace_root` (paths as XNAT spells them) and `site_url`
-    (XNAT_HOST; the server fills it in at its start when it is empty).
+    session gets), `environment`, `dashboards` (by their IDs), `archive_root`, `workspace_root` (paths as XNAT spells
+    them) and `site_url` (XNAT_HOST; the server fills it in at its start when it is empty).
     """
 
     def __init__(self) -> None:
@@ -47,6 +48,7 @@ class State:
         self.lockout_after = 20
         self.without_session: WithoutSession = "guest"
         self.environment = Environment()
+        self.dashboards: dict[int, Dashboard] = {1: Dashboard()}
         self.archive_root = "/data/xnat/archive"
         self.workspace_root = "/data/xnat/workspaces"
         self.preferences: Mapping[str, Any] = {}
@@ -130,10 +132,19 @@ class State:
 
     # Projects
 
-    def add_project(self, project_id: str, label: str, folder: str | None = None) -> Project:
-        """Add a project, or replace the one of that id; its folder is named like its id unless told."""
+    def add_project(
+        self,
+        project_id: str,
+        label: str,
+        folder: str | None = None,
+        sessions: Mapping[str, str] | None = None,
+    ) -> Project:
+        """Add a project, or replace the one of that id; its folder is named like its id unless told.
+
+        `sessions` maps its imaging sessions' labels to their subjects'.
+        """
         with self._lock:
-            project = Project(project_id, label, folder or project_id)
+            project = Project(project_id, label, folder or project_id, dict(sessions or {}))
             self._projects[project_id] = project
             return project
 
