@@ -207,6 +207,34 @@ def test_a_body_of_the_hubs_own_size_goes_through(site):
     assert too_large.status_code in {400, 413}
 
 
+def signed_in(site, name):
+    visitor = Visitor(site.url)
+    assert visitor.sign_in(name, site.xnat.state.user(name).password).status_code == 302
+    visitor.get_page("/hub/home")
+    token = visitor.cookies.get("_xsrf", path="/jupyterhub/hub/")
+    visitor.headers.update({"X-XSRFToken": token, "Referer": f"{site.url}/hub/home"})
+    return visitor
+
+
+def test_a_user_fills_neither_the_log_nor_the_database(site):
+    visitor = signed_in(site, "demo")
+    size, position = (
+        sum(each.stat().st_size for each in site.folder.glob("*.sqlite*")),
+        site.log.stat().st_size,
+    )
+    for _ in range(5):
+        answer = visitor.post(f"{site.url}/hub/security/csp-report", data="b" * 900_000, timeout=60)
+        assert answer.status_code == 200
+        note = {"note": "n" * 900_000}
+        assert visitor.post(f"{site.url}/hub/api/users/demo/tokens", json=note, timeout=60).status_code == 400
+    short = visitor.post(f"{site.url}/hub/api/users/demo/tokens", json={"note": "n" * 1023}, timeout=60)
+    assert short.status_code == 201
+    wait_until(lambda: site.log_since(0).count("Content security violation") == 5, 30, "the log")
+    assert site.log.stat().st_size - position < 300_000
+    now = sum(each.stat().st_size for each in site.folder.glob("*.sqlite*"))
+    assert now - size < 1_000_000
+
+
 # Logs
 
 

@@ -1,6 +1,7 @@
 """What the text log shows: one line for each message, and no token of an address."""
 
 import logging
+import sys
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_a_record_of_an_error_is_one_message_with_an_indented_traceback():
         raise ValueError(f"a\n[I 2026] forged ?token={TOKEN}\x1b[2J")
     except ValueError:
         record = logging.getLogger("x").makeRecord(
-            "x", logging.ERROR, "x", 1, "of %s\nforged", ("alice\u2028x",), __import__("sys").exc_info()
+            "x", logging.ERROR, "x", 1, "of %s\nforged", ("alice\u2028x",), sys.exc_info()
         )
     assert OneLine().filter(record)
     lines = logging.Formatter().format(record).split("\n")
@@ -65,6 +66,21 @@ def test_a_record_of_an_error_is_one_message_with_an_indented_traceback():
     assert all(line.startswith(("    ", "Traceback")) for line in lines[1:])
     assert TOKEN not in "".join(lines)
     assert "\x1b" not in "".join(lines)
+
+
+@pytest.mark.parametrize("where", ["message", "traceback"])
+def test_a_message_is_of_bounded_length(where):
+    text = "x" * 1_000_000
+    try:
+        raise ValueError(text if where == "traceback" else "")
+    except ValueError:
+        record = logging.getLogger("x").makeRecord(
+            "x", logging.ERROR, "x", 1, "of %s", (text if where == "message" else "",), sys.exc_info()
+        )
+    assert OneLine().filter(record)
+    written = logging.Formatter().format(record)
+    assert len(written) < 20_000
+    assert "more characters)" in written
 
 
 def test_a_long_message_takes_no_time_to_speak_of():

@@ -12,12 +12,20 @@ _IN_ADDRESS = re.compile(
 )
 """A parameter of an address that may be as good as a password, also in an address that is a parameter of another."""
 
+_MOST = 16_384
+"""How many characters a message, or a line of a traceback, may have: whoever is signed in can have the hub log a text of theirs."""
+
 _TURNS = frozenset("\u2028\u2029")
 
 
 def without_tokens(text: str) -> str:
     """Return a text with the values of such parameters taken out of the addresses in it."""
     return _IN_ADDRESS.sub(r"\1[secret]", text)
+
+
+def shortened(text: str) -> str:
+    """Return a text, without its end where it is longer than the log takes."""
+    return text if len(text) <= _MOST else f"{text[:_MOST]}... ({len(text) - _MOST} more characters)"
 
 
 def in_one_line(text: str) -> str:
@@ -46,9 +54,11 @@ class OneLine(logging.Filter):
         """Change the record; let it pass."""
         if not isinstance(record.msg, dict):
             # An entry of the audit log is JSON in ASCII already.
-            record.msg, record.args = in_one_line(without_tokens(record.getMessage())), ()
+            record.msg, record.args = in_one_line(without_tokens(shortened(record.getMessage()))), ()
         if record.exc_info or record.exc_text:
             text = record.exc_text or self._formatter.formatException(record.exc_info)  # type: ignore[arg-type]
-            record.exc_text = "\n    ".join(in_one_line(line) for line in without_tokens(text).split("\n"))
+            record.exc_text = "\n    ".join(
+                in_one_line(without_tokens(shortened(line))) for line in text.split("\n")
+            )
             record.exc_info = None
         return True

@@ -7,9 +7,12 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_netw
 from pathlib import Path
 from typing import Any
 
+from jupyterhub.orm import APIToken
+from sqlalchemy import event
 from tornado.http1connection import HTTP1ServerConnection
 from tornado.httpserver import HTTPServer, _HTTPRequestContext
 from tornado.httputil import HTTPHeaders
+from tornado.web import HTTPError
 
 from xnathub_conf.site.hub_settings import orchestrator_of, reverse_proxies
 from xnathub_conf.site.types import Site
@@ -17,6 +20,9 @@ from xnathub_conf.web.gate_pass import GateKey
 
 MOST_BYTES = 1 << 20
 """The largest body of a request to the hub's pages and API; XNAT's plugin sends less than 1 kB."""
+
+_MOST_OF_A_NOTE = 1023
+"""What JupyterHub's table of tokens has room for. SQLite takes any length, and PostgreSQL fails."""
 
 _BODY_SECONDS = 30
 _IDLE_SECONDS = 300
@@ -109,6 +115,13 @@ def bound_requests(site: Site) -> None:
         body_timeout=_BODY_SECONDS,
         idle_connection_timeout=_IDLE_SECONDS,
     )
+    if not event.contains(APIToken.note, "set", _check_note):
+        event.listen(APIToken.note, "set", _check_note)
+
+
+def _check_note(_token: APIToken, note: str, *_: Any) -> None:
+    if len(note) > _MOST_OF_A_NOTE:
+        raise HTTPError(400, f"A token's note has {_MOST_OF_A_NOTE} characters at most.")
 
 
 def parsed_address(text: str) -> Address | None:
