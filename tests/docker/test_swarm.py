@@ -183,10 +183,11 @@ def test_a_dashboard_starts_through_its_command(stack: Stack):
         ({"cpu_limit": 100, "cpu_reservation": 100}, "No node of the swarm can take the server: insufficient resources on 1 node."),
         ({"generic_resources": {"gpu": "1"}}, "No node of the swarm can take the server: insufficient resources on 1 node."),
         ({"constraints": ("node.labels.type==a;b",)}, "Docker could not start the server: "),
+        ({"constraints": ("node.labels.type==",)}, "node.labels.type== has no value, which a Swarm's constraint must have."),
         ({"command": "no-such-program"}, "The server ended as soon as it was started, with exit code 127."),
         ({"command": "true"}, "The server ended as soon as it was started, with exit code 0."),
     ],
-    ids=["image", "placement", "cpu", "gpu", "constraint", "command", "end"],
+    ids=["image", "placement", "cpu", "gpu", "constraint", "no value", "command", "end"],
 )  # fmt: skip
 def test_a_start_that_can_not_work_is_told_in_a_sentence(stack: Stack, environment, said):
     sentence, seconds = stack.failure("demo", **environment)

@@ -413,6 +413,7 @@ def test_generic_resources_are_named_by_the_table():
         (("kubernetes.io/hostname", "==", "n1"), {"key": "kubernetes.io/hostname", "operator": "In", "values": ["n1"]}),
         (("node.kubernetes.io/instance-type", "!=", "x"), {"key": "node.kubernetes.io/instance-type", "operator": "NotIn", "values": ["x"]}),
         (("nvidia.com/gpu.product", "==", "A100"), {"key": "nvidia.com/gpu.product", "operator": "In", "values": ["A100"]}),
+        (("node-role.kubernetes.io/gpu", "==", ""), {"key": "node-role.kubernetes.io/gpu", "operator": "In", "values": [""]}),
         (("node.role", "==", "manager"), {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}),
         (("node.role", "==", "worker"), {"key": "node-role.kubernetes.io/control-plane", "operator": "DoesNotExist"}),
         (("node.role", "!=", "worker"), {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}),

@@ -197,7 +197,7 @@ def test_the_least_answer():
         (f"{RESOURCES}/generic_resources/gpu", "1.0"), (f"{RESOURCES}/generic_resources/gpu", "٣"), (f"{RESOURCES}/generic_resources/gpu", True),
         (f"{RESOURCES}/generic_resources/gpu", "9999999"), (f"{RESOURCES}/generic_resources/gpu", "GPU-\n"),
         *(("task_template/placement/constraints", [bad]) for bad in (
-            "node.role", "node.role=manager", "==gpu", "a==", "a== ", "node.role == \n", "a b==c", "a===b\0", "a==b\nc", "a==\x1b[2J", "-a==b",
+            "node.role", "node.role=manager", "==gpu", "==", "a== ", "node.role == \n", "a b==c", "a===b\0", "a==b\nc", "a==\x1b[2J", "-a==b",
             "a>b", 5, None, {}, "é==b", "a==\ud800", "node.role ! = manager")),
     ],
 )  # fmt: skip
@@ -215,6 +215,7 @@ def test_wrong_forms_are_refused_at_their_place(path, value):
         ("  node.id==abc  ", "node.id", "==", "abc"), ("node.hostname==a b", "node.hostname", "==", "a b"), ("a==b==c", "a", "==", "b==c"),
         ("engine.labels.os!==x", "engine.labels.os", "!=", "=x"), ("node.labels.x==ünï", "node.labels.x", "==", "ünï"),
         ("gpu==true", "gpu", "==", "true"), ("kubernetes.io/hostname==node1", "kubernetes.io/hostname", "==", "node1"),
+        ("node-role.kubernetes.io/gpu==", "node-role.kubernetes.io/gpu", "==", ""),
         ("nvidia.com/gpu.product != A100", "nvidia.com/gpu.product", "!=", "A100"),
     ],
 )  # fmt: skip

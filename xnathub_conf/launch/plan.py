@@ -16,7 +16,7 @@ ITEM_KEYS = (
 """What the hub keeps in `user_options`: flat, and read by XNAT's plugin when it stops a server."""
 
 _CONSTRAINT = re.compile(
-    r"\s*([A-Za-z0-9][A-Za-z0-9._/-]*)\s*(==|!=)\s*([^\s\x00-\x1f](?:[^\x00-\x1f]*[^\s\x00-\x1f])?)\s*"
+    r"\s*([A-Za-z0-9][A-Za-z0-9._/-]*)\s*(==|!=)(?:\s*([^\s\x00-\x1f](?:[^\x00-\x1f]*[^\s\x00-\x1f])?)\s*)?"
 )
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _RESOURCE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._:/-]{0,127}")
@@ -271,4 +271,5 @@ def _constraint(value: Any, where: str) -> Constraint:
     if not match:
         raise PlanError(where, "a constraint such as node.labels.type==gpu was expected")
     operator: Literal["==", "!="] = "==" if match[2] == "==" else "!="
-    return Constraint(match[1], operator, match[3])
+    # A node's label in Kubernetes may be without a value, such as node-role.kubernetes.io/gpu.
+    return Constraint(match[1], operator, match[3] or "")

@@ -20,6 +20,7 @@ from dockerspawner import SwarmSpawner
 from xnathub_conf.launch.ending import Ending, exited, gone, lost_node
 from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.launch.plan import LaunchPlan
+from xnathub_conf.launch.policy import PolicyRefusal
 from xnathub_conf.site.types import Security
 from xnathub_conf.spawners.containers import (
     LABELS,
@@ -58,7 +59,12 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
     _events: tuple[dict[str, Any], ...] = ()
 
     def prepare(self, plan: LaunchPlan) -> list[dict[str, Any]]:
-        """Return the mounts as Docker's API takes them."""
+        """Return the mounts as Docker's API takes them. Raises PolicyRefusal for a constraint without a value."""
+        for constraint in plan.constraints:
+            if not constraint.value:
+                raise PolicyRefusal(
+                    "constraints", "", f"{constraint} has no value, which a Swarm's constraint must have."
+                )
         mounts: list[dict[str, Any]] = [
             {"Target": target, "Source": source, "Type": kind, "ReadOnly": read_only}
             for kind, source, target, read_only in plan.mounts
