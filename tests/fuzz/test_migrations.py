@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz.bounds import fuzz
 from xnathub_conf.cli.migrate import Options, migrate
-from xnathub_conf.site.problems import dotted
+from xnathub_conf.site.problems import dotted, holds_secret
 from xnathub_conf.site.schema import jupyterhub_names
 
 TOKEN = "t0ken-" * 8
@@ -56,7 +56,9 @@ def leaves_of(text: str) -> Counter[tuple[str | int, ...]]:
     def walk(data: Any, path: tuple[str | int, ...]) -> None:
         below = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
         if not data or not isinstance(data, dict | list):
-            found[path] += 1
+            # What is a key without a value, below one that names a secret, may be the secret itself.
+            hidden = data == "null" and path and isinstance(path[-1], str) and holds_secret(path[:-1])
+            found[(*path[:-1], "(not shown)") if hidden else path] += 1
         for key, value in below:
             walk(value, (*path, key))
 
@@ -76,7 +78,10 @@ def lines_of(text: str) -> dict[tuple[str | int, ...], int]:
             for index, value in enumerate(node.value):
                 walk(value, (*path, index), value.start_mark.line + 1)
         else:
-            found[path] = line
+            hidden = (
+                node.tag.endswith(":null") and path and isinstance(path[-1], str) and holds_secret(path[:-1])
+            )
+            found[(*path[:-1], "(not shown)") if hidden else path] = line
 
     walk(yaml.compose(text, yaml.SafeLoader), (), 1)
     return found

@@ -15,6 +15,7 @@ from typing import Any
 
 from xnathub_conf.cli.reports import write_out
 from xnathub_conf.doctor.examination import Check, Examination, Finding, examine
+from xnathub_conf.operating.log_text import in_one_line
 from xnathub_conf.site.load import LoadedSite, load
 from xnathub_conf.site.problems import SiteError, dotted
 from xnathub_conf.values.secret import Secret
@@ -172,7 +173,7 @@ class _Table:
         """Write a finding."""
         self._counts[finding.status] += 1
         indent = " " * (9 + self._width + 1)
-        lines = self._wrapped(finding.seen, indent)
+        lines = self._wrapped(in_one_line(finding.seen), indent)
         if finding.do:
             where = _where(self._loaded, finding)
             lines += self._wrapped(f"-> {finding.do}" + (f" [{where}]" if where else ""), indent)

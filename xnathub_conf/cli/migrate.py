@@ -17,6 +17,7 @@ from xnathub_conf.migration.ledger import Ledger
 from xnathub_conf.migration.report import Report
 from xnathub_conf.migration.sources import Old, read_old
 from xnathub_conf.migration.without_hub import advice, patch, without
+from xnathub_conf.operating.log_text import in_one_line
 from xnathub_conf.render.yaml_text import yaml_text
 from xnathub_conf.site.load import LoadedSite, load
 from xnathub_conf.site.problems import Problem, SiteError, dotted
@@ -65,7 +66,7 @@ def migrate(options: Options, environment: Mapping[str, str]) -> int:
         text, loaded = _fitting(ledger, options)
         without_hub = _without_hub(old, options)
     except MigrationError as error:
-        print(error, file=sys.stderr)
+        print(in_one_line(str(error)), file=sys.stderr)
         return 1
     except SiteError as error:
         print(
@@ -103,7 +104,7 @@ def migrate(options: Options, environment: Mapping[str, str]) -> int:
 
 def _say(report: Report, form: str) -> None:
     if form == "json":
-        write_out(json.dumps(report.data(), indent=2, ensure_ascii=False) + "\n")
+        write_out(json.dumps(report.data(), indent=2) + "\n")
     else:
         lines = report.markdown() if form == "markdown" else report.text()
         write_out("".join(f"{line}\n" for line in lines))

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +22,9 @@ PAGE = 100
 """How many users are asked for at once; JupyterHub gives 200 at most, unless it is told otherwise."""
 
 PAGE_BYTES = 8 << 20
+MOST_USERS = 100_000
+"""What a hub may list, of users and of servers; a page of users that goes on for ever ends there."""
+
 _AT_ONCE = 8
 _NAMED = 5
 
@@ -193,7 +196,7 @@ async def _get(url: str, tls: Any, token: str | None) -> dict[str, Any]:
         raise _Odd(f"it refuses the token with {response.code}; one that may list users is wanted")
     try:
         data = json.loads(response.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         data = None
     if response.code != 200 or not isinstance(data, dict | list):
         raise _Odd(f"the answer is {response.code} {response.reason}, and none of a hub's API")
@@ -203,25 +206,36 @@ async def _get(url: str, tls: Any, token: str | None) -> dict[str, Any]:
 
 async def _read(url: str, token: str, tls: Any) -> _Hub:
     """List a hub's users, page by page. Raises NoAnswer, or _Odd."""
-    users: dict[str, Mapping[str, Any]] = {}
+    users: dict[str, bool] = {}
+    servers: set[tuple[str, str]] = set()
     offset: int | None = 0
     while offset is not None:
         page = await _get(f"{url}hub/api/users?limit={PAGE}&offset={offset}", tls, token)
         try:
             before = len(users)
-            users |= {user["name"]: user for user in page["items"]}
+            for user in page["items"]:
+                name = _name(user["name"])
+                users[name] = bool(user.get("admin"))
+                servers |= {
+                    (name, _name(server))
+                    for server, model in (user.get("servers") or {}).items()
+                    if model.get("ready") or model.get("pending") == "spawn"
+                }
             after = (page.get("_pagination") or {}).get("next")
             offset = int(after["offset"]) if after and len(users) > before else None
         except (LookupError, TypeError, ValueError, AttributeError):
             raise _Odd("its list of users is none that JupyterHub gives") from None
-    servers = {
-        (name, server)
-        for name, user in users.items()
-        for server, model in (user.get("servers") or {}).items()
-        if isinstance(model, dict) and (model.get("ready") or model.get("pending") == "spawn")
-    }
-    admins = {name for name, user in users.items() if user.get("admin")}
+        if len(users) > MOST_USERS or len(servers) > MOST_USERS:
+            raise _Odd(f"it lists more than {MOST_USERS:,} users or servers")
+    admins = {name for name, admin in users.items() if admin}
     return _Hub(frozenset(users), frozenset(admins), frozenset(servers))
+
+
+def _name(value: object) -> str:
+    """Return a name as it is in a list of users. Raises ValueError."""
+    if not isinstance(value, str) or len(value) > 255:
+        raise ValueError("no name")
+    return value
 
 
 def _whose(server: tuple[str, str]) -> str:

@@ -12,12 +12,14 @@ from xnathub_conf.site.yaml_source import MAX_BYTES
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REFERENCE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?+])(.*))?", re.DOTALL)
-_ASSIGNMENT = re.compile(
-    r"""[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*
-        (?:=[ \t]*(?:'((?:[^'\\]|\\.)*)' | "((?:[^"\\]|\\.)*)" | ([^\n]*?)))?
-        [ \t]*(?:(?<=\s)\#[^\n]*)?(?=\n|\Z)""",
+_ASSIGNED = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*(=?)[ \t]*")
+_QUOTED = re.compile(
+    r"""(?:'((?:[^'\\]|\\.)*+)' | "((?:[^"\\]|\\.)*+)") [ \t]*+ (?:(?<=\s)\#[^\n]*+)? (?=\n|\Z)""",
     re.VERBOSE | re.DOTALL,
 )
+_COMMENT = re.compile(r"(?<=\s)#")
+_BRACE = re.compile(r"[{}]")
+_DEEPEST = 20
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -37,40 +39,45 @@ def read_text(path: Path) -> str:
         raise MigrationError(f"{path} is not UTF-8 text.") from None
 
 
-def interpolate(text: str, variables: Mapping[str, str], where: str) -> str:
+def interpolate(text: str, variables: Mapping[str, str], where: str, depth: int = 0) -> str:
     """Put variables in their places: $NAME, ${NAME}, and ${NAME:-default} with its kin; $$ is a dollar sign.
 
-    Raises MigrationError where the form is none of these, or a variable is not set that must be.
+    Raises MigrationError where the form is none of these, a variable is not set that must be, or it grows too large.
     """
+    if depth > _DEEPEST:
+        raise MigrationError(f"{where}: ${{...}} stands in another one too many times.")
     pieces: list[str] = []
-    while True:
-        before, dollar, text = text.partition("$")
-        pieces.append(before)
-        if not dollar:
-            return "".join(pieces)
-        if text.startswith("$"):
+    position = length = 0
+    while (dollar := text.find("$", position)) >= 0:
+        pieces.append(text[position:dollar])
+        if text.startswith("$", dollar + 1):
             pieces.append("$")
-            text = text[1:]
-        elif text.startswith("{"):
-            inner, text = _braces(text[1:], where)
-            pieces.append(_reference(inner, variables, where))
-        elif name := _NAME.match(text):
+            position = dollar + 2
+        elif text.startswith("{", dollar + 1):
+            position = _after_brace(text, dollar + 2, where)
+            pieces.append(_reference(text[dollar + 2 : position - 1], variables, where, depth))
+        elif name := _NAME.match(text, dollar + 1):
             pieces.append(variables.get(name[0], ""))
-            text = text[name.end() :]
+            position = name.end()
         else:
             raise MigrationError(f"{where}: a single $ stands for nothing. Write $$ for a dollar sign.")
+        length += len(pieces[-2]) + len(pieces[-1])
+        if length > MAX_BYTES:
+            raise MigrationError(f"{where}: what is put in there grows too large.")
+    return "".join([*pieces, text[position:]])
 
 
-def _braces(text: str, where: str) -> tuple[str, str]:
+def _after_brace(text: str, start: int, where: str) -> int:
+    """Return the place after the brace that closes the one before `start`."""
     depth = 1
-    for index, character in enumerate(text):
-        depth += (character == "{") - (character == "}")
+    for brace in _BRACE.finditer(text, start):
+        depth += 1 if brace[0] == "{" else -1
         if depth == 0:
-            return text[:index], text[index + 1 :]
+            return brace.end()
     raise MigrationError(f"{where}: a ${{ has no }} behind it.")
 
 
-def _reference(inner: str, variables: Mapping[str, str], where: str) -> str:
+def _reference(inner: str, variables: Mapping[str, str], where: str, depth: int) -> str:
     match = _REFERENCE.fullmatch(inner)
     if not match:
         raise MigrationError(f"{where}: ${{...}} does not begin with a variable's name.")
@@ -78,14 +85,14 @@ def _reference(inner: str, variables: Mapping[str, str], where: str) -> str:
     value = variables.get(name)
     there = bool(value) if operator and operator.startswith(":") else value is not None
     if operator and operator.endswith("+"):
-        return interpolate(word, variables, where) if there else ""
+        return interpolate(word, variables, where, depth + 1) if there else ""
     if there or not operator:
         return value or ""
     if operator.endswith("?"):
         raise MigrationError(
             f"{where}: the variable {name} is wanted. Give the env file that sets it with --env-file."
         )
-    return interpolate(word, variables, where)
+    return interpolate(word, variables, where, depth + 1)
 
 
 def parse_env(text: str, name: str, variables: Mapping[str, str]) -> dict[str, Found]:
@@ -100,6 +107,7 @@ def read_env(text: str, name: str, variables: Mapping[str, str]) -> list[tuple[N
     """
     lines: list[tuple[Node, Found | None]] = []
     found: dict[str, str] = {}
+    length = 0
     position, line = 0, 1
     while position < len(text):
         end = text.find("\n", position)
@@ -107,12 +115,28 @@ def read_env(text: str, name: str, variables: Mapping[str, str]) -> list[tuple[N
         where = f"{name}:{line}"
         stripped = text[position:end].strip()
         if stripped and not stripped.startswith("#"):
-            match = _ASSIGNMENT.match(text, position)
-            if not match:
+            match = _ASSIGNED.match(text, position)
+            if not match or match.end() > end:
                 raise MigrationError(f"{where} is no NAME=value.")
-            end = match.end()
-            value = _env_value(match, ChainMap(found, cast("dict[str, str]", variables)), where)
+            quoted = _QUOTED.match(text, match.end()) if match[2] else None
+            comment = _COMMENT.search(text, match.end(), end)
+            plain = text[match.end() : comment.start() if comment else end].strip()
+            if plain and not match[2]:
+                raise MigrationError(f"{where} is no NAME=value.")
+            known = ChainMap(found, cast("dict[str, str]", variables))
+            if quoted:
+                end = quoted.end()
+                value: str | None = _unquoted(quoted, known, where)
+            elif plain.startswith(("'", '"')):
+                raise MigrationError(
+                    f"{where}: the quote before {match[1]}'s value is not closed at its end."
+                )
+            else:
+                value = interpolate(plain, known, where) if match[2] else variables.get(match[1])
             leaf = Node(name, (match[1],), line, value)
+            length += len(value or "")
+            if length > MAX_BYTES:
+                raise MigrationError(f"{where}: what is put in there grows too large.")
             lines.append((leaf, None if value is None else Found(value, where, leaf)))
             if value is not None:
                 found[match[1]] = value
@@ -121,12 +145,10 @@ def read_env(text: str, name: str, variables: Mapping[str, str]) -> list[tuple[N
     return lines
 
 
-def _env_value(match: re.Match[str], variables: Mapping[str, str], where: str) -> str | None:
-    name, single, double, plain = match.groups()
+def _unquoted(match: re.Match[str], variables: Mapping[str, str], where: str) -> str:
+    single, double = match.groups()
     if single is not None:
-        return single.replace("\\'", "'")
-    if double is not None:
-        # A dollar sign behind a backslash is one; `interpolate` has its own way to say so.
-        text = re.sub(r"\\(.)", lambda m: "$$" if m[1] == "$" else _ESCAPES.get(m[1], m[1]), double)
-        return interpolate(text, variables, where)
-    return variables.get(name) if plain is None else interpolate(plain, variables, where)
+        return str(single).replace("\\'", "'")
+    # A dollar sign behind a backslash is one; `interpolate` has its own way to say so.
+    text = re.sub(r"\\(.)", lambda m: "$$" if m[1] == "$" else _ESCAPES.get(m[1], m[1]), double)
+    return interpolate(text, variables, where)

@@ -20,7 +20,11 @@ def carry_logins(to: Ledger, name: str, source: str, leaf: Node) -> None:
     """Carry over the logins in a file that the old hub mounted. Raises NotCarriedError."""
     path = Path(leaf.file).parent / Path(source).expanduser()
     try:
-        text = read_text(path / "config.json" if path.is_dir() else path)
+        file = path / "config.json" if path.is_dir() else path
+        if file.exists() and not file.is_file():
+            # A pipe would never end.
+            raise NotCarriedError(f"It is no plain file. {_BY_HAND}")
+        text = read_text(file)
         parse_registry_logins(text)
     except MigrationError:
         raise NotCarriedError(

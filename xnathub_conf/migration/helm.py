@@ -6,9 +6,10 @@ from typing import Any
 from xnathub_conf.migration.chart import ChartValues
 from xnathub_conf.migration.chart_database import database, database_gone
 from xnathub_conf.migration.claims import site_mounts, storage
+from xnathub_conf.migration.images import allow_images
 from xnathub_conf.migration.ledger import Ledger, NotCarriedError, at
 from xnathub_conf.migration.rules import Rule, key, left, nothing, number, put_tree, run, whole, yes
-from xnathub_conf.migration.traits import CODE, LOOK, allow_images, carry_trait, unknown_trait
+from xnathub_conf.migration.traits import CODE, LOOK, carry_trait, unknown_trait
 from xnathub_conf.migration.tree import Found, Node
 from xnathub_conf.migration.variables import Migration
 

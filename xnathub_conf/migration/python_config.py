@@ -197,5 +197,13 @@ def _called(statement: ast.stmt) -> str:
         target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
         return next((each.id for each in ast.walk(target) if isinstance(each, ast.Name)), "assignment")
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-        return ast.unparse(statement.value.func)[:40]
+        names = []
+        called = statement.value.func
+        while isinstance(called, ast.Attribute):
+            names.append(called.attr)
+            called = called.value
+        return (
+            ".".join([*([called.id] if isinstance(called, ast.Name) else []), *reversed(names)])[:40]
+            or "call"
+        )
     return type(statement).__name__.lower()

@@ -1,13 +1,15 @@
 """What `migrate` says: as text, as Markdown for a change request, or as JSON."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from xnathub_conf.migration.folded import Line, Paragraph, folded
 from xnathub_conf.migration.ledger import Ledger, Outcome
-from xnathub_conf.site.problems import dotted, holds_secret
+from xnathub_conf.operating.log_text import in_one_line, without_tokens
+from xnathub_conf.site.problems import KeyPath, dotted, holds_secret, sounds_secret
 
 _TITLES = {
     Outcome.CARRIED: "Carried over:",
@@ -44,11 +46,11 @@ class Report:
                 if len(each.lines) == 1:
                     yield f"  {_line(outcome, each.lines[0], each.note)}"
                     continue
-                yield f"  {each.note}"
-                yield from (f"    {line.origin}: {line.name}" for line in each.lines)
+                yield f"  {in_one_line(each.note)}"
+                yield from (in_one_line(f"    {line.origin}: {line.name}") for line in each.lines)
         yield "\nTo do:"
         for number, step in enumerate(self.steps, 1):
-            yield f"  {number}. {step}"
+            yield f"  {number}. {in_one_line(step)}"
         yield "\nValues of the old files: " + ", ".join(
             f"{count} {name}" for name, count in self.counts().items()
         )
@@ -84,7 +86,7 @@ class Report:
                 {
                     "file": each.leaf.file if each.leaf else None,
                     "line": each.leaf.line if each.leaf else None,
-                    "path": list(each.leaf.path) if each.leaf else None,
+                    "path": list(each.leaf.shown_path) if each.leaf else None,
                     "name": each.name,
                     "origin": each.origin,
                     "outcome": each.outcome.value,
@@ -97,26 +99,50 @@ class Report:
         }
 
 
-def _shown(key: tuple[str | int, ...], value: Any) -> str:
-    """Return a value as JSON, unless it may be a secret that stood open in the old files."""
-    if (
-        holds_secret(key)
-        and key[-1] != "image_pull_secrets"
-        and not (isinstance(value, dict) and set(value) == {"file"})
-    ):
-        return '"(not shown)"'
-    return json.dumps(value, ensure_ascii=False)
+_HIDDEN = "(not shown)"
+_OPEN = re.compile(
+    r"(?i)(://[^/@\s:]*:)[^@\s/]+(?=@)|(--?[\w-]*(?:token|passw(?:or)?d|secret|api-?key)[\w-]*[= ]\s*)\S+"
+)
+"""A password in an address, or one on a command line."""
+
+
+def _shown(key: KeyPath, value: Any) -> str:
+    """Return a value as JSON, without what may be a secret that stood open in the old files."""
+    hidden = holds_secret(key) and key[-1] != "image_pull_secrets"
+    return json.dumps(_HIDDEN if hidden and not _is_file(value) else _masked(value), ensure_ascii=False)
+
+
+def _masked(value: Any) -> Any:
+    """Return data without what its keys, or the names beside values, say to be secrets."""
+    if isinstance(value, dict) and not _is_file(value):
+        names_secret = sounds_secret(str(value.get("name", "")))
+        return {
+            key: _HIDDEN
+            if not isinstance(each, dict | list)
+            and (holds_secret((key,)) or (names_secret and key == "value"))
+            else _masked(each)
+            for key, each in value.items()
+        }
+    if isinstance(value, list):
+        return [_masked(each) for each in value]
+    return _OPEN.sub(rf"\1\2{_HIDDEN}", without_tokens(value)) if isinstance(value, str) else value
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) == {"file"}
 
 
 def _line(outcome: Outcome, line: Line, note: str) -> str:
     keys = ", ".join(f"{dotted(key)}: {_shown(key, value)}" for key, value in line.keys.items())
     if outcome == Outcome.CARRIED:
-        return f"{line.origin}: {line.name} -> {keys}" + (f" ({note})" if note else "")
-    return f"{line.origin}: {line.name}: {note}" + (f" (Carried over of it: {keys})" if keys else "")
+        return in_one_line(f"{line.origin}: {line.name} -> {keys}" + (f" ({note})" if note else ""))
+    return in_one_line(
+        f"{line.origin}: {line.name}: {note}" + (f" (Carried over of it: {keys})" if keys else "")
+    )
 
 
 def _cell(text: str) -> str:
     """Return text as it stands in a cell: nothing in it is Markdown or HTML."""
     for character in "\\`*_[]<>|":
         text = text.replace(character, "\\" + character if character != "<" else "&lt;")
-    return text.replace("\n", " ")
+    return in_one_line(text)

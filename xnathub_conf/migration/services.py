@@ -7,6 +7,14 @@ from pathlib import Path
 from xnathub_conf.migration import MigrationError
 from xnathub_conf.migration.compose import interpolate, read_env, read_text
 from xnathub_conf.migration.tree import Found, Node, parse_tree
+from xnathub_conf.site.yaml_source import MAX_BYTES
+
+_MOST_FILES = 100
+"""Of compose files and those that they name; more is no deployment's."""
+
+
+_PARTS = frozenset({"services", "include", "networks", "volumes", "secrets", "configs"})
+"""Keys of which a compose file has at least one."""
 
 
 class Variables(Mapping[str, str]):
@@ -83,11 +91,15 @@ class Compose:
     """Values that name a file which is not there."""
     absent: dict[Node, str] = field(default_factory=dict)
     """The same of files that need not be there."""
+    length: int = 0
+    """How many characters the values hold, with the variables in them."""
 
     def read(self, path: Path, text: str | None = None, *, whole: bool = True) -> None:
         """Read a compose file and those that it includes; its services count if it is `whole`. Raises MigrationError."""
         if str(path) in self.texts:
             return
+        if len(self.texts) >= _MOST_FILES:
+            raise MigrationError(f"{path}: too many files name each other. Look at include and extends.")
         text = read_text(path) if text is None else text
         tree = parse_tree(text, str(path))
         self.texts[str(path)] = text
@@ -107,7 +119,11 @@ class Compose:
         if not path.is_file():
             self.missing[node] = f"There is no file {path}, so what it says is not in this list."
             return False
-        self.read(path, whole=whole)
+        text = read_text(path)
+        if not _PARTS & set(parse_tree(text, str(path)).keys):
+            self.missing[node] = f"{path} is no compose file, so what it says is not in this list."
+            return False
+        self.read(path, text, whole=whole)
         return True
 
     def _interpolate(self, tree: Node) -> None:
@@ -121,6 +137,9 @@ class Compose:
             except MigrationError:
                 if leaf.path[:1] == ("services",):
                     raise
+            self.length += len(leaf.text)
+            if self.length > 4 * MAX_BYTES:
+                raise MigrationError(f"{where}: what is put in there grows too large.")
             for used in variables.used:
                 self.uses.setdefault(used, []).append(leaf)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from xnathub_conf.migration.images import allow_images, images_of, list_of_names
 from xnathub_conf.migration.ledger import Ledger, NotCarriedError, at
 from xnathub_conf.migration.rules import number, whole, yes
 from xnathub_conf.migration.server_rights import CONTAINER_TRAITS, carry_container
@@ -44,14 +45,6 @@ def _int(value: Any) -> int:
     return value if isinstance(value, int) else whole(str(value))
 
 
-def _names(value: Any) -> list[str]:
-    if not isinstance(value, list | tuple | set | frozenset) or not all(
-        isinstance(each, str) for each in value
-    ):
-        raise NotCarriedError("It is no list of names. Write the key of site.yaml by hand.")
-    return sorted(value) if isinstance(value, set | frozenset) else list(value)
-
-
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise NotCarriedError("It is no text. Write the key of site.yaml by hand.")
@@ -90,10 +83,10 @@ _KEYS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "JupyterHub.log_level": ("logging.level", _text),
     "JupyterHub.upgrade_db": ("hub.upgrade_db", _bool),
     "JupyterHub.public_url": ("hub.public_url", _text),
-    "JupyterHub.trusted_downstream_ips": ("hub.trusted_proxies", _names),
+    "JupyterHub.trusted_downstream_ips": ("hub.trusted_proxies", list_of_names),
     "JupyterHub.logo_file": ("pages.logo", _text),
-    "JupyterHub.admin_users": ("hub.admin_users", _names),
-    "Authenticator.admin_users": ("hub.admin_users", _names),
+    "JupyterHub.admin_users": ("hub.admin_users", list_of_names),
+    "Authenticator.admin_users": ("hub.admin_users", list_of_names),
     "Authenticator.auth_refresh_age": ("sign_in.auth_refresh_age", _int),
     "Spawner.start_timeout": ("servers.start_timeout", _int),
     "Spawner.http_timeout": ("servers.http_timeout", _int),
@@ -111,7 +104,7 @@ _KEYS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "KubeSpawner.node_selector": ("orchestrator.*.node_selector", _variables),
     "KubeSpawner.tolerations": ("orchestrator.*.tolerations", _same),
     "KubeSpawner.image_pull_policy": ("orchestrator.*.image_pull_policy", _text),
-    "KubeSpawner.image_pull_secrets": ("orchestrator.*.image_pull_secrets", _names),
+    "KubeSpawner.image_pull_secrets": ("orchestrator.*.image_pull_secrets", list_of_names),
     "KubeSpawner.delete_grace_period": ("servers.stop_timeout", _int),
     "KubeSpawner.uid": ("servers.uid", _int),
     "KubeSpawner.gid": ("servers.gid", _int),
@@ -312,32 +305,6 @@ def _data(value: Any) -> Any:
     if value is None or isinstance(value, str | bool | int | float):
         return value
     raise NotCarriedError(CODE)
-
-
-def images_of(profiles: Any) -> list[str]:
-    """Return the images that KubeSpawner's profiles, and their choices, name."""
-    if isinstance(profiles, dict):
-        override = profiles.get("kubespawner_override")
-        image = override.get("image") if isinstance(override, dict) else None
-        named = [image] if isinstance(image, str) else []
-        return [*named, *(each for below in profiles.values() for each in images_of(below))]
-    return [each for below in profiles for each in images_of(below)] if isinstance(profiles, list) else []
-
-
-def allow_images(to: Ledger, value: Any, name: str, leaf: Node) -> None:
-    """Let servers start from images that a spawner's settings name. Raises NotCarriedError."""
-    named = (
-        [value]
-        if isinstance(value, str)
-        else list(value.values())
-        if isinstance(value, dict)
-        else _names(value)
-    )
-    before = to.site.get("servers", {}).get("allowed_images", [])
-    to.site.setdefault("servers", {})["allowed_images"] = [*dict.fromkeys([*before, *named])]
-    to.stands(
-        ("servers", "allowed_images"), named, name, at(leaf), "XNAT says which of them a server starts from"
-    )
 
 
 def _bind_url(to: Ledger, value: str, name: str, leaf: Node) -> None:
