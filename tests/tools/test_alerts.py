@@ -226,13 +226,18 @@ def test_a_proxy_that_hangs_fires(hub: RunningHub, tmp_path):
 
 
 def test_a_hub_that_is_held_up_fires(hub: RunningHub, tmp_path):
-    before = settled(hub)
-    for _ in range(8):
-        hub.process.send_signal(signal.SIGSTOP)
-        time.sleep(1.5)
-        hub.process.send_signal(signal.SIGCONT)
-        time.sleep(0.1)
-    assert "XnathubSlow" in fired(tmp_path, before, samples(hub))
+    settled(hub)
+    # How much it gets done in between is the machine's affair.
+    for _ in range(6):
+        before = samples(hub)
+        for _ in range(8):
+            hub.process.send_signal(signal.SIGSTOP)
+            time.sleep(1.5)
+            hub.process.send_signal(signal.SIGCONT)
+            time.sleep(0.06)
+        if "XnathubSlow" in (found := fired(tmp_path, before, samples(hub))):
+            break
+    assert "XnathubSlow" in found
 
 
 def test_a_hub_that_restarts_again_and_again_fires(hub: RunningHub, tmp_path):
