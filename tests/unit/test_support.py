@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import socket
 import sqlite3
 import tarfile
 from contextlib import closing
@@ -121,6 +122,20 @@ def test_nothing_that_was_planted_is_in_it(planted, capsys):
     facts = json.loads(texts["facts.json"])
     assert facts["database"]["users"] == 30
     assert json.loads(texts["doctor.json"])["results"]
+
+
+def test_what_never_answers_holds_up_nothing(planted, monkeypatch):
+    monkeypatch.setattr("xnathub_conf.cli.support.DOCTOR_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        text = (planted / "site.yaml").read_text()
+        port = silent.getsockname()[1]
+        (planted / "site.yaml").write_text(
+            text.replace("https://xnat.example.org", f"http://127.0.0.1:{port}")
+        )
+        assert support("site.yaml", "support.tar.gz", []) == 0
+    with tarfile.open(planted / "support.tar.gz") as opened:
+        found = json.load(opened.extractfile("xnathub-support/doctor.json"))
+    assert found["complete"] is False
 
 
 def test_a_number_is_no_name_of_somebody():

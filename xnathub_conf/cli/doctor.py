@@ -94,6 +94,18 @@ async def _doctor(
         return await reported(examination, checks, skip, as_json=as_json)
 
 
+async def found_within(loaded: LoadedSite, seconds: float) -> dict[str, Any]:
+    """Return what is found within so many seconds, as with --json; `complete` says whether that was all."""
+    examination, report = Examination(loaded, os.environ), _Json(loaded)
+    try:
+        async with asyncio.timeout(seconds), AsyncExitStack() as stack:
+            async for name, finding in examine(examination, await _checks(examination, stack, None, None)):
+                report.add(name, finding)
+    except TimeoutError:
+        return {**report.whole(), "complete": False}
+    return {**report.whole(), "complete": True}
+
+
 async def reported(
     examination: Examination, checks: Sequence[Check], skip: Sequence[str] = (), *, as_json: bool
 ) -> int:
@@ -223,12 +235,16 @@ class _Json:
             }
         )
 
+    def whole(self) -> dict[str, Any]:
+        """Return everything."""
+        healthy = all(result["status"] != "failed" for result in self._results)
+        return {"file": self._loaded.document.file, "ok": healthy, "results": self._results}
+
     def end(self) -> int:
         """Write everything, and give the exit code."""
-        healthy = all(result["status"] != "failed" for result in self._results)
-        report = {"file": self._loaded.document.file, "ok": healthy, "results": self._results}
+        report = self.whole()
         write_out(json.dumps(report, indent=2) + "\n")
-        return 0 if healthy else 1
+        return 0 if report["ok"] else 1
 
 
 def _line(loaded: LoadedSite, finding: Finding) -> int | None:

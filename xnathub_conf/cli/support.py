@@ -1,17 +1,17 @@
 """`xnathub support`."""
 
-import io
+import asyncio
 import json
+import logging
 import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 from xnathub_conf.cli.backup import write_file
-from xnathub_conf.cli.doctor import doctor
+from xnathub_conf.cli.doctor import found_within
 from xnathub_conf.cli.show import shown
 from xnathub_conf.operating.hub_data import HubData, HubDataError, hub_data
 from xnathub_conf.operating.support import as_text, end_of, engine_state, facts, names_of, write_bundle
@@ -19,6 +19,9 @@ from xnathub_conf.site.load import LoadedSite, load
 from xnathub_conf.site.problems import SiteError, dotted
 from xnathub_conf.site.schema import entries
 from xnathub_conf.values.secret import SecretError
+
+DOCTOR_SECONDS = 20
+"""What doctor may take, where it waits for something that does not answer."""
 
 
 def support(file: str, output: str, logs: Sequence[str]) -> int:
@@ -40,7 +43,7 @@ def support(file: str, output: str, logs: Sequence[str]) -> int:
                 (dotted(key), shown(value, str(key[-1]))) for key, value in entries(loaded.site)
             ),
             "warnings.txt": "".join(f"{each}\n" for each in loaded.warnings),
-            "doctor.json": _doctor(file),
+            "doctor.json": json.dumps(_doctor(loaded), indent=2),
             "engine.json": json.dumps(_engine(loaded), indent=2),
             **_logs(loaded, logs),
         }
@@ -71,10 +74,10 @@ def _data(loaded: LoadedSite) -> HubData | None:
         return None
 
 
-def _doctor(file: str) -> str:
-    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()):
-        doctor(file, as_json=True)
-    return out.getvalue()
+def _doctor(loaded: LoadedSite) -> dict[str, Any]:
+    # What libraries warn of is in the findings.
+    logging.getLogger().addHandler(logging.NullHandler())
+    return asyncio.run(found_within(loaded, DOCTOR_SECONDS))
 
 
 def _engine(loaded: LoadedSite) -> dict[str, Any]:
