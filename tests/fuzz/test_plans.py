@@ -256,7 +256,7 @@ def judge(rules, username, plan):
     for name, amount in plan.generic_resources.items():
         assert 0 < (1 if isinstance(amount, str) else amount) <= {"gpu": 2}[name]
     for constraint in plan.constraints:
-        assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]*(==|!=)\S([^\x00-\x1f]*\S)?", str(constraint))
+        assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]*(==|!=)(\S([^\x00-\x1f]*\S)?)?", str(constraint))
     _judge_item(plan.item)
 
 
