@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from typing import Any
 
 from xnathub_conf.cli.reports import write_out
 from xnathub_conf.doctor.examination import Check, Examination, Finding, examine
@@ -217,7 +216,7 @@ class _Json:
 
     def __init__(self, loaded: LoadedSite):
         self._loaded = loaded
-        self._results: list[dict[str, Any]] = []
+        self._results: list[dict[str, object]] = []
 
     def begin(self, _name: str) -> None:
         """Show nothing: programs read the whole."""

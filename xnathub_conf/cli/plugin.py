@@ -7,7 +7,6 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from xnathub_conf.cli.reports import write_out
 from xnathub_conf.site.hub_settings import own_host
@@ -88,7 +87,7 @@ class _Unknown(Exception):
     """What XNAT is set to can't be had; the text says why."""
 
 
-async def _ask(loaded: LoadedSite) -> dict[str, Any]:
+async def _ask(loaded: LoadedSite) -> dict[str, object]:
     # Here, since it is the only part that needs more than a site file's packages.
     from xnathub_conf.xnat.answers import XnatError
     from xnathub_conf.xnat.client import XnatClient
@@ -161,7 +160,7 @@ def _env(
 def _json(
     loaded: LoadedSite, settings: Sequence[PluginSetting], found: Sequence[Contradiction] | None
 ) -> str:
-    report: dict[str, Any] = {
+    report: dict[str, object] = {
         "settings": [
             {
                 "label": setting.label,

@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
 from xnathub_conf import __version__
@@ -97,7 +96,7 @@ def github_report(checked: Sequence[Checked]) -> str:
 def sarif_report(checked: Sequence[Checked]) -> str:
     """SARIF 2.1.0 (docs.oasis-open.org/sarif/sarif/v2.1.0), for code scanning."""
     problems = [problem for each in checked for problem in each.problems]
-    results: list[dict[str, Any]] = [
+    results: list[dict[str, object]] = [
         {
             "ruleId": problem.rule,
             "level": problem.severity,

@@ -39,7 +39,7 @@ def show(file: str, *, as_json: bool) -> int:
 
 
 def _rows(loaded: LoadedSite) -> list[dict[str, Any]]:
-    sets: dict[KeyPath, dict[str, Any]] = {}
+    sets: dict[KeyPath, dict[str, object]] = {}
     for setting in [*hub_settings(loaded.site), *settings_by_code(loaded.site)]:
         sets.setdefault(setting.key, {})[setting.trait] = shown(setting.value, setting.trait)
     rows = []
@@ -57,7 +57,7 @@ def _rows(loaded: LoadedSite) -> list[dict[str, Any]]:
     return rows
 
 
-def shown(value: Any, name: str = "") -> Any:
+def shown(value: object, name: str = "") -> object:
     """Return a value of a Site as JSON has it, without secrets; `name` is the last part of its key."""
     if isinstance(value, Secret):
         return str(value)

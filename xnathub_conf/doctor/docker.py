@@ -107,14 +107,14 @@ class DockerChecks:
     async def api(self) -> Finding:
         """The Docker API answers."""
 
-        def connect() -> dict[str, Any]:
-            options: dict[str, Any] = {"base_url": self._settings.docker_host, "timeout": _CALL_SECONDS}
+        def connect() -> dict[str, object]:
+            options: dict[str, object] = {"base_url": self._settings.docker_host, "timeout": _CALL_SECONDS}
             if tls := self._settings.tls:
                 options["tls"] = TLSConfig(
                     client_cert=(tls.client_cert, tls.client_key), ca_cert=tls.ca_cert, verify=tls.verify
                 )
             self.client = docker.DockerClient(version="auto", **options)
-            info: dict[str, Any] = self.client.info()
+            info: dict[str, object] = self.client.info()
             return info
 
         try:

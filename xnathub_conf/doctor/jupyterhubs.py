@@ -26,7 +26,7 @@ _SECONDS, _SECONDS_FOR_ALL = 15, 60
 _LOOK_AGAIN_SECONDS = 0.2
 
 
-async def which_jupyterhub(examination: Examination, client: Any, names: Sequence[str]) -> Finding:
+async def which_jupyterhub(examination: Examination, client: object, names: Sequence[str]) -> Finding:
     """Return the finding for the images of these names that are on this node; others can't be told.
 
     Each is asked in a container of its own, without a network, a writable disk, or any right, and removed after 15 seconds.

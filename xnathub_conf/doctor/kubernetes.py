@@ -315,7 +315,7 @@ class KubernetesChecks:
         return ok(f"The plan's {len(volumes.mounts)} mounts lie in {claims}.")
 
     async def _call(
-        self, call: Callable[[], Awaitable[Any]], *, missing: Finding | None = None, what: str = "that"
+        self, call: Callable[[], Awaitable[object]], *, missing: Finding | None = None, what: str = "that"
     ) -> Any:
         """Return what the API server answers. Raises _Told."""
         try:

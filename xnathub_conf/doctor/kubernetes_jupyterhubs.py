@@ -24,7 +24,7 @@ _BY_HAND = "kubectl run ask --rm --attach --restart=Never --image IMAGE --comman
 
 
 async def which_jupyterhub_in_pods(
-    examination: Examination, settings: Kubernetes, api: Any, namespace: str, names: Sequence[str]
+    examination: Examination, settings: Kubernetes, api: object, namespace: str, names: Sequence[str]
 ) -> Finding:
     """Return the finding for the images of these names; those that no node has can't be told, since none is pulled.
 
@@ -42,7 +42,7 @@ async def which_jupyterhub_in_pods(
     return finding(examination, names, told, _BY_HAND)
 
 
-def _pod(examination: Examination, settings: Kubernetes, image: str) -> dict[str, Any]:
+def _pod(examination: Examination, settings: Kubernetes, image: str) -> dict[str, object]:
     body = pod_to_try(examination.site.servers, examination.plan, root=False)
     (container,) = body["spec"]["containers"]
     container |= {"image": image, "command": ASK, "imagePullPolicy": "Never"}

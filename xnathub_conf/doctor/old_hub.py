@@ -204,7 +204,7 @@ async def _get(url: str, tls: Any, token: str | None) -> dict[str, Any]:
     return data if isinstance(data, dict) else {"items": data}
 
 
-async def _read(url: str, token: str, tls: Any) -> _Hub:
+async def _read(url: str, token: str, tls: object) -> _Hub:
     """List a hub's users, page by page. Raises NoAnswer, or _Odd."""
     users: dict[str, bool] = {}
     servers: set[tuple[str, str]] = set()

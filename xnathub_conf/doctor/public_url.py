@@ -2,7 +2,6 @@
 
 import json
 import ssl
-from typing import Any
 
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped
 from xnathub_conf.doctor.http import NoAnswer, certificate, fetch, over_websocket, trust
@@ -99,7 +98,7 @@ class PublicUrlChecks:
 
 def _proof_in(body: bytes) -> str | None:
     try:
-        answer: Any = json.loads(body)
+        answer: object = json.loads(body)
     except ValueError:
         return None
     return str(answer["proof"]) if isinstance(answer, dict) and "proof" in answer else None

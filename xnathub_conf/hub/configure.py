@@ -119,7 +119,7 @@ def _check_services(file: str, services: list[dict[str, Any]]) -> None:
         raise SiteError(problems)
 
 
-def _revealed(value: Any) -> Any:
+def _revealed(value: object) -> Any:
     """Put the values of secrets in their places; traits want plain lists and dicts, which they copy."""
     if isinstance(value, Secret):
         return value.read(os.environ)

@@ -52,7 +52,7 @@ class XnatProxy(ConfigurableHTTPProxy):
             data = {**data, "gate": self.epoch(data["user"])}
         await super().add_route(routespec, target, data)
 
-    async def get_all_routes(self) -> dict[str, Any]:
+    async def get_all_routes(self) -> dict[str, object]:
         """Return all routes, once the gate knows its settings: it forgets them when it starts anew."""
         routes: dict[str, Any] = await super().get_all_routes()
         await self._set_up_gate()

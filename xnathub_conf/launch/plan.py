@@ -76,7 +76,7 @@ class LaunchPlan:
     shm_size: int | None = None
 
 
-def read_plan(answer: Any, username: str, server_name: str, translate: Callable[[str], str]) -> LaunchPlan:
+def read_plan(answer: object, username: str, server_name: str, translate: Callable[[str], str]) -> LaunchPlan:
     """Read XNAT's `user-options` answer, parsed from JSON, for one user's server.
 
     `translate` maps a bind source in normal form to the node's path. Nulls count as absent, unknown keys as nothing.
@@ -113,7 +113,7 @@ def read_plan(answer: Any, username: str, server_name: str, translate: Callable[
     )
 
 
-def flat_item(options: Any) -> dict[str, str | int | float | bool | None]:
+def flat_item(options: object) -> dict[str, str | int | float | bool | None]:
     """Keep of user options, whoever gave them, only the contract's keys with plain values of a sane length."""
     if not isinstance(options, Mapping):
         return {}
@@ -128,7 +128,7 @@ def flat_item(options: Any) -> dict[str, str | int | float | bool | None]:
     }
 
 
-def _short_text(value: Any) -> bool:
+def _short_text(value: object) -> bool:
     return isinstance(value, str) and len(value) <= 1000 and not _SURROGATE.search(value)
 
 
@@ -139,7 +139,7 @@ def _whole(text: str, where: str) -> str:
     return text
 
 
-def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+def _mapping(value: object, where: str) -> Mapping[str, object]:
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -147,7 +147,7 @@ def _mapping(value: Any, where: str) -> Mapping[str, Any]:
     return value
 
 
-def _list(value: Any, where: str) -> Sequence[Any]:
+def _list(value: object, where: str) -> Sequence[object]:
     if value is None:
         return ()
     if not isinstance(value, list):
@@ -155,7 +155,7 @@ def _list(value: Any, where: str) -> Sequence[Any]:
     return value
 
 
-def _command(value: Any) -> tuple[str, ...] | None:
+def _command(value: object) -> tuple[str, ...] | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str):
@@ -168,7 +168,7 @@ def _command(value: Any) -> tuple[str, ...] | None:
         return tuple(value.split()) or None
 
 
-def _environment(values: Mapping[str, Any]) -> dict[str, str]:
+def _environment(values: Mapping[str, object]) -> dict[str, str]:
     environment: dict[str, str] = {}
     for name, value in values.items():
         if not _VARIABLE.fullmatch(name):
@@ -218,7 +218,7 @@ def _mounts(values: Sequence[Any], translate: Callable[[str], str]) -> tuple[Mou
     return tuple(mounts)
 
 
-def _number(value: Any) -> bool:
+def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e300
 
 
@@ -243,7 +243,7 @@ def _memory(resources: Mapping[str, Any], key: str) -> int | None:
         raise PlanError(f"resources.{key}", "an amount of memory such as 8G was expected") from None
 
 
-def _generic(values: Mapping[str, Any]) -> dict[str, int | str]:
+def _generic(values: Mapping[str, object]) -> dict[str, int | str]:
     resources: dict[str, int | str] = {}
     for name, value in values.items():
         if value is None or value == "":
@@ -266,7 +266,7 @@ def _generic(values: Mapping[str, Any]) -> dict[str, int | str]:
     return resources
 
 
-def _constraint(value: Any, where: str) -> Constraint:
+def _constraint(value: object, where: str) -> Constraint:
     match = _CONSTRAINT.fullmatch(_whole(value, where)) if isinstance(value, str) else None
     if not match:
         raise PlanError(where, "a constraint such as node.labels.type==gpu was expected")

@@ -47,7 +47,7 @@ def python_claims(m: Migration) -> None:
         to.ask(NAME_CLAIMS, f"{_HERE}.claims")
 
 
-def _folder_of(mount: Mapping[Any, Any]) -> str | None:
+def _folder_of(mount: Mapping[object, object]) -> str | None:
     """Return which of XNAT's folders is mounted, going by where it stands in servers, or by the folder of one user in it."""
     target = str(mount.get("mountPath", ""))
     for folder in (ARCHIVE, WORKSPACES):

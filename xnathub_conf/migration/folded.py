@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from xnathub_conf.migration.ledger import Entry, Outcome
 from xnathub_conf.site.problems import KeyPath, dotted
@@ -17,7 +16,7 @@ class Line:
 
     origin: str
     name: str
-    keys: Mapping[KeyPath, Any] = field(default_factory=dict)
+    keys: Mapping[KeyPath, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """What Helm values become: those of the reference's chart and of Zero to JupyterHub."""
 
 from collections.abc import Callable
-from typing import Any
 
 from xnathub_conf.migration.chart import ChartValues
 from xnathub_conf.migration.chart_database import database, database_gone
@@ -304,7 +303,7 @@ def _trees(to: Ledger, chart: ChartValues) -> None:
     """Carry over what is a list or a map as a whole."""
     one = chart.singleuser
     admins = chart.hub.get("config", "Authenticator", "admin_users")
-    rows: list[tuple[str, Node, Callable[[Node], Any], str]] = [
+    rows: list[tuple[str, Node, Callable[[Node], object], str]] = [
         (
             f"{_HERE}.node_selector",
             one.get("nodeSelector"),

@@ -31,7 +31,7 @@ class Entry:
     name: str
     origin: str
     outcome: Outcome
-    keys: dict[KeyPath, Any] = field(default_factory=dict)
+    keys: dict[KeyPath, object] = field(default_factory=dict)
     note: str = ""
     leaf: Node | None = None
     lead: Node | None = None
@@ -62,7 +62,7 @@ class Ledger:
         """Return what is said of a leaf so far."""
         return self._of.get(leaf) if leaf else None
 
-    def put(self, key: str | KeyPath, value: Any, name: str, found: Found, note: str = "") -> None:
+    def put(self, key: str | KeyPath, value: object, name: str, found: Found, note: str = "") -> None:
         """Write a value at a key, and say where it comes from. What an earlier file said of that key is replaced."""
         path: KeyPath = tuple(key.split(".")) if isinstance(key, str) else key
         *above, last = map(str, path)
@@ -78,7 +78,7 @@ class Ledger:
         self.entries = [each for each in self.entries if each.leaf or each.outcome != Outcome.NO_CONCERN]
         self.stands(path, value, name, found, note)
 
-    def stands(self, key: KeyPath, value: Any, name: str, found: Found, note: str = "") -> None:
+    def stands(self, key: KeyPath, value: object, name: str, found: Found, note: str = "") -> None:
         """Note that a value stands at a key already, put there together with others."""
         self._entry(name, found, Outcome.CARRIED, note).keys[key] = value
 
@@ -157,7 +157,7 @@ class Ledger:
         return entry
 
 
-def _delete(data: dict[str, Any], path: KeyPath) -> None:
+def _delete(data: dict[str, object], path: KeyPath) -> None:
     """Remove a key, and the objects above it that are empty then."""
     nodes = [data]
     for part in path[:-1]:

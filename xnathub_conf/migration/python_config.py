@@ -129,7 +129,7 @@ class _Reader:
 
     def evaluated(
         self, node: ast.expr | None, *, in_parts: bool = False
-    ) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
+    ) -> tuple[object, tuple[str, ...], tuple[str, ...]]:
         """Return a value, the variables that it comes from, and those of them whose default it is; known in parts if `in_parts`."""
         self.values.used, self.values.assumed = {}, {}
         value = self.values.value(node) if node else UNKNOWN

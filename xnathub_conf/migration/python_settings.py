@@ -1,7 +1,6 @@
 """What becomes of every statement of a jupyterhub_config.py."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from xnathub_conf.migration.ledger import Ledger, NotCarriedError, at
 from xnathub_conf.migration.python_config import PythonConfig, Setting
@@ -128,7 +127,7 @@ def xnat_token(setting: Setting) -> str | None:
     return tokens[0] if len(tokens) == 1 and isinstance(tokens[0], str) else None
 
 
-def _is_xnat(service: Any) -> bool:
+def _is_xnat(service: object) -> bool:
     return (
         isinstance(service, dict)
         and isinstance(service.get("name"), str)

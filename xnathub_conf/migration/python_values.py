@@ -10,7 +10,7 @@ UNKNOWN = object()
 
 _MOST = 10_000
 """Of values in one setting, and of characters in one text; more is not looked at."""
-_TYPES: dict[str, Callable[[Any], Any]] = {
+_TYPES: dict[str, Callable[[Any], object]] = {
     "int": int,
     "float": float,
     "str": str,
@@ -48,11 +48,11 @@ class Values:
     environment: Mapping[str, str]
     used: dict[str, None] = field(default_factory=dict)
     assumed: dict[str, None] = field(default_factory=dict)
-    _names: dict[str, Any] = field(default_factory=dict)
+    _names: dict[str, object] = field(default_factory=dict)
     _used: dict[str, Sequence[str]] = field(default_factory=dict)
     _assumed: dict[str, Sequence[str]] = field(default_factory=dict)
 
-    def keep(self, name: str, value: Any, used: Sequence[str], assumed: Sequence[str]) -> None:
+    def keep(self, name: str, value: object, used: Sequence[str], assumed: Sequence[str]) -> None:
         """Keep what a name stands for from here on."""
         self._names[name], self._used[name], self._assumed[name] = value, used, assumed
 
@@ -67,14 +67,14 @@ class Values:
                 case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)))):
                     self._names[name] = UNKNOWN
 
-    def value(self, node: ast.expr) -> Any:
+    def value(self, node: ast.expr) -> object:
         """Return what an expression comes to; UNKNOWN where that is not plain, as in parts of what it returns."""
         try:
             return self._value(node)
         except (ValueError, TypeError, KeyError, OverflowError, MemoryError, RecursionError):
             return UNKNOWN
 
-    def _value(self, node: ast.expr) -> Any:
+    def _value(self, node: ast.expr) -> object:
         match node:
             case ast.Constant(value=value):
                 return value
@@ -108,7 +108,7 @@ class Values:
                 return ast.unparse(node)
         return UNKNOWN
 
-    def _joined(self, parts: list[ast.expr]) -> Any:
+    def _joined(self, parts: list[ast.expr]) -> object:
         texts = []
         for part in parts:
             if isinstance(part, ast.FormattedValue) and (part.format_spec or part.conversion != -1):
@@ -119,15 +119,15 @@ class Values:
             texts.append(str(value))
         return _short("".join(texts))
 
-    def _first(self, parts: list[ast.expr]) -> Any:
-        value: Any = UNKNOWN
+    def _first(self, parts: list[ast.expr]) -> object:
+        value: object = UNKNOWN
         for part in parts:
             value = self._value(part)
             if value is UNKNOWN or value:
                 return value
         return value
 
-    def _variable(self, name: Any, default: Any = UNKNOWN) -> Any:
+    def _variable(self, name: object, default: object = UNKNOWN) -> object:
         if not isinstance(name, str):
             return UNKNOWN
         self.used[name] = None
@@ -137,7 +137,7 @@ class Values:
             self.assumed[name] = None
         return default
 
-    def _call(self, node: ast.Call) -> Any:
+    def _call(self, node: ast.Call) -> object:
         if node.keywords:
             return UNKNOWN
         given = [self._value(each) for each in node.args]
@@ -182,13 +182,13 @@ def _is_class(name: str) -> bool:
     return name.endswith(("Spawner", "Authenticator"))
 
 
-def _turned(op: ast.unaryop, value: Any) -> Any:
+def _turned(op: ast.unaryop, value: object) -> object:
     if isinstance(op, ast.Not) and value is not UNKNOWN:
         return not value
     return -value if isinstance(op, ast.USub) and isinstance(value, int | float) else UNKNOWN
 
 
-def _combined(op: ast.operator, left: Any, right: Any) -> Any:
+def _combined(op: ast.operator, left: Any, right: Any) -> object:
     """Return a sum of texts, lists or numbers, or a product or power of numbers."""
     numbers = all(isinstance(each, int | float) and abs(each) < 2**31 for each in (left, right))
     if isinstance(op, ast.Add) and (numbers or (isinstance(left, str | list) and type(left) is type(right))):
@@ -199,5 +199,5 @@ def _combined(op: ast.operator, left: Any, right: Any) -> Any:
     return left**right if isinstance(op, ast.Pow) and small else UNKNOWN
 
 
-def _short(value: Any) -> Any:
+def _short(value: object) -> object:
     return UNKNOWN if isinstance(value, str | list) and len(value) > _MOST else value

@@ -78,7 +78,7 @@ def key(target: str, convert: Callable[[str], Any] = str) -> How:
     return how
 
 
-def put_tree(to: Ledger, target: str | KeyPath, value: Any, name: str, node: Node) -> None:
+def put_tree(to: Ledger, target: str | KeyPath, value: object, name: str, node: Node) -> None:
     """Write a value at a key that all leaves of a tree make together."""
     lead, *others = node.leaves()
     to.put(target, value, name, at(lead))

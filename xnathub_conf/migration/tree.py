@@ -139,7 +139,9 @@ class _Reader:
         self.count = 0
 
     def read(self, text: str) -> Node:
-        events: Iterator[Any] = iter(yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+        events: Iterator[object] = iter(
+            yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        )
         root = None
         for event in events:
             if isinstance(event, yaml.NodeEvent):
@@ -157,7 +159,7 @@ class _Reader:
             raise MigrationError(f"{self.file}:{line}: too much for a file of a deployment.")
         return Node(self.file, path, line, value, tag)
 
-    def node(self, event: Any, events: Iterator[Any], path: KeyPath) -> Node:
+    def node(self, event: Any, events: Iterator[object], path: KeyPath) -> Node:
         line = _line(event)
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
@@ -178,7 +180,7 @@ class _Reader:
             self.anchors[event.anchor] = node
         return node
 
-    def mapping(self, node: Node, events: Iterator[Any]) -> None:
+    def mapping(self, node: Node, events: Iterator[object]) -> None:
         found: dict[str, Node] = {}
         merged: list[tuple[Node, bool]] = []
         node.value = found

@@ -16,7 +16,7 @@ caller: ContextVar[dict[str, str] | None] = ContextVar("caller", default=None)
 _MOST = 1000
 
 
-class _Line(dict[str, Any]):
+class _Line(dict[str, object]):
     """An entry: JSON as text, and an object for a formatter that writes JSON itself."""
 
     def __str__(self) -> str:

@@ -2,7 +2,6 @@
 
 import sqlite3
 from functools import partial
-from typing import Any
 
 from jupyterhub import orm
 from jupyterhub.oauth import provider
@@ -35,7 +34,7 @@ def spare_the_loop() -> None:
     )
 
 
-def _begin(connection: Any, _record: Any) -> None:
+def _begin(connection: object, _record: object) -> None:
     if isinstance(connection, sqlite3.Connection):
         connection.execute("PRAGMA journal_mode = WAL")
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 MESSAGE = "The hub can't use its database right now. Try again in a few minutes; if it lasts, tell your XNAT administrator."
 _LOOK_AGAIN_SECONDS = 1.0
-_ENDING: dict[Any, asyncio.Task[None]] = {}
+_ENDING: dict[object, asyncio.Task[None]] = {}
 _RECENT_SECONDS = 5.0
 _last_error = -_RECENT_SECONDS
 _original_stop: Any = None
@@ -63,7 +63,7 @@ def _cause(error: BaseException) -> str:
     return str(getattr(error, "orig", None) or error).partition("\n")[0]
 
 
-def _roll_back(session: Any, _transaction: Any) -> None:
+def _roll_back(session: Any, _transaction: object) -> None:
     """Make a session that an error has stopped good again, as soon as the code that met the error is done."""
     if not session.is_active:
         _roll_back_soon(session)
@@ -82,7 +82,7 @@ def _roll_back_soon(session: Any) -> None:
         """No loop runs, so that nobody else shares the session."""
 
 
-def _know_session(session: Any, _transaction: Any, connection: Any) -> None:
+def _know_session(session: object, _transaction: object, connection: Any) -> None:
     connection.info[_SESSION] = session
 
 
@@ -93,11 +93,11 @@ def _notice_commit(context: Any) -> None:
         _roll_back_soon(session)
 
 
-def _undone(method: Any) -> Any:
+def _undone(method: Any) -> object:
     """Wrap User.spawn or User.stop: where the database ends it half-way, the server is stopped once it is back."""
 
     @wraps(method)
-    async def wrapped(user: Any, server_name: str = "", *arguments: Any, **named: Any) -> Any:
+    async def wrapped(user: Any, server_name: str = "", *arguments: object, **named: object) -> object:
         try:
             return await method(user, server_name, *arguments, **named)
         except SQLAlchemyError:

@@ -64,7 +64,7 @@ def _head(loaded: LoadedSite, files: list[str], variables: list[str]) -> str:
 
 def _volumes(
     loaded: LoadedSite, docker: Docker, files: list[str], folder: Path | None
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     site_file = seen_from(folder, loaded.document.file)
     volumes: list[dict[str, Any]] = [
         {"type": "volume", "source": "data", "target": DATA},
@@ -79,8 +79,8 @@ def _volumes(
 
 
 def _hub(
-    loaded: LoadedSite, image: str, variables: list[str], volumes: list[dict[str, Any]]
-) -> dict[str, Any]:
+    loaded: LoadedSite, image: str, variables: list[str], volumes: list[dict[str, object]]
+) -> dict[str, object]:
     hub = loaded.site.hub
     port = urlsplit(hub.bind_url).port or 8000
     return {
@@ -110,5 +110,5 @@ def _hub(
     }
 
 
-def _bind(source: str, target: str, **more: bool) -> dict[str, Any]:
+def _bind(source: str, target: str, **more: bool) -> dict[str, object]:
     return {"type": "bind", "source": literal(source), "target": literal(target), **more}

@@ -53,13 +53,13 @@ def render_stack(
     }
     if swarm.subnet:
         networks["jupyter"]["ipam"] = {"config": [{"subnet": swarm.subnet}]}
-    configs: dict[str, Any] = {
+    configs: dict[str, object] = {
         "site": {
             "name": f"xnathub_site_{_digest(content)}",
             "file": literal(seen_from(folder, loaded.document.file)),
         }
     }
-    volumes: dict[str, Any] = {"data": {}}
+    volumes: dict[str, object] = {"data": {}}
     external = {name: {"external": True} for name in secrets}
     for file in config_files(loaded, secrets):
         configs[docker_name(file)] = {"external": True}
@@ -167,7 +167,7 @@ def _hub(
     }
 
 
-def _postgres(image: str) -> dict[str, Any]:
+def _postgres(image: str) -> dict[str, object]:
     return {
         "image": image,
         "environment": {

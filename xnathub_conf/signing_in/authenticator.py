@@ -66,7 +66,7 @@ class XnatAuthenticator(Authenticator):
     site: Site
     xnat: XnatClient
 
-    def __init__(self, **kwargs: Any):
+    def __init__(self, **kwargs: object):
         super().__init__(**kwargs)
         rules = self.site.sign_in
         self._limits = SignInLimits(rules)
@@ -98,7 +98,7 @@ class XnatAuthenticator(Authenticator):
         """Return whether a name can be a user's: what can't be part of a path can't be one."""
         return bool(super().validate_username(username)) and can_be_user_name(username)
 
-    def is_admin(self, handler: Any, authentication: dict[str, Any]) -> bool:  # noqa: ARG002 - JupyterHub's signature
+    def is_admin(self, handler: object, authentication: dict[str, object]) -> bool:  # noqa: ARG002 - JupyterHub's signature
         """Return whether site.yaml lists the user as an admin; who is no longer listed stops being one."""
         return authentication["name"] in self.site.hub.admin_users
 
@@ -119,7 +119,7 @@ class XnatAuthenticator(Authenticator):
         """XNAT's address for links, without a slash at its end."""
         return xnat_public_url(self.site)
 
-    async def authenticate(self, handler: Any, data: Any) -> dict[str, Any] | None:
+    async def authenticate(self, handler: Any, data: object) -> dict[str, object] | None:
         """Check a login form (`data`), or with data None the XNAT session that the browser sent.
 
         Gives the user's model, or None where a session is nobody's. Raises SignInRefused.
@@ -153,7 +153,7 @@ class XnatAuthenticator(Authenticator):
         self._lost.pop(name, None)
         return {"name": name, "user_info": {_CHECKED: int(time.time())}}
 
-    async def _by_password(self, handler: Any, data: Any) -> str:
+    async def _by_password(self, handler: Any, data: object) -> str:
         username, password = (
             (data.get("username"), data.get("password")) if isinstance(data, dict) else ("", "")
         )
@@ -247,7 +247,7 @@ class XnatAuthenticator(Authenticator):
 
     # Once signed in
 
-    async def refresh_user(self, user: Any, handler: Any = None) -> bool | dict[str, Any]:
+    async def refresh_user(self, user: Any, handler: Any = None) -> bool | dict[str, object]:
         """Ask XNAT again about someone who is signed in: JupyterHub calls this every `sign_in.auth_refresh_age`.
 
         Gives the user's model where XNAT says yes, and False, which signs them out, where it says no. Where it can't be
@@ -284,7 +284,7 @@ class XnatAuthenticator(Authenticator):
         self._lost[user.name] = time.monotonic()
         return self._dashboards_only(user, handler)
 
-    def _dashboards_only(self, user: Any, handler: Any) -> bool:
+    def _dashboards_only(self, user: object, handler: object) -> bool:
         """Return whether a request of one who may not use Jupyter goes on: if it opens a dashboard that XNAT started for them."""
         if not opens_a_dashboard(user, handler):
             return False

@@ -17,7 +17,7 @@ def running_dashboards(user: Any) -> list[Any]:
     ]
 
 
-def opens_a_dashboard(user: Any, handler: Any) -> bool:
+def opens_a_dashboard(user: object, handler: object) -> bool:
     """Return whether a request does no more than open a running dashboard of its user.
 
     That is who they are, which a server asks with their token, and leave for the dashboard to know them. A handler of ours

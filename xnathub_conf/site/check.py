@@ -37,7 +37,7 @@ def check_schema(document: Document) -> None:
             said.add((last.path, last.message))
 
 
-def check_trait(document: Document, path: KeyPath, form: Mapping[str, Any], value: Any) -> None:
+def check_trait(document: Document, path: KeyPath, form: Mapping[str, Any], value: object) -> None:
     """Add to the document's problems where the value at `path` is none that a trait of this form takes."""
     error = next(Validator(form).iter_errors(value), None)
     if error is not None:
@@ -80,7 +80,7 @@ def _report(document: Document, error: ValidationError, path: KeyPath) -> None:
         document.report(document.value_mark(path), path, rule, message, remedy(path, instance, node))
 
 
-def found(value: Any, path: KeyPath) -> str:
+def found(value: object, path: KeyPath) -> str:
     """Name a value as people see it in the file; the value of a secret is never shown."""
     node = node_at(path) or {}
     if value is None:
@@ -133,7 +133,7 @@ def _form(node: Mapping[str, Any]) -> str:
     return text
 
 
-def _missing(node: Mapping[str, Any], key: str) -> str:
+def _missing(node: Mapping[str, object], key: str) -> str:
     example = example_of(node)
     return (
         f"Write {key}: with {_form(node)}."
@@ -143,7 +143,7 @@ def _missing(node: Mapping[str, Any], key: str) -> str:
 
 
 def _report_choice(
-    document: Document, path: KeyPath, rule: str, node: Mapping[str, Any], instance: Mapping[str, Any]
+    document: Document, path: KeyPath, rule: str, node: Mapping[str, object], instance: Mapping[str, object]
 ) -> None:
     """Report an object of which exactly one key stands, with none or with several."""
     names = list(resolve(node).get("properties", {}))
@@ -157,7 +157,7 @@ def _report_choice(
     document.report(document.key_mark(path), path, rule, message, fix)
 
 
-def _report_name(document: Document, path: KeyPath, node: Mapping[str, Any], name: str) -> None:
+def _report_name(document: Document, path: KeyPath, node: Mapping[str, object], name: str) -> None:
     secret = holds_secret(path)
     message = f"{'This' if secret else visible(name)} can't be a name here; expected {_form(node)}."
     fix = "" if secret else what_to_do(name) or ""
@@ -173,7 +173,7 @@ def _report_name(document: Document, path: KeyPath, node: Mapping[str, Any], nam
     )
 
 
-def _report_repetition(document: Document, path: KeyPath, items: list[Any]) -> None:
+def _report_repetition(document: Document, path: KeyPath, items: list[object]) -> None:
     seen: set[str] = set()
     for index, item in enumerate(items):
         if repr(item) in seen:
@@ -188,7 +188,7 @@ _PLACE = re.compile(r"/[A-Za-z0-9_./-]+|[A-Z_][A-Z0-9_]*")
 """A path, or a variable's name: what may be repeated of a secret's key."""
 
 
-def _report_unknown_key(document: Document, path: KeyPath, known: list[str], value: Any) -> None:
+def _report_unknown_key(document: Document, path: KeyPath, known: list[str], value: object) -> None:
     key = str(path[-1])
     message = "There is no such key."
     pair = _ITS_VALUE.fullmatch(key)
@@ -201,7 +201,7 @@ def _report_unknown_key(document: Document, path: KeyPath, known: list[str], val
     document.report(document.key_mark(path), path, "unknown-key", message, fix)
 
 
-def _known_instead(path: KeyPath, known: list[str], value: Any) -> str:
+def _known_instead(path: KeyPath, known: list[str], value: object) -> str:
     key = str(path[-1])
     if not holds_secret(path[:-1]) and (instead := what_to_do(key)):
         return instead

@@ -17,7 +17,7 @@ class Difference:
 
     key: KeyPath
     kind: Literal["changed", "added", "removed"]
-    old: Any
+    old: object
     new: Any
 
     @property
@@ -37,7 +37,7 @@ def whole_effect(found: Sequence[Difference]) -> str:
     return max((each.effect for each in found), key=order.index, default=order[0])
 
 
-def _differences(old: Any, new: Any, key: KeyPath) -> Iterator[Difference]:
+def _differences(old: object, new: object, key: KeyPath) -> Iterator[Difference]:
     if old == new:
         return
     if key == ("orchestrator",) and _orchestrator(old) != _orchestrator(new):

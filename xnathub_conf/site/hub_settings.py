@@ -152,7 +152,7 @@ def _hub(site: Site) -> Iterator[Setting]:
     # XNAT's plugin asks for all users at once, never for a second page of them.
     yield Setting("JupyterHub.api_page_max_limit", MOST_USERS, ("hub", "api_token"))
     services: list[dict[str, Any]] = [{"name": "xnat", "api_token": hub.api_token, "display": False}]
-    roles: list[dict[str, Any]] = [{"name": "xnat", "scopes": list(hub.api_scopes), "services": ["xnat"]}]
+    roles: list[dict[str, object]] = [{"name": "xnat", "scopes": list(hub.api_scopes), "services": ["xnat"]}]
     if hub.metrics_token:
         services.append({"name": "prometheus", "api_token": hub.metrics_token, "display": False})
         roles.append({"name": "prometheus", "scopes": ["read:metrics"], "services": ["prometheus"]})
@@ -194,7 +194,7 @@ def _logging(site: Site) -> Iterator[Setting]:
     formatter = "json" if logging.format == "json" else "console"
     to_stderr = {"class": "logging.StreamHandler", "formatter": formatter, "stream": "ext://sys.stderr"}
     one_line = ["one_line"]
-    handlers: dict[str, Any] = {
+    handlers: dict[str, object] = {
         "console": {"formatter": formatter, "filters": one_line},
         "audit": {**to_stderr, "filters": one_line},
     }

@@ -13,19 +13,21 @@ from xnathub_conf.site.schema import resolve, site_schema
 from xnathub_conf.values.memory import site_amount, site_bytes, xnat_bytes
 
 
-def _pattern(_validator: Any, pattern: str, value: Any, _node: Any) -> Iterator[ValidationError]:
+def _pattern(_validator: object, pattern: str, value: object, _node: object) -> Iterator[ValidationError]:
     # In JSON Schema `$` is the very end; in Python it also fits before a line's end.
     if isinstance(value, str) and not re.search(pattern.replace("$", r"\Z"), value):
         yield ValidationError("does not match")
 
 
-def _unique_items(_validator: Any, unique: bool, value: Any, _node: Any) -> Iterator[ValidationError]:
+def _unique_items(
+    _validator: object, unique: bool, value: object, _node: object
+) -> Iterator[ValidationError]:
     # The library's own takes quadratic time where types are mixed.
     if unique and isinstance(value, list) and len({repr(item) for item in value}) < len(value):
         yield ValidationError("repeats")
 
 
-def _special_type(_validator: Any, kind: str, value: Any, _node: Any) -> Iterator[ValidationError]:
+def _special_type(_validator: object, kind: str, value: object, _node: object) -> Iterator[ValidationError]:
     if kind == "bytes" and isinstance(value, str | int | float):
         try:
             good = site_bytes(value) >= 1
@@ -41,7 +43,7 @@ Validator: Any = extend(  # type: ignore[no-untyped-call]
 """Says what in some data breaks a schema, with this project's keywords."""
 
 
-def flow(value: Any) -> str:
+def flow(value: object) -> str:
     """Write a value on one line, as it may stand in a YAML file, in lists and maps too."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{flow(key)}: {flow(item)}" for key, item in value.items()) + "}"
@@ -56,7 +58,7 @@ _PLAIN = re.compile(r"[0-9]+[KMGT]|[0-9.]+/[0-9]+|[A-Za-z/](?:[A-Za-z0-9_./*=+@-
 _OTHER_THAN_TEXT = re.compile(r"true|false|null|yes|no|on|off|y|n", re.IGNORECASE)
 
 
-def remedy(path: KeyPath, value: Any, node: Mapping[str, Any]) -> str:
+def remedy(path: KeyPath, value: object, node: Mapping[str, object]) -> str:
     """Return what to write at `path` in place of a value that the schema `node` refuses; "" where nobody can tell.
 
     What a secret's key holds is never repeated.
@@ -78,7 +80,7 @@ def remedy(path: KeyPath, value: Any, node: Mapping[str, Any]) -> str:
     return f"Write, for example, `{_line(path, example)}`."
 
 
-def _line(path: KeyPath, value: Any) -> str:
+def _line(path: KeyPath, value: object) -> str:
     return f"{path[-1]}: {flow(value)}" if path and isinstance(path[-1], str) else flow(value)
 
 
@@ -91,7 +93,7 @@ def _bound(value: float, node: Mapping[str, Any]) -> str | None:
     return f"Write {most} or less." if most is not None and value > most else None
 
 
-def example_of(node: Mapping[str, Any], depth: int = 0) -> Any:
+def example_of(node: Mapping[str, Any], depth: int = 0) -> object:
     """Return a value that fits a schema and shows its form, or None where the schema tells too little."""
     node = resolve(node)
     for name in ("examples", "enum"):
@@ -113,7 +115,7 @@ def example_of(node: Mapping[str, Any], depth: int = 0) -> Any:
     return None
 
 
-def _candidates(key: str, value: Any, node: Mapping[str, Any]) -> Iterator[Any]:
+def _candidates(key: str, value: object, node: Mapping[str, Any]) -> Iterator[object]:
     kinds = node.get("type", ())
     kinds = {kinds} if isinstance(kinds, str) else set(kinds)
     if value is None:
@@ -142,7 +144,7 @@ def _candidates(key: str, value: Any, node: Mapping[str, Any]) -> Iterator[Any]:
             yield {named: example_of(node["properties"][named]) or {}}
 
 
-def _of_number(value: float) -> Iterator[Any]:
+def _of_number(value: float) -> Iterator[object]:
     yield str(value)
     if isinstance(value, float) and abs(value) < 1e9:
         yield round(value)
@@ -151,7 +153,7 @@ def _of_number(value: float) -> Iterator[Any]:
     yield f"http://0.0.0.0:{value}"
 
 
-def _of_list(value: list[Any]) -> Iterator[Any]:
+def _of_list(value: list[Any]) -> Iterator[object]:
     if len(value) == 1:
         yield value[0]
     if all(isinstance(each, dict) for each in value):
@@ -168,7 +170,7 @@ _DURATION = re.compile(
 _TRUE = {"true", "yes", "on"}
 
 
-def _of_text(key: str, value: str, node: Mapping[str, Any]) -> Iterator[Any]:
+def _of_text(key: str, value: str, node: Mapping[str, Any]) -> Iterator[object]:
     text = value.strip().strip("'\"\u2018\u2019\u201c\u201d\u201e")
     yield text
     if text.lower() in _TRUE | {"false", "no", "off"}:

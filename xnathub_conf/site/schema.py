@@ -25,7 +25,7 @@ def schema_text() -> str:
 @cache
 def site_schema() -> dict[str, Any]:
     """Return the schema as data."""
-    schema: dict[str, Any] = json.loads(schema_text())
+    schema: dict[str, object] = json.loads(schema_text())
     return schema
 
 
@@ -33,7 +33,7 @@ def site_schema() -> dict[str, Any]:
 def jupyterhub_names() -> dict[str, Any]:
     """Return JupyterHub's names: `scopes`, a list, and `traits`, for each class each trait with its values' schema."""
     text = shipped("schema/jupyterhub_names.json").read_text("utf-8")
-    names: dict[str, Any] = json.loads(text)
+    names: dict[str, object] = json.loads(text)
     return names
 
 
@@ -105,14 +105,14 @@ def all_keys() -> tuple[str, ...]:
     return tuple(key.rpartition(".")[2] for key, _ in described())
 
 
-def build(data: Any) -> site_types.Site:
+def build(data: object) -> site_types.Site:
     """Make the immutable, typed Site of data that satisfies the schema, with its defaults filled in."""
     site = _build(data, site_schema())
     assert isinstance(site, site_types.Site)
     return site
 
 
-def _build(value: Any, node: Mapping[str, Any]) -> Any:
+def _build(value: Any, node: Mapping[str, Any]) -> object:
     node = resolve(node)
     if value is None:
         return None
@@ -136,7 +136,7 @@ def _build(value: Any, node: Mapping[str, Any]) -> Any:
     return getattr(site_types, node["title"])(**fields)
 
 
-def entries(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+def entries(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:
     """List a Site's settings from the top down: each key path with its value, lists and maps as one value."""
     if not dataclasses.is_dataclass(value) or isinstance(value, Secret):
         yield path, value

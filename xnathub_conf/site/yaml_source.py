@@ -134,13 +134,13 @@ class _Reader:
     def __init__(self, document: Document, text: str):
         self.document = document
         self.text = text
-        self.anchors: dict[str, tuple[Any, int, int]] = {}
+        self.anchors: dict[str, tuple[object, int, int]] = {}
         """What each anchor names: the data, how many nodes they hold, and how many levels."""
         self.nodes = 0
         self.deepest = 0
 
     def read(self) -> None:
-        events: Iterator[Any] = iter(
+        events: Iterator[object] = iter(
             yaml.parse(self.text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         )
         documents = 0
@@ -215,11 +215,11 @@ class _Reader:
                 self.document, mark, "too-deep", f"More than {MAX_DEPTH} levels stand inside each other."
             )
 
-    def _node(self, event: Any, events: Iterator[Any], path: KeyPath, depth: int) -> Any:
+    def _node(self, event: Any, events: Iterator[object], path: KeyPath, depth: int) -> object:
         mark = _mark(event)
         self.document.values[path] = mark
         self._count(mark, 1, depth)
-        data: Any
+        data: object
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
                 raise _stop(
@@ -255,14 +255,14 @@ class _Reader:
                 "Delete it, or put text that begins with ! in quotes.",
             )
 
-    def _sequence(self, events: Iterator[Any], path: KeyPath, depth: int) -> list[Any]:
-        data: list[Any] = []
+    def _sequence(self, events: Iterator[object], path: KeyPath, depth: int) -> list[object]:
+        data: list[object] = []
         while not isinstance(event := next(events), yaml.SequenceEndEvent):
             data.append(self._node(event, events, (*path, len(data)), depth + 1))
         return data
 
-    def _mapping(self, events: Iterator[Any], path: KeyPath, depth: int) -> dict[str, Any]:
-        data: dict[str, Any] = {}
+    def _mapping(self, events: Iterator[object], path: KeyPath, depth: int) -> dict[str, object]:
+        data: dict[str, object] = {}
         while not isinstance(event := next(events), yaml.MappingEndEvent):
             mark = _mark(event)
             key = self._key(event, events, path, depth)
@@ -283,7 +283,7 @@ class _Reader:
             data[key] = self._node(next(events), events, here, depth + 1)
         return data
 
-    def _key(self, event: Any, events: Iterator[Any], path: KeyPath, depth: int) -> str:
+    def _key(self, event: object, events: Iterator[object], path: KeyPath, depth: int) -> str:
         mark = _mark(event)
         if not isinstance(event, yaml.ScalarEvent):
             self._node(event, events, (*path, "?"), depth + 1)
@@ -306,7 +306,7 @@ class _Reader:
             )
         return str(event.value)
 
-    def _scalar(self, event: Any, path: KeyPath) -> Any:
+    def _scalar(self, event: Any, path: KeyPath) -> object:
         value: str = event.value
         if bad := _CONTROL.search(value):
             found = f"This text holds the control character U+{ord(bad.group()):04X}."

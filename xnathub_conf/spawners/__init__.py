@@ -21,14 +21,14 @@ class Adapter(Protocol):
 
     site: Site
 
-    def prepare(self, plan: LaunchPlan) -> Any:
+    def prepare(self, plan: LaunchPlan) -> object:
         """Return the plan's mounts in the orchestrator's form: with thousands of them that takes its time.
 
         It runs in a thread, so it looks at the site alone. Raises PolicyRefusal where the orchestrator can't do what the plan
         asks for.
         """
 
-    def apply_plan(self, plan: LaunchPlan, prepared: Any = None) -> None:
+    def apply_plan(self, plan: LaunchPlan, prepared: object = None) -> None:
         """Set on the spawner what the plan says, and nothing from an earlier plan. Quick: it runs in the hub's loop.
 
         `prepared` is what `prepare` made of the plan. Raises what `prepare` raises.

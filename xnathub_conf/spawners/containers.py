@@ -60,7 +60,7 @@ def container_environment(plan: LaunchPlan, servers: Servers) -> dict[str, str]:
 
 def object_labels(plan: LaunchPlan, site: Site) -> dict[str, str]:
     """Return the labels that say whose and what a container, service or pod is, and of which XNAT."""
-    facts: Mapping[str, Any] = {
+    facts: Mapping[str, object] = {
         "xnat": xnat_public_url(site),
         "user": plan.username,
         "server": plan.server_name,
@@ -90,10 +90,10 @@ class PlannedObject(DockerSpawner):
     def _object_name_default(self) -> str:
         return object_name(self._settings().prefix, self.user.name, self.name)
 
-    def _render_templates(self, obj: Any, ns: Any = None) -> Any:  # noqa: ARG002 - dockerspawner's signature
+    def _render_templates(self, obj: object, ns: object = None) -> object:  # noqa: ARG002 - dockerspawner's signature
         return obj
 
-    def _get_default_format_volume_name(self) -> Any:
+    def _get_default_format_volume_name(self) -> object:
         return lambda template, spawner: template  # noqa: ARG005 - dockerspawner's signature
 
     @property
@@ -127,11 +127,11 @@ class PlannedObject(DockerSpawner):
             return []
         return [Found(user, labels.get(f"{LABELS}.server", ""), identity, f"the {self.object_type} {name}")]
 
-    def prepare(self, plan: LaunchPlan) -> list[dict[str, Any]]:
+    def prepare(self, plan: LaunchPlan) -> list[dict[str, object]]:
         """Return the plan's mounts as the engine's API takes them, which takes time where there are thousands."""
         raise NotImplementedError
 
-    def apply_plan(self, plan: LaunchPlan, prepared: list[dict[str, Any]] | None = None) -> None:
+    def apply_plan(self, plan: LaunchPlan, prepared: list[dict[str, object]] | None = None) -> None:
         """Set image, command, environment, mounts, and limits and reservations of cores and bytes."""
         self.image = plan.image
         self.cmd = list(plan.command) if plan.command else None
@@ -146,7 +146,7 @@ class PlannedObject(DockerSpawner):
         """Return the command, or None for the image's own, which the engine knows itself."""
         return [*self.cmd, *self.get_args()] if self.cmd else None
 
-    async def start(self) -> Any:
+    async def start(self) -> object:
         """Start the server. Raises LaunchFailed with a sentence as soon as it can't come up, and leaves nothing then."""
         self._given_up = False
         try:
@@ -191,7 +191,7 @@ class PlannedObject(DockerSpawner):
     async def _end(self, now: bool) -> None:
         await super().stop(now)
 
-    async def get_url(self) -> Any:
+    async def get_url(self) -> object:
         """Return the server's address: the engine's, where the hub was killed before a start told it to the database."""
         if not self.server.ip:
             try:
@@ -216,7 +216,7 @@ class PlannedObject(DockerSpawner):
         self.object_id = found[self.object_id_key]
         return found
 
-    async def poll(self) -> Any:
+    async def poll(self) -> object:
         """Return None while the server lives, and where the engine can't be asked; else how it ended, and remove it."""
         if self._given_up:
             return 1

@@ -19,20 +19,20 @@ from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
 class XnatDockerSpawner(PlannedObject):
     """Starts a plan as a container."""
 
-    def prepare(self, plan: LaunchPlan) -> list[dict[str, Any]]:
+    def prepare(self, plan: LaunchPlan) -> list[dict[str, object]]:
         """Return the mounts as DockerSpawner takes them."""
         return [
             {"type": mount.kind, "source": mount.source, "target": mount.target, "read_only": mount.read_only}
             for mount in plan.mounts
         ]
 
-    def apply_plan(self, plan: LaunchPlan, prepared: list[dict[str, Any]] | None = None) -> None:
+    def apply_plan(self, plan: LaunchPlan, prepared: list[dict[str, object]] | None = None) -> None:
         """Set everything of the container. Raises PolicyRefusal as `gpu_requests` does."""
         gpus = gpu_requests(plan)
         super().apply_plan(plan, prepared)
-        self.volumes: dict[str, Any] = {}
+        self.volumes: dict[str, object] = {}
         # Docker would remove a container as it ends, and its exit code with it.
-        host: dict[str, Any] = {"init": True, "auto_remove": False, **docker_rights(self.site.servers)}
+        host: dict[str, object] = {"init": True, "auto_remove": False, **docker_rights(self.site.servers)}
         if plan.mem_guarantee:
             host["mem_reservation"] = plan.mem_guarantee
         if plan.shm_size:
@@ -73,7 +73,7 @@ class XnatDockerSpawner(PlannedObject):
         await self.pull_image(image)
         return Brought(1, 1)
 
-    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+    async def progress(self) -> AsyncIterator[dict[str, object]]:
         """Return what the engine does; it doesn't tell how far it is."""
         yield {
             "progress": 40,

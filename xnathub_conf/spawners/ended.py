@@ -21,7 +21,7 @@ _AT_ONCE = 100
 _TASKS: set[asyncio.Task[None]] = set()
 
 
-def start_forgetting(app: Any) -> None:
+def start_forgetting(app: object) -> None:
     """Begin to drop ended servers, soon after the hub's start and every hour from then on."""
     # The loop holds tasks weakly.
     _TASKS.add(asyncio.get_running_loop().create_task(_forget_for_ever(app)))

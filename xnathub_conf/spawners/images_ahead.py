@@ -27,7 +27,7 @@ class Brought(NamedTuple):
     problem: str = ""
 
 
-def start_bringing(app: Any, site: Site) -> None:
+def start_bringing(app: object, site: Site) -> None:
     """Begin to bring the site's images to the nodes, now and every six hours; nothing where the hub can't."""
     cls = spawner_class(site)
     if site.servers.images_ahead and hasattr(cls, "bring_image"):

@@ -49,15 +49,15 @@ class XnatKubernetesSpawner(Looks):
     site: Site
     _facts: Mapping[str, str] = {}
     _configured: tuple[Any, ...] | None = None
-    _extra: tuple[dict[str, Any], dict[str, Any]] = {}, {}
+    _extra: tuple[dict[str, object], dict[str, Any]] = {}, {}
     _unreachable: Exception | None = None
-    volumes: Any
-    volume_mounts: Any
+    volumes: object
+    volume_mounts: object
     extra_pod_config: Any
     extra_container_config: Any
-    node_selector: Any
-    tolerations: Any
-    node_affinity_required: Any
+    node_selector: object
+    tolerations: object
+    node_affinity_required: object
 
     @property
     def _settings(self) -> Kubernetes:
@@ -148,11 +148,11 @@ class XnatKubernetesSpawner(Looks):
         self.allow_privilege_escalation = root and not servers.security.no_new_privileges
         self.container_security_context = container_security(servers.security, root=root)
 
-    def get_env(self) -> dict[str, Any]:
+    def get_env(self) -> dict[str, object]:
         """Return the server's environment, with values that Kubernetes takes as they are."""
         return {k: literal(v) if isinstance(v, str) else v for k, v in super().get_env().items()}
 
-    async def get_pod_manifest(self) -> Any:
+    async def get_pod_manifest(self) -> object:
         """Return the pod, without variables for each Service of the namespace, and with what the configuration adds."""
         pod = await super().get_pod_manifest()
         pod.spec.enable_service_links = False
@@ -162,7 +162,7 @@ class XnatKubernetesSpawner(Looks):
         merge_extra(self.api.api_client, pod.spec.containers[0], of_container)
         return pod
 
-    def _build_pod_labels(self, extra_labels: Any) -> dict[str, str]:
+    def _build_pod_labels(self, extra_labels: object) -> dict[str, str]:
         ours = {
             key: safe_slug(value, is_valid=is_valid_label)
             for key, value in self._facts.items()
@@ -170,10 +170,10 @@ class XnatKubernetesSpawner(Looks):
         }
         return {**super()._build_pod_labels(extra_labels), **ours}
 
-    def _build_common_annotations(self, extra_annotations: Any) -> dict[str, str]:
+    def _build_common_annotations(self, extra_annotations: object) -> dict[str, str]:
         return {**super()._build_common_annotations(extra_annotations), **self._facts}
 
-    def start(self) -> Any:
+    def start(self) -> object:
         """Start the pod. Raises LaunchFailed with a sentence as soon as it is clear that it can't come up."""
         self._start_future = asyncio.ensure_future(self._start_or_say_why())
         return self._start_future
@@ -191,7 +191,7 @@ class XnatKubernetesSpawner(Looks):
                 api_error_text(error),
             )
 
-    async def poll(self) -> Any:
+    async def poll(self) -> object:
         """Return None while the pod runs, and where Kubernetes can't be asked; else the exit code."""
         try:
             return await super().poll()
@@ -206,8 +206,8 @@ class XnatKubernetesSpawner(Looks):
             return None
 
     async def _start_reflector(
-        self, kind: str, reflector_class: Any, replace: bool = False, **named: Any
-    ) -> Any:
+        self, kind: str, reflector_class: Any, replace: bool = False, **named: object
+    ) -> object:
         """Start to watch, anew where the watch has ended: KubeSpawner keeps one that gave up and what it last saw."""
         old = self.reflectors.get(self._get_reflector_key(kind))
         if old and old.first_load_future.done():
@@ -241,7 +241,7 @@ class XnatKubernetesSpawner(Looks):
             if error.status not in {404, 409}:
                 raise
 
-    async def _start_or_say_why(self) -> Any:
+    async def _start_or_say_why(self) -> object:
         self._unreachable = None
         try:
             return await self._start_watched()
@@ -256,7 +256,7 @@ class XnatKubernetesSpawner(Looks):
                 status=503,
             ) from None
 
-    async def _start_watched(self) -> Any:
+    async def _start_watched(self) -> object:
         await self._start_watching_pods()
         old = self.pod_reflector.pods.get(f"{self.namespace}/{self.pod_name}")
         self._old_pod = old and old["metadata"]["uid"]
@@ -298,7 +298,7 @@ class XnatKubernetesSpawner(Looks):
                 if time.monotonic() - since[reason] >= self._settings.schedule_timeout:
                     raise problem.failure
 
-    async def _make_create_pod_request(self, pod: Any, request_timeout: float) -> bool:
+    async def _make_create_pod_request(self, pod: object, request_timeout: float) -> bool:
         """Create the pod, as KubeSpawner does, which would write a refused one with its tokens to the log.
 
         Then wait until it runs: KubeSpawner would look for that by itself, but takes up to 5 seconds to notice.

@@ -131,7 +131,7 @@ def _unscheduled(message: str, pod: Mapping[str, Any]) -> PodProblem:
 
 
 def _container_problem(
-    container: Mapping[str, Any], events: Sequence[Mapping[str, Any]]
+    container: Mapping[str, Any], events: Sequence[Mapping[str, object]]
 ) -> PodProblem | None:
     state = container["state"]
     waiting = state.get("waiting") or {}

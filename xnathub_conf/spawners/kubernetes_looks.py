@@ -63,7 +63,7 @@ class Looks(KubeSpawner):
             for each in container.get("env") or ()
         }
 
-    async def poll(self) -> Any:
+    async def poll(self) -> object:
         """Return None while the pod runs, else how it ended; a pod that has ended is deleted."""
         await self._start_watching_pods()
         ending = pod_ending(self.pod_reflector.pods.get(f"{self.namespace}/{self.pod_name}"))

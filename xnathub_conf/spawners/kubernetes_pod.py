@@ -44,7 +44,7 @@ def claim_volumes(mounts: Sequence[Mount], claims: Sequence[Claim]) -> ClaimVolu
     by_path = {claim.path: claim.claim_name for claim in claims}
     names: dict[str, str] = {}
     writable: set[str] = set()
-    placed: list[dict[str, Any]] = []
+    placed: list[dict[str, object]] = []
     for mount in mounts:
         claim, path = _place(mount, by_path)
         volume = names.setdefault(claim, f"claim-{len(names)}")
@@ -124,12 +124,12 @@ def extended_resources(resources: Mapping[str, int | str], table: Mapping[str, s
     return named
 
 
-def node_expressions(constraints: Sequence[Constraint]) -> list[dict[str, Any]]:
+def node_expressions(constraints: Sequence[Constraint]) -> list[dict[str, object]]:
     """Turn placement constraints into a node selector term's matchExpressions.
 
     Raises PolicyRefusal for an attribute that nodes of Kubernetes don't have.
     """
-    expressions: list[dict[str, Any]] = []
+    expressions: list[dict[str, object]] = []
     for constraint in constraints:
         equal = constraint.operator == "=="
         if constraint.key == "node.role" and constraint.value in {"manager", "worker"}:
@@ -151,8 +151,8 @@ def node_expressions(constraints: Sequence[Constraint]) -> list[dict[str, Any]]:
 
 
 def with_expressions(
-    terms: Sequence[Mapping[str, Any]], expressions: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+    terms: Sequence[Mapping[str, Any]], expressions: Sequence[Mapping[str, object]]
+) -> list[dict[str, object]]:
     """Add expressions to each of the node selector terms that are alternatives; to an empty one where there is none."""
     if not expressions:
         return [dict(term) for term in terms]
@@ -162,7 +162,9 @@ def with_expressions(
     ]
 
 
-def check_size(plan: LaunchPlan, mounts: Sequence[Mapping[str, Any]], environment: Mapping[str, str]) -> None:
+def check_size(
+    plan: LaunchPlan, mounts: Sequence[Mapping[str, object]], environment: Mapping[str, str]
+) -> None:
     """Raise PolicyRefusal for a plan whose pod would be too large for Kubernetes."""
     size = len(json.dumps([mounts, environment], separators=(",", ":"), ensure_ascii=False).encode())
     if size > MOST_BYTES:
@@ -174,12 +176,12 @@ def check_size(plan: LaunchPlan, mounts: Sequence[Mapping[str, Any]], environmen
         )
 
 
-def check_extra(of_pod: Mapping[str, Any], of_container: Mapping[str, Any], *, root: bool) -> None:
+def check_extra(of_pod: Mapping[str, object], of_container: Mapping[str, object], *, root: bool) -> None:
     """Raise LaunchFailed where the configuration sets what the plan or the security of servers decides.
 
     `validate` says so of site.yaml; other configuration, such as Zero to JupyterHub's values, it does not see.
     """
-    parts: dict[Part, Mapping[str, Any]] = {"pod": of_pod, "container": of_container}
+    parts: dict[Part, Mapping[str, object]] = {"pod": of_pod, "container": of_container}
     for part, config in parts.items():
         for place, _ in decided(part, config, root=root):
             name = f"KubeSpawner.extra_{part}_config: {'.'.join(map(str, place))}"
@@ -188,12 +190,12 @@ def check_extra(of_pod: Mapping[str, Any], of_container: Mapping[str, Any], *, r
             )
 
 
-def merge_extra(client: Any, target: Any, changes: Mapping[str, Any]) -> None:
+def merge_extra(client: Any, target: object, changes: Mapping[str, object]) -> None:
     """Merge what the configuration adds into a pod's spec or a container, as the API's client has them."""
     update_k8s_model(target, with_changes(client.sanitize_for_serialization(target), changes))
 
 
-def no_template(value: Any) -> Any:
+def no_template(value: object) -> Any:
     """Double the braces of all text, which KubeSpawner expands as templates."""
     if isinstance(value, str):
         return value.replace("{", "{{").replace("}", "}}")

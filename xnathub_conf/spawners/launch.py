@@ -24,10 +24,10 @@ class Launch:
 
     user: Any
     name: str
-    handler: Any
+    handler: object
     log: Any
     api_token: str
-    server: Any
+    server: object
     start_timeout: int
     http_timeout: int
     # Of the spawner, which has no other sign of either.
@@ -40,7 +40,7 @@ class Launch:
     """How the last server of this name ended, where nobody stopped it: what `Ending.stored` gives."""
     _began = 0.0
     _planned_environment: Mapping[str, str] = {}
-    _steps: tuple[dict[str, Any], ...] = ()
+    _steps: tuple[dict[str, object], ...] = ()
     _starting = False
     _runs = False
     _stop_outcome = "ended-by-itself"
@@ -66,7 +66,7 @@ class Launch:
         self.ending = None
         self.step("Asking XNAT what to start", progress=5)
 
-        def ended(future: Any) -> None:
+        def ended(future: object) -> None:
             outcome, why = _outcome_of(future)
             self._runs = outcome == "ok"
             STARTS.labels(outcome).inc()
@@ -86,12 +86,12 @@ class Launch:
         """Tell whoever waits for the server what happens now."""
         self._steps += ({"message": text, "progress": progress},)
 
-    def apply_plan(self, plan: LaunchPlan, prepared: Any = None) -> None:
+    def apply_plan(self, plan: LaunchPlan, prepared: object = None) -> None:
         """Set on the spawner what the plan says, as the adapter does."""
         super().apply_plan(plan, prepared)  # type: ignore[misc]
         self._planned_environment = plan.environment
 
-    async def start(self) -> Any:
+    async def start(self) -> object:
         """Start the server, as the adapter does. Raises LaunchFailed where that takes too long."""
         self._starting = True
         return await within_start_timeout(self, super().start())  # type: ignore[misc, arg-type]
@@ -136,7 +136,7 @@ class Launch:
         await super().stop(now)  # type: ignore[misc]
         self._stop_outcome = outcome
 
-    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+    async def progress(self) -> AsyncIterator[dict[str, object]]:
         """Return each step as it comes, with the seconds so far: ours, the orchestrator's, then the wait for Jupyter."""
         said, most = 0, 0
         orchestrator = None
@@ -155,7 +155,7 @@ class Launch:
                 return
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
-    def _timed(self, event: dict[str, Any]) -> dict[str, Any]:
+    def _timed(self, event: dict[str, object]) -> dict[str, object]:
         return {**event, "message": f"{self.launch_seconds} s: {event['message']}"}
 
     def stopped(self) -> None:
@@ -170,9 +170,9 @@ class Launch:
         self.launch_facts = {}
         self._runs, self._stop_outcome = False, "ended-by-itself"
 
-    def get_state(self) -> dict[str, Any]:
+    def get_state(self) -> dict[str, object]:
         """Add the launch's facts to the state, and after its end what is known of that."""
-        state: dict[str, Any] = super().get_state()  # type: ignore[misc]
+        state: dict[str, object] = super().get_state()  # type: ignore[misc]
         ours = {"launch": self.launch_facts, "ending": self.ending}
         return {**state, **{name: value for name, value in ours.items() if value}}
 

@@ -11,7 +11,6 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 
@@ -61,7 +60,7 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
         # Jupyter refuses to run as root unless told; in a container of its own that is nothing special.
         self.args = ["--allow-root"] if plan.command is None and os.getuid() == 0 else []
 
-    def make_preexec_fn(self, name: str) -> Any:
+    def make_preexec_fn(self, name: str) -> object:
         """Return what runs first in the new process, which is to end with its hub, even one that is killed."""
         prepare, prctl = super().make_preexec_fn(name), getattr(ctypes.CDLL(None), "prctl", None)
 
@@ -72,7 +71,7 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
 
         return first
 
-    async def start(self) -> Any:
+    async def start(self) -> object:
         """Make the links, then start the process."""
         try:
             self._make_links(self._root)
@@ -104,7 +103,7 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(source)
 
-    async def poll(self) -> Any:
+    async def poll(self) -> object:
         """Return None while the process lives, else its exit code."""
         code = await super().poll()
         return None if code is None else await self.note_ending(exited(code))
@@ -127,7 +126,7 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
         if code is not None:
             raise ended_at_once(code, "Tell your XNAT administrator. What it said is in the hub's own log.")
 
-    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+    async def progress(self) -> AsyncIterator[dict[str, object]]:
         """Return what happens: there is only one step."""
         yield {"progress": 40, "message": "Starting Jupyter on the hub's own machine"}
 

@@ -17,7 +17,7 @@ from xnathub_conf.spawners.running import Found
 _TASKS: set[asyncio.Task[None]] = set()
 
 
-def start_sweep(app: Any, site: Site) -> None:
+def start_sweep(app: object, site: Site) -> None:
     """Begin to look every `servers.sweep_interval` seconds; for local servers, which end with their hub, never."""
     cls = spawner_class(site)
     if not (site.servers.sweep_interval and hasattr(cls, "find_all")):

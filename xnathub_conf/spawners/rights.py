@@ -26,7 +26,7 @@ def dropped(security: Security, *, root: bool) -> list[str]:
     return list(security.drop_capabilities) if root else ["ALL"]
 
 
-def docker_rights(servers: Servers) -> dict[str, Any]:
+def docker_rights(servers: Servers) -> dict[str, object]:
     """Return a container's rights, as in the HostConfig of Docker's SDK."""
     security = servers.security
     rights: dict[str, Any] = {
@@ -43,15 +43,15 @@ def docker_rights(servers: Servers) -> dict[str, Any]:
     return rights
 
 
-def ulimits(security: Security) -> list[dict[str, Any]]:
+def ulimits(security: Security) -> list[dict[str, object]]:
     """Return the limits of each process, as Docker's API has them."""
     return [{"Name": name, "Soft": limit, "Hard": limit} for name, limit in security.ulimits.items()]
 
 
-def container_security(security: Security, *, root: bool) -> dict[str, Any]:
+def container_security(security: Security, *, root: bool) -> dict[str, object]:
     """Return what a pod's container may do, as in its securityContext; whether it gains privileges, KubeSpawner says itself."""
     drop = dropped(security, root=root)
-    rights: dict[str, Any] = {"capabilities": {"drop": drop}} if drop else {}
+    rights: dict[str, object] = {"capabilities": {"drop": drop}} if drop else {}
     if security.read_only_root:
         rights["readOnlyRootFilesystem"] = True
     if root:

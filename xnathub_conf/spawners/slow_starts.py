@@ -50,7 +50,7 @@ class Watched(Protocol):
 PULL_ADVICE = "Try again in a few minutes. An image that is on the node before a start is there at once."
 
 
-async def within_start_timeout(spawner: Watched, starting: Awaitable[Any]) -> Any:
+async def within_start_timeout(spawner: Watched, starting: Awaitable[object]) -> object:
     """Return what a start returns. Raises LaunchFailed with what it was at, where JupyterHub ends it after start_timeout."""
     began = time.monotonic()
     start = asyncio.ensure_future(starting)
@@ -76,7 +76,7 @@ def explain_http_timeouts() -> None:
     replace_name(User, "_wait_up", "(self, spawner)", _wait_up)
 
 
-async def _wait_up(self: Any, spawner: Any) -> Any:
+async def _wait_up(self: Any, spawner: Any) -> object:
     """Wait for a server's first answer, as JupyterHub's method of this name, but with a sentence where none comes."""
     # Those that ran before their hub did are no starts.
     if spawner._waiting_for_response:
@@ -94,7 +94,7 @@ async def _wait_up(self: Any, spawner: Any) -> Any:
     return await _jupyterhubs_wait(self, spawner)
 
 
-async def _first_answer(spawner: Watched, ssl_context: Any) -> None:
+async def _first_answer(spawner: Watched, ssl_context: object) -> None:
     """Return when the server answers over HTTP. Raises LaunchFailed where it has ended, or http_timeout is over."""
     answer = asyncio.ensure_future(
         spawner.server.wait_up(

@@ -13,7 +13,7 @@ def stack_label() -> dict[str, str]:
     return {"com.docker.stack.namespace": stack} if stack else {}
 
 
-def tmpfs(target: str, size: int | None = None) -> dict[str, Any]:
+def tmpfs(target: str, size: int | None = None) -> dict[str, object]:
     """Return a mount of memory, of `size` bytes at most where that is said."""
     options = {"Mode": 0o1777, **({"SizeBytes": size} if size else {})}
     return {"Target": target, "Type": "tmpfs", "TmpfsOptions": options}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 JSON = "application/json"
 HTML = "text/html;charset=UTF-8"
@@ -32,7 +31,7 @@ class Answer:
     silent: bool = False
 
 
-def json_answer(value: Any) -> Answer:
+def json_answer(value: object) -> Answer:
     """Answer 200 with a value as JSON."""
     return Answer(body=json.dumps(value).encode(), content_type=JSON)
 

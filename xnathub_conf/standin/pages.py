@@ -7,7 +7,6 @@ import hmac
 import re
 import secrets
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
 from tornado.template import Loader
@@ -184,7 +183,7 @@ class _Page:
     def _message(self, status: int, sentence: str) -> Answer:
         return self._render("message.html", status, sentence=sentence)
 
-    def _render(self, template: str, status: int = 200, **values: Any) -> Answer:
+    def _render(self, template: str, status: int = 200, **values: object) -> Answer:
         body: bytes = _loader.load(template).generate(**values)
         return Answer(status, body, headers=_HEADERS)
 

@@ -50,7 +50,7 @@ def new_event_tracking_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"[:-3] + "Z"
 
 
-def start_body(options: Mapping[str, Any]) -> dict[str, Any]:
+def start_body(options: Mapping[str, object]) -> dict[str, object]:
     """Return the body of the request to start a server whose options XNAT has stored."""
     return {key: options[key] for key in START_KEYS} | {"task_template": None}
 
@@ -80,32 +80,32 @@ class HubPlugin:
         """Return the hub's version."""
         return str(self._json("GET", "/")["version"])
 
-    def info(self) -> dict[str, Any]:
+    def info(self) -> dict[str, object]:
         """Return what the hub tells about itself."""
-        model: dict[str, Any] = self._json("GET", "/info")
+        model: dict[str, object] = self._json("GET", "/info")
         return model
 
-    def users(self) -> list[dict[str, Any]]:
+    def users(self) -> list[dict[str, object]]:
         """Return the hub's models of its users, at most the hub's page of them."""
-        models: list[dict[str, Any]] = self._json("GET", "/users")
+        models: list[dict[str, object]] = self._json("GET", "/users")
         return models
 
     def user(self, name: str) -> dict[str, Any]:
         """Return the hub's model of a user; HubError with status 404 when it has none."""
-        model: dict[str, Any] = self._json("GET", f"/users/{name}")
+        model: dict[str, object] = self._json("GET", f"/users/{name}")
         return model
 
-    def ensure_user(self, name: str) -> dict[str, Any]:
+    def ensure_user(self, name: str) -> dict[str, object]:
         """Return the hub's model of a user, made first if there is none."""
         try:
             return self.user(name)
         except HubError as missing:
             if missing.status != 404:
                 raise
-        model: dict[str, Any] = self._json("POST", f"/users/{name}")
+        model: dict[str, object] = self._json("POST", f"/users/{name}")
         return model
 
-    def server(self, name: str, servername: str = "") -> dict[str, Any] | None:
+    def server(self, name: str, servername: str = "") -> dict[str, object] | None:
         """Return the hub's model of a server, or None: no such server, or no such user."""
         try:
             model = self.user(name)
@@ -113,7 +113,7 @@ class HubPlugin:
             if missing.status == 404:
                 return None
             raise
-        server: dict[str, Any] | None = (model.get("servers") or {}).get(servername)
+        server: dict[str, object] | None = (model.get("servers") or {}).get(servername)
         # The hub may still list a server that is stopped.
         return server if server and (server["ready"] or server["pending"]) else None
 
@@ -130,10 +130,10 @@ class HubPlugin:
         path = _server_path(name, options["servername"])
         self._call("POST", path, body=start_body(options))
 
-    def wait_ready(self, name: str, servername: str = "") -> dict[str, Any]:
+    def wait_ready(self, name: str, servername: str = "") -> dict[str, object]:
         """Poll until a server is ready and give its model; HubError once it is gone or time is up."""
 
-        def ready() -> dict[str, Any] | None:
+        def ready() -> dict[str, object] | None:
             server = self.server(name, servername)
             if server is None:
                 raise HubError("The hub has no such server: its start failed.")
@@ -141,14 +141,14 @@ class HubPlugin:
 
         return self._poll(ready, self._start_timeout, "start")
 
-    def progress(self, name: str, servername: str = "") -> Iterator[dict[str, Any]]:
+    def progress(self, name: str, servername: str = "") -> Iterator[dict[str, object]]:
         """Return the events of a server's start as the hub sends them, for no longer than the start timeout."""
         end = time.monotonic() + self._start_timeout
         with self._call("GET", f"{_server_path(name, servername)}/progress", stream=True) as response:
             try:
                 for line in response.iter_lines():
                     if line.startswith(b"data:"):
-                        event: dict[str, Any] = json.loads(line[5:])
+                        event: dict[str, object] = json.loads(line[5:])
                         yield event
                     if time.monotonic() >= end:
                         raise HubError(self._too_late("start", self._start_timeout))
@@ -192,14 +192,14 @@ class HubPlugin:
     def _too_late(verb: str, timeout: float) -> str:
         return f"The server didn't {verb} within XNAT's {timeout:g} seconds."
 
-    def _json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def _json(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
         try:
             return self._call(method, path, body).json()
         except requests.JSONDecodeError as error:
             raise HubError("The hub's answer isn't JSON: is this the address of its API?") from error
 
     def _call(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, stream: bool = False
+        self, method: str, path: str, body: Mapping[str, object] | None = None, *, stream: bool = False
     ) -> requests.Response:
         try:
             response = requests.request(

@@ -1,7 +1,6 @@
 """XNAT's answer to `user-options`: what a server on a project is to be started with."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 from .records import AliasToken, Environment, Project, User
 
@@ -16,7 +15,7 @@ def project_options(
     site_url: str,
     archive_root: str,
     workspace_root: str,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the options of a server on a project, as the plugin stores them."""
     now = datetime.now(UTC)
     workspace = f"/workspace/{user.name}"
@@ -69,5 +68,5 @@ def project_options(
     }
 
 
-def _mount(source: str, target: str, *, read_only: bool) -> dict[str, Any]:
+def _mount(source: str, target: str, *, read_only: bool) -> dict[str, object]:
     return {"source": source, "target": target, "type": "bind", "read_only": read_only, "propagation": None}

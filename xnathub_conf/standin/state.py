@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from .records import (
     USER_ROLE,
@@ -51,7 +50,7 @@ class State:
         self.dashboards: dict[int, Dashboard] = {1: Dashboard()}
         self.archive_root = "/data/xnat/archive"
         self.workspace_root = "/data/xnat/workspaces"
-        self.preferences: Mapping[str, Any] = {}
+        self.preferences: Mapping[str, object] = {}
         self.site_url = ""
         self._lock = threading.RLock()
         self._users: dict[str, User] = {}
@@ -258,7 +257,7 @@ class State:
         environment: Environment | None = None,
         *,
         dashboard: bool = False,
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """Store, and return, the options of starting Jupyter, or a dashboard, on a project, with a fresh alias token.
 
         Raises what `check_launch` raises.
@@ -279,7 +278,7 @@ class State:
             self._options[user, servername] = _Stored(_dump(options), project)
             return options
 
-    def set_user_options(self, user: str, options: dict[str, Any] | bytes, servername: str = "") -> None:
+    def set_user_options(self, user: str, options: dict[str, object] | bytes, servername: str = "") -> None:
         """Store options as given, as a dict or as the very bytes to send, for whatever user and server name.
 
         They are served without a look at what the user may read.
@@ -304,7 +303,7 @@ class State:
             return stored.body
 
 
-def _dump(options: dict[str, Any]) -> bytes:
+def _dump(options: dict[str, object]) -> bytes:
     return json.dumps(options, ensure_ascii=False).encode()
 
 

@@ -45,7 +45,7 @@ _OWN_VOLUME = re.compile(r"claim-\d+|shm|scratch-tmp|scratch-home-jovyan")
 
 
 def decided(
-    part: Part, config: Mapping[str, Any], *, root: bool
+    part: Part, config: Mapping[str, object], *, root: bool
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield what of a configuration is decided elsewhere: its place, and what to use in its place ("" for nothing)."""
     table = {**_DECIDED[part], **(_UNLESS_ROOT if part == "container" and not root else {})}
@@ -69,7 +69,7 @@ def decided(
             yield (key, index, "name"), "another name"
 
 
-def _names(config: Mapping[str, Any], lists: Sequence[str]) -> Iterator[tuple[str, int, str]]:
+def _names(config: Mapping[str, object], lists: Sequence[str]) -> Iterator[tuple[str, int, str]]:
     for wanted in lists:
         key = _key(config, wanted)
         items = config[key] if key else ()
@@ -78,7 +78,7 @@ def _names(config: Mapping[str, Any], lists: Sequence[str]) -> Iterator[tuple[st
                 yield str(key), index, item["name"]
 
 
-def _key(config: Any, wanted: str) -> str | None:
+def _key(config: object, wanted: str) -> str | None:
     """Return the key of a mapping that Kubernetes' name stands for, which KubeSpawner takes in snake case too."""
     keys = config if isinstance(config, Mapping) else ()
     return next((key for key in keys if isinstance(key, str) and _camel(key) == wanted), None)
@@ -88,7 +88,7 @@ def _camel(key: str) -> str:
     return re.sub("_([a-z])", lambda letter: letter[1].upper(), key)
 
 
-def merged(base: Any, changes: Any) -> Any:
+def merged(base: object, changes: object) -> object:
     """Return `base` with `changes` merged in: objects key by key, lists one after the other, and else the change."""
     if isinstance(base, Mapping) and isinstance(changes, Mapping):
         result = dict(base)
@@ -100,7 +100,7 @@ def merged(base: Any, changes: Any) -> Any:
     return base if changes is None else changes
 
 
-def with_changes(spec: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def with_changes(spec: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
     """Return the new values of the keys that `changes` names, of a pod's spec or a container as the API has it, in its names."""
     named = {_camel(key): value for key, value in changes.items()}
     return {key: merged(spec.get(key), value) if key in spec else value for key, value in named.items()}

@@ -27,7 +27,7 @@ _SYSCTLS = frozenset(
 _PROFILES = ("RuntimeDefault", "Localhost")
 
 
-def pod_below_restricted(config: Any) -> Iterator[Place]:
+def pod_below_restricted(config: object) -> Iterator[Place]:
     """Yield the places of a pod's spec, or of what is merged into one, that *restricted* forbids."""
     for name in ("hostnetwork", "hostpid", "hostipc"):
         key, value = _at(config, name)
@@ -39,7 +39,7 @@ def pod_below_restricted(config: Any) -> Iterator[Place]:
     yield from _below(config, "volumes", _volumes)
 
 
-def containers_below_restricted(containers: Any) -> Iterator[Place]:
+def containers_below_restricted(containers: object) -> Iterator[Place]:
     """Yield the places of a list or map of whole containers that *restricted* forbids, or the container that lacks what it asks for."""
     for at, container in _entries(containers):
         for place in container_below_restricted(container):
@@ -58,7 +58,7 @@ def containers_below_restricted(containers: Any) -> Iterator[Place]:
             yield (at,)
 
 
-def container_below_restricted(config: Any) -> Iterator[Place]:
+def container_below_restricted(config: object) -> Iterator[Place]:
     """Yield the places of a container, or of what is merged into one, that *restricted* forbids."""
     yield from _below(config, "securitycontext", _rights)
     key, ports = _at(config, "ports")
@@ -68,7 +68,7 @@ def container_below_restricted(config: Any) -> Iterator[Place]:
             yield (key, index, name)
 
 
-def _volumes(volumes: Any) -> Iterator[Place]:
+def _volumes(volumes: object) -> Iterator[Place]:
     """Yield the places of a list or map of volumes whose kind *restricted* forbids, such as hostPath."""
     for at, volume in _entries(volumes):
         for key in volume if isinstance(volume, Mapping) else ():
@@ -76,7 +76,7 @@ def _volumes(volumes: Any) -> Iterator[Place]:
                 yield (at, key)
 
 
-def _rights(context: Any) -> Iterator[Place]:
+def _rights(context: object) -> Iterator[Place]:
     for name, good in (
         ("privileged", (False, None)),
         ("allowprivilegeescalation", (False, None)),
@@ -109,13 +109,13 @@ def _rights(context: Any) -> Iterator[Place]:
             yield (key, index)
 
 
-def _below(config: Any, name: str, look: Any) -> Iterator[Place]:
+def _below(config: object, name: str, look: Any) -> Iterator[Place]:
     key, value = _at(config, name)
     for place in look(value):
         yield (key, *place)
 
 
-def _entries(many: Any) -> Iterator[tuple[str | int, Any]]:
+def _entries(many: object) -> Iterator[tuple[str | int, object]]:
     """Yield the entries of a list, or of a map as KubeSpawner takes it in place of one."""
     if isinstance(many, Mapping):
         yield from many.items()
@@ -123,7 +123,7 @@ def _entries(many: Any) -> Iterator[tuple[str | int, Any]]:
         yield from enumerate(many)
 
 
-def _at(config: Any, name: str) -> tuple[str, Any]:
+def _at(config: Any, name: str) -> tuple[str, object]:
     """Return a key and its value by its name without capitals and underscores; the value is None where there is none."""
     for key in config if isinstance(config, Mapping) else ():
         if _plain(key) == name:
@@ -131,5 +131,5 @@ def _at(config: Any, name: str) -> tuple[str, Any]:
     return name, None
 
 
-def _plain(key: Any) -> str:
+def _plain(key: object) -> str:
     return str(key).replace("_", "").lower()

@@ -1,7 +1,6 @@
 """The addresses of the hub that differ from JupyterHub's, each with its handler."""
 
 from importlib.resources import files
-from typing import Any
 
 from xnathub_conf.web import hub_proof
 from xnathub_conf.web.gate import GateHandler, RenewHandler
@@ -22,7 +21,7 @@ from xnathub_conf.web.handlers import (
 from xnathub_conf.web.users import UserListHandler
 
 
-def addresses(token: str, logo: str) -> list[tuple[Any, ...]]:
+def addresses(token: str, logo: str) -> list[tuple[object, ...]]:
     """Return the handlers for JupyterHub's `Authenticator.get_handlers`.
 
     `token` is the one of XNAT's service, `logo` the logo's file.

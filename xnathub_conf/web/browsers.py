@@ -71,7 +71,7 @@ def watch_browsers() -> None:
     refresh, sign_in = BaseHandler.refresh_auth, BaseHandler.set_login_cookie
     validate = BaseHandler._validate_next_url
 
-    async def refresh_auth(handler: Any, user: Any, force: bool = False) -> Any:
+    async def refresh_auth(handler: Any, user: Any, force: bool = False) -> object:
         # JupyterHub reads it where a cookie is refused, and sets it for tokens alone.
         handler._token_authenticated = getattr(handler, "_token_authenticated", False)
         if _by_cookie(handler, user) and not await _still(handler, user):
@@ -89,7 +89,7 @@ def watch_browsers() -> None:
             session = handler.get_cookie("JSESSIONID")
             _bind(handler, user, session if sessions.known(session) == user.name else None)
 
-    def validate_next_url(handler: Any, next_url: str) -> str:
+    def validate_next_url(handler: object, next_url: str) -> str:
         # Tornado refuses a header of several lines with an error of the hub's.
         return str(validate(handler, next_url)) if next_url.isprintable() else ""
 
@@ -105,7 +105,7 @@ def bound_session(handler: Any, user: Any) -> str | None:
     return mark if owner == str(user.id) else None
 
 
-def _by_cookie(handler: Any, user: Any) -> bool:
+def _by_cookie(handler: Any, user: object) -> bool:
     return handler._jupyterhub_user is user and not handler._token_authenticated
 
 

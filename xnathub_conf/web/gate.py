@@ -131,7 +131,7 @@ class GateHandler(BaseHandler):
         if self.get_cookie(_TOKEN_COOKIE):
             self.clear_cookie(_TOKEN_COOKIE, path=f"{self.hub.base_url}gate")
 
-    def _sign_in_with(self, token: orm.APIToken) -> Any:
+    def _sign_in_with(self, token: orm.APIToken) -> object:
         """Sign in the owner of a token, which can't do it again; return the user."""
         token.note = f"{token.note or ''}{_OPENED}"
         self.db.commit()
@@ -192,7 +192,7 @@ class RenewHandler(BaseHandler):
         self.finish({"cookie": key.write(fresh)})
 
 
-def may_use(handler: BaseHandler, have: Any, owner: str) -> bool:
+def may_use(handler: BaseHandler, have: object, owner: str) -> bool:
     """Return whether JupyterHub's scopes, parsed, give access to any server of an owner."""
     user = handler.find_user(owner)
     return user is not None and any(

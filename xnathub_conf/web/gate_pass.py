@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import json
 from dataclasses import dataclass, field
-from typing import Any
 
 COOKIE = "xnathub-gate"
 GRANT_SECONDS = 3600
@@ -57,7 +56,7 @@ class GateKey:
 
     def write(self, about: Pass) -> str:
         """Return the cookie's value."""
-        content: dict[str, Any] = {
+        content: dict[str, object] = {
             "u": about.user, "e": about.epoch, "s": about.session, "t": about.checked, "x": about.expires,
         }  # fmt: skip
         if about.bound:

@@ -34,7 +34,7 @@ class SignInHandler(LoginHandler):
     """The sign-in page. A browser that is signed in to XNAT on the same host goes straight through."""
 
     @property
-    def template_namespace(self) -> dict[str, Any]:
+    def template_namespace(self) -> dict[str, object]:
         """Tell the page whether someone has just signed out."""
         return {**super().template_namespace, "signed_out": self.get_argument(_JUST_SIGNED_OUT, "")}
 
@@ -73,7 +73,7 @@ class SignInHandler(LoginHandler):
             raise HTTPError(400, "A user name and a password are needed.")
         await super().post()
 
-    async def login_user(self, data: Any = None) -> Any:
+    async def login_user(self, data: object = None) -> object:
         """Return the user who signs in, None where nobody does."""
         user = await super().login_user(data)
         if user and self.authenticator.may_not_use_jupyter(user.name):
@@ -193,7 +193,7 @@ class DefaultServerHandler(ServerHandler):
     XNAT's plugin stops it with the body `{"remove": true}`, which JupyterHub refuses for a default server.
     """
 
-    def get_json_body(self) -> Any:
+    def get_json_body(self) -> object:
         """Return the request's body, without `remove` where a default server is stopped."""
         body = super().get_json_body()
         if self.request.method == "DELETE" and isinstance(body, dict):
@@ -248,7 +248,7 @@ class IdentityHandler(WebSocketHandler):
         """The most bytes of a message."""
         return 256
 
-    async def get(self, *args: Any, **kwargs: Any) -> None:
+    async def get(self, *args: object, **kwargs: object) -> None:
         """Answer the challenge in the query, or become a websocket."""
         if self.request.headers.get("Upgrade", "").lower() == "websocket":
             await super().get(*args, **kwargs)
@@ -258,7 +258,7 @@ class IdentityHandler(WebSocketHandler):
             raise HTTPError(400)
         self.finish({"proof": proof(self._token, challenge)})
 
-    def open(self, *_: Any, **__: Any) -> None:
+    def open(self, *_: object, **__: object) -> None:
         """Wait for a challenge, but not for ever."""
         IOLoop.current().call_later(self._SECONDS, self.close)
 
@@ -272,7 +272,7 @@ class IdentityHandler(WebSocketHandler):
 class ActivityHandler(ActivityAPIHandler):
     """What a server says of its use. That counts whatever XNAT says of its user: XNAT stops servers that look idle."""
 
-    async def refresh_auth(self, user: Any, force: bool = False) -> Any:  # noqa: ARG002 - JupyterHub's signature
+    async def refresh_auth(self, user: object, force: bool = False) -> object:  # noqa: ARG002 - JupyterHub's signature
         """Return the user, without a question to XNAT."""
         return user
 

@@ -32,7 +32,7 @@ class UserListHandler(UserListAPIHandler):
             await asyncio.sleep(0)
         self.write(f"[{','.join(pieces)}]")
 
-    def _after(self, last: int) -> dict[int, dict[str, Any]]:
+    def _after(self, last: int) -> dict[int, dict[str, object]]:
         """Return the models of the users that come after an ID, by theirs: JupyterHub's, where it has more than a row of one."""
         user = orm.User
         columns = (user.id, user.name, user.admin, user.created, user.last_activity, user.user_info)
@@ -41,8 +41,8 @@ class UserListHandler(UserListAPIHandler):
             return {}
         ids = (rows[0].id, rows[-1].id)
         roles, groups = self._names(orm.Role, user.roles, ids), self._names(orm.Group, user.groups, ids)
-        known: dict[str, Any] | None = None
-        models: dict[int, dict[str, Any]] = {}
+        known: dict[str, object] | None = None
+        models: dict[int, dict[str, object]] = {}
         for row in rows:
             if row.id in self.users:
                 models[row.id] = self.user_model(self.users[row.id])
@@ -62,7 +62,7 @@ class UserListHandler(UserListAPIHandler):
             models[row.id] = {key: facts[key] for key in known}
         return models
 
-    def _names(self, what: Any, relation: Any, ids: tuple[int, int]) -> dict[int, list[str]]:
+    def _names(self, what: Any, relation: object, ids: tuple[int, int]) -> dict[int, list[str]]:
         """Return the names of the roles or groups of users whose IDs lie between two."""
         names: dict[int, list[str]] = defaultdict(list)
         query = self.db.query(orm.User.id, what.name).join(relation).filter(orm.User.id.between(*ids))

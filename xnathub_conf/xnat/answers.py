@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from xnathub_conf.operating.metrics import XnatOutcome
 
@@ -86,7 +85,7 @@ class Answer:
             raise _not_xnat("an HTML page")
         return text
 
-    def json(self) -> Any:
+    def json(self) -> object:
         """Parse the body as JSON. Raises XnatBadAnswer for anything else."""
         if "html" in self.content_type or self.body.lstrip()[:1] == b"<":
             raise _not_xnat("an HTML page")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 from xnathub_conf.operating.loop_turns import Turns
@@ -100,7 +100,7 @@ class XnatClient:
         except XnatError as error:
             log.warning("A session in XNAT could not be ended: %s", error)
 
-    async def user_options(self, username: str, server_name: str, read: Callable[[Any], _T]) -> _T:
+    async def user_options(self, username: str, server_name: str, read: Callable[[object], _T]) -> _T:
         """Ask, as the service account, what to start for a user's server ("" is the default one).
 
         `read` turns the parsed JSON into something better; it runs in the pool too, since thousands of mounts take
@@ -128,7 +128,7 @@ class XnatClient:
         path = f"/xapi/users/{quote(username, safe='')}/roles"
         return role_names(await self._in_pool("probe", partial(self._as_service, "GET", path)))
 
-    async def plugin_preferences(self) -> dict[str, Any]:
+    async def plugin_preferences(self) -> dict[str, object]:
         """Ask, as the service account, what XNAT's JupyterHub plugin is set to. Raises XnatError.
 
         The hub's token is among it for who holds the role JupyterHub.
@@ -147,7 +147,7 @@ class XnatClient:
 
     def _ask(
         self, call: XnatCall, method: str, path: str, credentials: Credentials
-    ) -> Coroutine[Any, Any, Answer]:
+    ) -> Coroutine[object, object, Answer]:
         return self._in_pool(call, partial(self._transport.call, method, path, credentials))
 
     async def _in_pool(self, call: XnatCall, work: Callable[[float], _T]) -> _T:

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal
+from typing import Literal
 
 from xnathub_conf.operating.metrics import XNAT_UP, XnatCall, XnatOutcome
 
@@ -51,7 +51,7 @@ class XnatState:
         self._state, self._heard_at = state, time.monotonic()
         XNAT_UP.set(state == "up")
 
-    def look(self) -> dict[str, Any]:
+    def look(self) -> dict[str, object]:
         """Return the state, and how many seconds old the news is; ask XNAT in the background where it is stale."""
         now = time.monotonic()
         if self._stale(now) and self._probing is None:

@@ -144,7 +144,7 @@ def check_pod_level(document: Document, site: Site) -> None:
 HUB_ACCOUNT = "hub"
 """The hub's service account in Kubernetes, as the chart and Zero to JupyterHub name it."""
 
-_LEVELS: Mapping[str, Callable[[Any], Iterator[Place]]] = {
+_LEVELS: Mapping[str, Callable[[object], Iterator[Place]]] = {
     "extra_pod_config": pod_below_restricted,
     "extra_container_config": container_below_restricted,
     "init_containers": containers_below_restricted,
