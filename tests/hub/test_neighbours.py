@@ -227,6 +227,9 @@ def test_a_user_fills_neither_the_log_nor_the_database(site):
         assert answer.status_code == 200
         note = {"note": "n" * 900_000}
         assert visitor.post(f"{site.url}/hub/api/users/demo/tokens", json=note, timeout=60).status_code == 400
+    assert (
+        visitor.post(f"{site.url}/hub/api/users/demo/tokens", json={"note": 5}, timeout=60).status_code == 400
+    )
     short = visitor.post(f"{site.url}/hub/api/users/demo/tokens", json={"note": "n" * 1023}, timeout=60)
     assert short.status_code == 201
     wait_until(lambda: site.log_since(0).count("Content security violation") == 5, 30, "the log")

@@ -119,9 +119,9 @@ def bound_requests(site: Site) -> None:
         event.listen(APIToken.note, "set", _check_note)
 
 
-def _check_note(_token: APIToken, note: str, *_: Any) -> None:
-    if len(note) > _MOST_OF_A_NOTE:
-        raise HTTPError(400, f"A token's note has {_MOST_OF_A_NOTE} characters at most.")
+def _check_note(_token: APIToken, note: object, *_: Any) -> None:
+    if not isinstance(note, str) or len(note) > _MOST_OF_A_NOTE:
+        raise HTTPError(400, f"A token's note is a text of {_MOST_OF_A_NOTE} characters at most.")
 
 
 def parsed_address(text: str) -> Address | None:
