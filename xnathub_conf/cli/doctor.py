@@ -93,7 +93,7 @@ async def _doctor(
         return await reported(examination, checks, skip, as_json=as_json)
 
 
-async def found_within(loaded: LoadedSite, seconds: float) -> dict[str, Any]:
+async def found_within(loaded: LoadedSite, seconds: float) -> dict[str, object]:
     """Return what is found within so many seconds, as with --json; `complete` says whether that was all."""
     examination, report = Examination(loaded, os.environ), _Json(loaded)
     try:
@@ -234,7 +234,7 @@ class _Json:
             }
         )
 
-    def whole(self) -> dict[str, Any]:
+    def whole(self) -> dict[str, object]:
         """Return everything."""
         healthy = all(result["status"] != "failed" for result in self._results)
         return {"file": self._loaded.document.file, "ok": healthy, "results": self._results}
