@@ -6,6 +6,7 @@ import json
 import os
 import re
 import tempfile
+import unittest.mock
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz.bounds import fuzz
 from xnathub_conf.cli.migrate import Options, migrate
+from xnathub_conf.migration.report import Report
 from xnathub_conf.site.problems import dotted, holds_secret
 from xnathub_conf.site.schema import jupyterhub_names
 
@@ -95,12 +97,35 @@ def report_of(folder: Path, files: list[str], env_files: tuple[str, ...] = (), *
         output=str(folder / "site.yaml"), secrets_dir=str(folder / "s"), secrets_path=None, public_url="https://x.org", images=["xnat/*"],
         force=True, format="json", dry_run=False, **more,
     )  # fmt: skip
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    texts: list[str] = []
+
+    def also_as_text(report: Report) -> dict[str, Any]:
+        texts.extend(["\n".join(report.text()), "\n".join(report.markdown())])
+        return data(report)
+
+    data = Report.data
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        unittest.mock.patch.object(Report, "data", also_as_text),
+    ):
         code = migrate(options, {})
     assert code == 0, err.getvalue()
     report: dict[str, Any] = json.loads(out.getvalue())
+    for text in texts:
+        judge_text(report, text.replace("\\", ""), folder)
     judge_carried(report, yaml.safe_load((folder / "site.yaml").read_text()))
     return report
+
+
+def judge_text(report: dict[str, Any], text: str, folder: Path) -> None:
+    """Judge that each value's place is in the text, by itself or in a range of lines."""
+    found = re.findall(rf"{re.escape(str(folder))}/([\w.]+):(\d+)(?:-(\d+))?", text)
+    places = {
+        (file, line) for file, first, last in found for line in range(int(first), int(last or first) + 1)
+    }
+    for each in report["settings"]:
+        assert not each["file"] or (Path(each["file"]).name, each["line"]) in places, (each, text)
 
 
 def judge_carried(report: dict[str, Any], site: Any) -> None:

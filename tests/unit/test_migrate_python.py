@@ -84,7 +84,9 @@ def test_a_plain_hub_in_a_compose_file(folder, capsys):
     """Its variables stand in the compose file: what the configuration makes of them is known."""
     (folder / "docker-compose.yml").write_text(COMPOSE)
     (folder / "jupyterhub_config.py").write_text(CONFIG)
-    data, site = move(capsys, "docker-compose.yml")
+    (folder / "docker-compose.yml").write_text(COMPOSE.replace("NETWORK: jupyter", "NETWORK: $NAME"))
+    (folder / "my.env").write_text("NAME=jupyter\n")
+    data, site = move(capsys, "docker-compose.yml", "--env-file=my.env")
     settings = data["settings"]
     assert site.orchestrator.docker.network_name == "jupyter"
     assert (site.hub.base_url, site.hub.bind_url) == ("/jupyter/", "http://0.0.0.0:9000")
@@ -104,10 +106,27 @@ def test_a_plain_hub_in_a_compose_file(folder, capsys):
     ):
         assert told(settings, name)["outcome"] == outcome, name
         assert why in told(settings, name)["note"], told(settings, name)
+    assert main(["migrate", "docker-compose.yml", URL, "--dry-run", "--env-file=my.env"]) == 0
+    line = next(
+        line for line in capsys.readouterr().out.splitlines() if "c.DockerSpawner.network_name" in line
+    )
+    assert "jupyterhub_config.py:7, docker-compose.yml:6, my.env:1:" in line
     nobody = next(each for each in settings if str(each["file"]).endswith(".py") and each["line"] == 14)
     assert (nobody["outcome"], nobody["note"]) == ("no concern", "The hub's variables never lead there.")
     assert any("the role JupyterHub" in step for step in data["to_do"])
     assert any("render docker" in step for step in data["to_do"])
+
+
+def test_a_configuration_that_is_built_into_the_image(folder, capsys):
+    (folder / "hub").mkdir()
+    (folder / "hub/jupyterhub_config.py").write_text(CONFIG)
+    (folder / "docker-compose.yml").write_text(
+        COMPOSE.replace(
+            "./jupyterhub_config.py:/srv/jupyterhub/jupyterhub_config.py:ro", "data:/data"
+        ).replace("image: jupyterhub", "build: {context: ./hub}")
+    )
+    _, site = move(capsys, "docker-compose.yml", "--service=hub")
+    assert site.orchestrator.docker.network_name == "jupyter"
 
 
 def test_a_plain_hub_whose_network_others_are_on(folder, capsys):

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from xnathub_conf.migration.ledger import Entry, Outcome
+from xnathub_conf.migration.tree import Node
 from xnathub_conf.site.problems import KeyPath, dotted
 
 _BELONGS = "It belongs to a value that is in this list by itself."
@@ -33,7 +34,7 @@ def folded(entries: Sequence[Entry]) -> dict[Outcome, list[Paragraph]]:
     below = Counter(part for each in entries for part in _above(each))
     groups: dict[tuple[Outcome, Entry | None, str], list[Entry]] = {}
     for each in _in_order(entries):
-        lead = leads.get(each.lead) if each.lead else None
+        lead = _first(each, leads)
         lead = lead if lead and lead.outcome == each.outcome else None
         note = lead.note if lead else _BELONGS if each.lead else each.note
         # What became keys stands alone, with all that only counts through it.
@@ -44,6 +45,15 @@ def folded(entries: Sequence[Entry]) -> dict[Outcome, list[Paragraph]]:
         lines = [Line(_places(own, group), own.name, own.keys)] if own else _lines(outcome, group, below)
         result.setdefault(outcome, []).append(Paragraph(note, lines))
     return result
+
+
+def _first(entry: Entry, leads: Mapping[Node, Entry]) -> Entry | None:
+    """Return the entry through which, over others perhaps, this one counts."""
+    lead, seen = None, {entry}
+    while entry.lead and (entry := leads.get(entry.lead, entry)) not in seen:
+        seen.add(entry)
+        lead = entry
+    return lead
 
 
 def _in_order(entries: Sequence[Entry]) -> list[Entry]:

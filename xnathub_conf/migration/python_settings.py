@@ -11,6 +11,7 @@ from xnathub_conf.migration.traits import (
     LEFT,
     NO_CONCERN_TRAITS,
     OF_REFERENCE,
+    SIGN_IN,
     carry_trait,
     common_name,
     key_of,
@@ -89,6 +90,8 @@ def _setting(
 
 def _unknown(setting: Setting, kind: str, variables: Mapping[str, Found]) -> str:
     """Say why a setting has no value here."""
+    if setting.trait == "JupyterHub.authenticator_class":
+        return SIGN_IN
     key = key_of(setting.trait, kind)
     unset = [name for name in setting.variables if name not in variables]
     if not unset:

@@ -191,6 +191,11 @@ def _mounted_python(old: Old, hub: Service, folder: Path, compose: Compose) -> l
                     return [_python(old, inner.text, f"{inner.origin} ({inner.name})")]
                 if config.get("file").text.endswith(".py"):
                     sources.append(folder / config.get("file").text)
+    if not sources and not old.is_reference:
+        # It may be built into the image.
+        builds = [node.get("build") for node in hub.nodes]
+        contexts = [each.text or each.get("context").text for each in builds if each.line]
+        sources = [folder / context / "jupyterhub_config.py" for context in contexts]
     return [_python(old, read_text(path), str(path)) for path in sources if path.is_file()]
 
 

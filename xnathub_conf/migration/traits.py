@@ -21,11 +21,11 @@ LOOK = "JupyterHub has no such setting, or this orchestrator has no use for it. 
 CODE = "It is code. Look for a key of site.yaml for what it sets, or write it under `extra`."
 """What to do with code."""
 
-_SIGN_IN = (
+SIGN_IN = (
     "People sign in with XNAT here, and in no other way. If they signed in otherwise, look at XNAT's own sign-in "
     "(OpenID, LDAP) before the move."
 )
-
+"""What to do about another way to sign in."""
 
 _OTHER_SIGN_IN = (
     "It is about another way to sign in. Here people sign in with XNAT, in whatever way XNAT has."
@@ -224,7 +224,7 @@ def carry_trait(to: Ledger, trait: str, value: Any, place: tuple[str, Node], kin
         to.ignore(name, at(leaf), NO_CONCERN_TRAITS[common])
     elif trait == "JupyterHub.authenticator_class":
         if value not in _XNAT_AUTHENTICATORS:
-            raise NotCarriedError(_SIGN_IN)
+            raise NotCarriedError(SIGN_IN)
         to.ignore(name, at(leaf), "People sign in with XNAT here too.")
     elif trait == "JupyterHub.bind_url":
         _bind_url(to, _text(value), name, leaf)
