@@ -69,6 +69,13 @@ def command_line() -> argparse.ArgumentParser:
     )
     validate.set_defaults(run=_validate)
 
+    fix = commands.add_parser("fix", help="mend in site files what has one sure remedy")
+    file_argument(fix, "files", nargs="+", help="site files, which are rewritten in place")
+    fix.add_argument(
+        "--check", action="store_true", help="write nothing, and end with 1 where there is something to mend"
+    )
+    fix.set_defaults(run=_fix)
+
     show = commands.add_parser("show", help="list what a site decides of JupyterHub, with lines")
     site_argument(show)
     show.add_argument("--json", action="store_true", help="write JSON")
@@ -217,6 +224,12 @@ def _validate(options: argparse.Namespace) -> int:
         report_format=options.format,
         ignore=options.ignore,
     )
+
+
+def _fix(options: argparse.Namespace) -> int:
+    from xnathub_conf.cli.fix import fix
+
+    return fix(options.files, check=options.check)
 
 
 def _show(options: argparse.Namespace) -> int:
