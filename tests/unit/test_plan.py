@@ -342,6 +342,11 @@ def test_a_volume_whose_name_xnat_does_not_send_is_refused_with_its_mount_and_th
     [
         ("voila --title Bob's", ("voila", "--title", "Bob's")), ("a  b\tc\\", ("a", "b", "c\\")), ("'open", ("'open",)),
         ("python -c 'print(1)'", ("python", "-c", "print(1)")), (" ", None),
+        ("voila --title Bob's and Ann's", ("voila", "--title", "Bob's", "and", "Ann's")), ("o'brien's", ("o'brien's",)),
+        ("voila --title=O'Brien --x 'a b'", ("voila", "--title=O'Brien", "--x", "'a", "b'")),
+        ("""voila --title "Bob's and Ann's" -x""", ("voila", "--title", "Bob's and Ann's", "-x")),
+        ("voila --title='My title' --y='b'", ("voila", "--title=My title", "--y=b")), ("a ''b'' c'd'e", ("a", "''b''", "c'd'e")),
+        ("sh -c 'echo \"it'\"'\"'s\"'", ("sh", "-c", "echo \"it's\"")), ("sh -c \"echo \\\"it's\\\" Ann's\"", ("sh", "-c", "echo \"it's\" Ann's")),
     ],
 )  # fmt: skip
 def test_a_command_no_shell_could_split_is_split_at_spaces(command, words):

@@ -20,6 +20,8 @@ _CONSTRAINT = re.compile(
 )
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _RESOURCE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._:/-]{0,127}")
+_QUOTED = re.compile(r"""(?s)"(?:\\.|[^"\\])*"|(?<!\w)'[^']*'|\\.""")
+_APOSTROPHE = re.compile(r"\w'\w")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
@@ -162,10 +164,12 @@ def _command(value: object) -> tuple[str, ...] | None:
         raise PlanError("container_spec.command", "text was expected")
     _whole(value, "container_spec.command")
     try:
-        return tuple(shlex.split(value)) or None
+        # An apostrophe inside a word, as in a title, is no quote: the reference knows none, and splits at spaces.
+        if not _APOSTROPHE.search(_QUOTED.sub(" ", value)):
+            return tuple(shlex.split(value)) or None
     except ValueError:
-        # An apostrophe that is no quote, as in a title: the reference knows no quotes, and splits at spaces.
-        return tuple(value.split()) or None
+        pass
+    return tuple(value.split()) or None
 
 
 def _environment(values: Mapping[str, object]) -> dict[str, str]:
