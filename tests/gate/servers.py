@@ -285,8 +285,12 @@ class Proxy:
         pause: float = 0.05,
         port: int | None = None,
         silent: bool = False,
+        answers: int = 1,
     ) -> bytes:
-        """Send bytes over one connection, piece by piece, and give all that comes back; `silent` where nothing may."""
+        """Send bytes over one connection, piece by piece, and give all that comes back.
+
+        So many answers are waited for, `silent` where none may come; then nothing may come for `wait` seconds.
+        """
         with socket.create_connection(("127.0.0.1", port or self.port), timeout=10) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             try:
@@ -296,13 +300,15 @@ class Proxy:
                     connection.sendall(piece)
             except (BrokenPipeError, ConnectionResetError):
                 pass
-            # A busy machine may be late with the first byte.
-            connection.settimeout(wait if silent else max(wait, 5))
             got = b""
             try:
-                while data := connection.recv(65536):
+                while True:
+                    # A busy machine may be late.
+                    late = not silent and got.count(b"HTTP/1.1 ") < answers
+                    connection.settimeout(max(wait, 10) if late else wait)
+                    if not (data := connection.recv(65536)):
+                        break
                     got += data
-                    connection.settimeout(wait)
             except (TimeoutError, ConnectionResetError):
                 pass
             return got

@@ -68,7 +68,7 @@ class TestEveryMethod:
         assert sum(b"of-xnat" in each for each in proxy.hub.requests) == 3
 
     def test_in_one_connection_one_after_the_other(self, proxy, method, form):
-        answers = proxy.send(form(method) + NEXT + form(method) + NEXT, wait=0.5)
+        answers = proxy.send(form(method) + NEXT + form(method) + NEXT, wait=0.5, answers=4)
         assert answers.count(b"HTTP/1.1 200") == 4
         assert_nothing_smuggled(proxy.hub)
         assert len(proxy.hub.requests) == 4
@@ -77,7 +77,7 @@ class TestEveryMethod:
         whole = form(method) + NEXT
         step = 23
         pieces = [whole[i : i + step] for i in range(0, len(whole), step)]
-        assert proxy.send(*pieces, wait=0.5, pause=0.004).count(b"HTTP/1.1 200") == 2
+        assert proxy.send(*pieces, wait=0.5, pause=0.004, answers=2).count(b"HTTP/1.1 200") == 2
         assert_nothing_smuggled(proxy.hub)
 
     def test_to_a_user_s_server(self, proxy, method, form):
@@ -179,6 +179,12 @@ BAD_CHUNKS = {
     "more than its size": b"5\r\nhello world\r\n0\r\n\r\n",
     "a line feed alone": b"5\nhello\n0\n\n",
     "a length as trailer": b"5\r\nhello\r\n0\r\nContent-Length: 3\r\n\r\n",
+    "a request as trailer": b"0\r\n" + SMUGGLED + b"\r\n\r\n",
+    "a line feed in an extension": b"2;a\nxx\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(SMUGGLED), SMUGGLED),
+    "a space behind the size": b"5 \r\nhello\r\n0\r\n\r\n",
+    "an underscore in the size": b"0_5\r\nhello\r\n0\r\n\r\n",
+    "no line's end behind a chunk": b"5\r\nhello0\r\n\r\n",
+    "two other bytes behind a chunk": b"5\r\nhelloXX0\r\n\r\n",
 }
 
 
@@ -193,10 +199,34 @@ def test_bad_chunks_end_the_connection(proxy, name):
     assert_nothing_smuggled(proxy.hub)
 
 
+H2C = ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA"]
+OTHER_PROTOCOLS = {
+    "HTTP/2 from the start": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "HTTP/2 by an upgrade": request("GET", H2C, SMUGGLED),
+    "HTTP/2 by an upgrade with a body": request(
+        "DELETE", [*H2C, "Transfer-Encoding: chunked"], chunked(SMUGGLED)
+    ),
+    "HTTP/1.2": with_length("POST").replace(b"HTTP/1.1", b"HTTP/1.2", 1),
+    "HTTP/0.9": f"GET {HEALTH}\r\n".encode(),
+    "a tunnel": b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+    "a NUL in a name": request("POST", ["Transfer\0-Encoding: chunked"], chunked(SMUGGLED)),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_PROTOCOLS)
+def test_what_is_not_http_1_1_ends_the_connection(proxy, name):
+    assert b"next" not in proxy.send(OTHER_PROTOCOLS[name] + NEXT, wait=0.4, silent=True)
+    assert b"answer of the hub to /jupyterhub/hub/api/next" in proxy.send(NEXT, wait=0.3)
+    assert_nothing_smuggled(proxy.hub)
+    assert len(proxy.hub.requests) == 1
+
+
 def test_chunks_with_extensions_and_a_trailer(proxy):
     body = b"5;a=b\r\nhello\r\n0\r\nX-Trailer: t\r\n\r\n"
-    proxy.send(request("DELETE", ["Transfer-Encoding: chunked", "Trailer: X-Trailer"], body) + NEXT, wait=0.4)
-    assert [each.split(b"\r\n\r\n", 1)[1] for each in proxy.hub.requests] == [b"hello", b""]
+    trailed = request("DELETE", ["Transfer-Encoding: chunked", "Trailer: X-Trailer"], body)
+    proxy.send(trailed + NEXT, wait=0.4, answers=2)
+    # In either order: each goes over a connection of its own.
+    assert {each.split(b"\r\n\r\n", 1)[1] for each in proxy.hub.requests} == {b"hello", b""}
     assert_nothing_smuggled(proxy.hub)
 
 
@@ -239,7 +269,7 @@ def test_what_follows_a_websocket_s_request_reaches_nobody_else(proxy):
 
 def test_expect_continue(proxy):
     head = request("DELETE", ["Expect: 100-continue", f"Content-Length: {len(SMUGGLED)}"])
-    answers = proxy.send(head, SMUGGLED + NEXT, wait=0.4)
+    answers = proxy.send(head, SMUGGLED + NEXT, wait=0.4, answers=3)
     assert answers.startswith(b"HTTP/1.1 100 Continue")
     assert answers.count(b"HTTP/1.1 200") == 2
     assert b"expect" not in proxy.hub.raw.lower()

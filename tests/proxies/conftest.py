@@ -33,7 +33,7 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def _folder(tmp_path_factory):
+def certificates(tmp_path_factory):
     install_web_servers()
     folder = tmp_path_factory.mktemp("proxies")
     make_certificate(folder)
@@ -46,7 +46,7 @@ def _port():
 
 
 @pytest.fixture(scope="session")
-def _xnat(_folder):
+def _xnat(certificates):
     with new_standin() as xnat:
         yield xnat
 
@@ -68,8 +68,10 @@ def kind(request):
 
 
 @pytest.fixture(scope="session")
-def _web(kind, _folder, _xnat, _hub, _port):
-    with WebServer(kind, _folder, _xnat.url.removeprefix("http://"), f"127.0.0.1:{_hub.port}", _port) as web:
+def _web(kind, certificates, _xnat, _hub, _port):
+    with WebServer(
+        kind, certificates, _xnat.url.removeprefix("http://"), f"127.0.0.1:{_hub.port}", _port
+    ) as web:
         yield web
 
 
@@ -81,10 +83,10 @@ def site(_web, _xnat, _hub):
 
 
 @pytest.fixture
-def echoes(kind, _folder, tmp_path):
+def echoes(kind, certificates, tmp_path):
     """The web server before two servers that tell what reached them."""
     for name in ("fullchain.pem", "privkey.pem", "site.pem"):
-        (tmp_path / name).write_bytes((_folder / name).read_bytes())
+        (tmp_path / name).write_bytes((certificates / name).read_bytes())
     with (
         Echo("xnat") as xnat,
         Echo("hub") as hub,

@@ -5,6 +5,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 
 import pytest
 
@@ -44,7 +45,11 @@ class Behind:
         self.context = ssl.create_default_context(cafile=web.ca)
 
     def send(
-        self, *pieces: bytes, wait: float = 0.12, done: Callable[[bytes], bool] = lambda got: False
+        self,
+        *pieces: bytes,
+        wait: float = 0.12,
+        done: Callable[[bytes], bool] = lambda got: False,
+        pause: float = 0.01,
     ) -> bytes:
         with (
             socket.create_connection(("localhost", self.web.port), timeout=10) as plain,
@@ -54,7 +59,7 @@ class Behind:
             try:
                 for piece in pieces:
                     connection.sendall(piece)
-                    time.sleep(0.01)
+                    time.sleep(pause)
                 connection.settimeout(wait)
                 while not done(got) and (data := connection.recv(65536)):
                     got += data
@@ -78,17 +83,22 @@ class Behind:
         return self.send("\r\n".join(lines).encode("latin-1") + body, wait=10, done=whole)
 
 
-@pytest.fixture(scope="module")
-def _behind(kind, _folder, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("gate")
+@contextmanager
+def behind_a_web_server(kind, folder, certificates, *, gate=True):
     for name in ("fullchain.pem", "privkey.pem", "site.pem"):
-        (folder / name).write_bytes((_folder / name).read_bytes())
+        (folder / name).write_bytes((certificates / name).read_bytes())
     with (
         Echo("xnat") as xnat,
-        Proxy(folder) as gate,
-        WebServer(kind, folder, xnat.address, f"127.0.0.1:{gate.port}") as web,
+        Proxy(folder, gate=gate) as proxy,
+        WebServer(kind, folder, xnat.address, f"127.0.0.1:{proxy.port}") as web,
     ):
-        yield Behind(web, gate)
+        yield Behind(web, proxy)
+
+
+@pytest.fixture(scope="module")
+def _behind(kind, certificates, tmp_path_factory):
+    with behind_a_web_server(kind, tmp_path_factory.mktemp("gate"), certificates) as behind:
+        yield behind
 
 
 @pytest.fixture
@@ -96,6 +106,31 @@ def behind(_behind):
     for server in (_behind.gate.hub, *_behind.gate.servers.values()):
         server.forget()
     return _behind
+
+
+def attack(behind: Behind) -> bool:
+    """Send a body that is a request, then one of XNAT's; say whether the hub read the first with XNAT's token."""
+    behind.gate.hub.forget()
+    whole = with_chunks("DELETE")
+    # In two pieces: nginx gives a body that it has as a whole a length.
+    behind.send(whole[:-5], whole[-5:], pause=0.001)
+    behind.send(LAST, wait=10, done=lambda got: b"answer of the hub" in got)
+    return any(
+        each.startswith(b"GET /jupyterhub/hub/api/users/smuggled") and b"of-xnat" in each
+        for each in behind.gate.hub.requests
+    )
+
+
+def test_no_web_server_helps_against_a_body_that_is_a_request(kind, certificates, tmp_path):
+    """What the next tests would find without the gate."""
+    with behind_a_web_server(kind, tmp_path, certificates, gate=False) as behind:
+        assert any(attack(behind) for _ in range(100))
+
+
+def test_with_the_gate_a_body_that_is_a_request_is_a_body(behind):
+    assert not any(attack(behind) for _ in range(8))
+    assert_nothing_smuggled(behind.gate.hub)
+    assert sum(b"of-xnat" in each for each in behind.gate.hub.requests) == 1
 
 
 @pytest.mark.parametrize("form", [with_chunks, with_length])
