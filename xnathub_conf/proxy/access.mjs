@@ -1,5 +1,5 @@
 // Who may pass: a decision for each request to a user's server, made on the route that the proxy itself found.
-import { pairs } from "./cookies.mjs";
+import { jarOf } from "./cookies.mjs";
 import { GATE_COOKIE, opens, readPass, sessionMark } from "./signing.mjs";
 
 const TOKEN = /^(token|bearer)\s+\S/i;
@@ -16,32 +16,35 @@ export function isNavigation(req, isUpgrade) {
 // Returns whether a program sends this with a token, which the server checks itself; browsers always send more.
 export function isProgram(req) {
   const { headers } = req;
-  if (!TOKEN.test(headers.authorization ?? "") || headers.cookie !== undefined) return false;
+  if (headers.authorization === undefined || headers.cookie !== undefined || !TOKEN.test(headers.authorization)) return false;
   return !Object.keys(headers).some((name) => name.startsWith("sec-fetch-"));
 }
 
 // Takes out of a request what is meant for others than a user's server.
 export function dropCredentials(headers) {
   if (headers.authorization !== undefined && !TOKEN.test(headers.authorization)) delete headers.authorization;
-  delete headers["proxy-authorization"];
+  if (headers["proxy-authorization"] !== undefined) delete headers["proxy-authorization"];
 }
 
 // Returns the session of XNAT in a Cookie header, or null. The last one has the shortest path, which is XNAT's own.
-export function xnatSession(header) {
-  return pairs(header).findLast(([name, value]) => name === "JSESSIONID" && value)?.[1] ?? null;
+function xnatSession(jar) {
+  if (jar.session === undefined) jar.session = jar.pairs.findLast(([name, value]) => name === "JSESSIONID" && value)?.[1] ?? null;
+  return jar.session;
 }
 
-// Returns {pass, cookie, session, cookieNow} for a browser that may pass now, {unsure: true} where only the hub could say
+// Returns the passes in a Cookie header, the first four of different ones.
+function passesIn(jar) {
+  jar.passes ??= [...new Set(jar.pairs.filter(([name]) => name === GATE_COOKIE).map(([, value]) => value))].slice(0, 4);
+  return jar.passes;
+}
+
+// Returns {pass, cookie, session, newCookie} for a browser that may pass now, {unsure: true} where only the hub could say
 // and is away, or null.
 export async function admit(settings, renewals, cookieHeader, route) {
-  const session = settings.bindSession ? xnatSession(cookieHeader) : null;
-  const tried = new Set(
-    pairs(cookieHeader)
-      .filter(([name]) => name === GATE_COOKIE)
-      .map(([, value]) => value)
-  );
+  const jar = jarOf(cookieHeader);
+  const session = settings.bindSession ? xnatSession(jar) : null;
   let unsure = null;
-  for (const cookie of [...tried].slice(0, 4)) {
+  for (const cookie of passesIn(jar)) {
     const found = await check(settings, renewals, { cookie, session }, route);
     if (found?.pass) return found;
     unsure ??= found;

@@ -18,23 +18,33 @@ export function markOf(prefix) {
   return mark;
 }
 
-// Returns the name and value of every cookie of a Cookie header.
-export function pairs(header) {
-  const found = [];
-  for (const piece of (header ?? "").split(";")) {
-    const at = piece.indexOf("=");
-    if (at > 0) found.push([piece.slice(0, at).trim(), piece.slice(at + 1).trim()]);
+const jars = new Map();
+
+// Returns {pairs}: the name and value of every cookie of a Cookie header, read once, since a page sends hundreds of requests with the
+// same. What else is found in it may be kept with it.
+export function jarOf(header = "") {
+  let jar = jars.get(header);
+  if (!jar) {
+    jar = { pairs: [] };
+    for (const piece of header.split(";")) {
+      const at = piece.indexOf("=");
+      if (at > 0) jar.pairs.push([piece.slice(0, at).trim(), piece.slice(at + 1).trim()]);
+    }
+    if (jars.size >= 2_000) jars.clear();
+    if (header.length <= 4_096) jars.set(header, jar);
   }
-  return found;
+  return jar;
 }
 
 // Leaves a route's own cookies in the headers of a request, under the names that its server knows.
 export function confineRequest(headers, prefix) {
+  if (headers.cookie2 !== undefined) delete headers.cookie2;
+  if (headers.cookie === undefined) return;
   const mark = markOf(prefix);
-  const own = pairs(headers.cookie)
-    .filter(([name]) => name.startsWith(mark) && name.length > mark.length)
-    .map(([name, value]) => `${name.slice(mark.length)}=${value}`);
-  delete headers.cookie2;
+  const own = [];
+  for (const [name, value] of jarOf(headers.cookie).pairs) {
+    if (name.length > mark.length && name.startsWith(mark)) own.push(`${name.slice(mark.length)}=${value}`);
+  }
   if (own.length) headers.cookie = own.join("; ");
   else delete headers.cookie;
 }

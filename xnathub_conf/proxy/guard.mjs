@@ -14,6 +14,8 @@ const CONFINED = Symbol("confined");
 const MOST_BYTES = 2 ** 20; // of a body that goes to the hub
 const BODY_TIMEOUT = 30_000; // ms
 const RECHECK_STREAMS = 2_000; // ms
+// An address whose path means itself: no dots, slashes or percent signs to be resolved.
+const PLAIN = /^((?:\/[\w~@-][\w.~@-]*)+\/?)(?:\?|$)/;
 // What these say would hold for XNAT's and the hub's pages too.
 const WHOLE_ORIGIN = [
   "service-worker-allowed", "clear-site-data", "strict-transport-security", "alt-svc", "nel", "report-to",
@@ -95,13 +97,12 @@ async function pass(proxy, req, res, route, isUpgrade) {
       if (admitted?.unsure) {
         return refuse(proxy, req, res, 503, "Your session of XNAT has changed, and the hub can't be asked now whose it is. Try again in a moment.");
       }
-      const navigation = isNavigation(req, isUpgrade);
       const { url, token } = withoutToken(req.url);
       if (!admitted) {
-        if (!navigation) return refuse(proxy, req, res, 403, "This browser is not signed in as the owner of this server.");
+        if (!isNavigation(req, isUpgrade)) return refuse(proxy, req, res, 403, "This browser is not signed in as the owner of this server.");
         return toHub(proxy, req, res, settings, url, token);
       }
-      if (navigation && token !== null) return redirect(proxy, req, res, url, newCookie(settings, admitted));
+      if (token !== null && isNavigation(req, isUpgrade)) return redirect(proxy, req, res, url, newCookie(settings, admitted));
     }
   }
   confineRequest(req.headers, prefix);
@@ -164,7 +165,8 @@ function isHub({ data, prefix }) {
 async function findRoute(proxy, req) {
   const end = proxy.metrics.findTargetForReqSummary.startTimer();
   const host = proxy.hostRouting ? `/${req.headers.host?.split(":")[0]}` : "";
-  const route = await proxy._routes.getTarget(host + decodeURIComponent(new URL(req.url, "http://example.com").pathname));
+  const path = PLAIN.exec(req.url)?.[1] ?? decodeURIComponent(new URL(req.url, "http://example.com").pathname);
+  const route = await proxy._routes.getTarget(host + path);
   end();
   return route && { prefix: route.prefix, target: route.data.target, data: route.data };
 }
@@ -177,6 +179,8 @@ function gateOf(proxy) {
   if (!gate) {
     gates.set(proxy, (gate = { settings: null, renewals: null, streams: new Streams(), patience: new Patience(proxy.log) }));
     if (proxy.proxy) listen(proxy, gate);
+    // Winston makes the whole line first, twice for each request, and then throws it away.
+    if (proxy.log.isDebugEnabled?.() === false) proxy.log.debug = () => proxy.log;
   }
   return gate;
 }
@@ -204,10 +208,10 @@ function confineAnswer(answer, req) {
   const confined = req[CONFINED];
   if (!confined) return;
   const { headers } = answer;
-  if (confined.user) for (const name of WHOLE_ORIGIN) delete headers[name];
+  if (confined.user) for (const name of WHOLE_ORIGIN) if (headers[name] !== undefined) delete headers[name];
   const set = headers["set-cookie"];
   const own = set && !confined.mute ? confineResponse(set, confined.prefix, confined.path(), confined.secure) : [];
   const all = [...confined.cookies, ...own];
   if (all.length) headers["set-cookie"] = all;
-  else delete headers["set-cookie"];
+  else if (set) delete headers["set-cookie"];
 }
