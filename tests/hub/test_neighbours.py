@@ -5,6 +5,7 @@ import json
 import re
 import secrets
 import socket
+from datetime import UTC, datetime, timedelta
 
 import psutil
 import pytest
@@ -236,6 +237,19 @@ def test_a_user_fills_neither_the_log_nor_the_database(site):
     assert site.log.stat().st_size - position < 300_000
     now = sum(each.stat().st_size for each in site.folder.glob("*.sqlite*"))
     assert now - size < 1_000_000
+
+
+def test_no_token_of_a_user_holds_for_ever(site):
+    visitor = signed_in(site, "demo")
+    page = visitor.get_page("/hub/token").text
+    assert "Never</option>" not in page
+    assert f'value="{365 * 86400}">1 Year' in page
+    url = f"{site.url}/hub/api/users/demo/tokens"
+    made = visitor.post(url, json={"note": "no end asked for"}, timeout=60).json()
+    left = datetime.fromisoformat(made["expires_at"]) - datetime.now(UTC)
+    assert timedelta(days=364) < left <= timedelta(days=365)
+    for seconds in (366 * 86400, 10**12):
+        assert visitor.post(url, json={"expires_in": seconds}, timeout=60).status_code == 400
 
 
 # Logs

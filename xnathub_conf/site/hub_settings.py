@@ -237,6 +237,8 @@ def _sign_in(site: Site) -> Iterator[Setting]:
     yield Setting("Authenticator.auth_refresh_age", site.sign_in.auth_refresh_age, age)
     # For API tokens too, which JupyterHub would let outlive their user's permission.
     yield Setting("Authenticator.auth_refresh_strict", True, age)
+    days = site.sign_in.token_days
+    yield Setting("JupyterHub.token_expires_in_max_seconds", days * 86400, ("sign_in", "token_days"))
 
 
 def _servers(site: Site) -> Iterator[Setting]:

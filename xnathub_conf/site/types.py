@@ -76,6 +76,7 @@ class SignIn:
     foreign_servers: Literal["never", "ask"]
     auth_refresh_age: int
     max_age: int
+    token_days: int
     failures_per_user: int
     failures_per_address: int
     failures_window: int
