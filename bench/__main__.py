@@ -47,8 +47,10 @@ def _measure(row: str, small: bool) -> Callable[[int], list[Result]]:
         "sign-ins": lambda repeat: slow_xnat.sign_ins(repeat, 5, 1),
         "launches": lambda repeat: slow_xnat.launches(repeat, 5, 1),
         "plans": lambda repeat: plans.plans(repeat, (10, 100)),
+        "validate": lambda repeat: validate.validate(repeat, least=1),
+        "hub-start": lambda repeat: hub_start.hub_start(repeat, 0),
         "large-site": lambda repeat: large_site.large_site(repeat, 100, 20),
-        "active-users": lambda repeat: active_users.active_users(repeat, 5, 20),
+        "active-users": lambda repeat: active_users.active_users(repeat, 5, 20, 0.5),
         "gate": lambda repeat: gate.gate(repeat, 100, 5),
     }
     return tiny.get(row, real[row]) if small else real[row]

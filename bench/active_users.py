@@ -20,7 +20,9 @@ GROWN_PERCENT = 2
 REST_SECONDS = 10
 
 
-def active_users(repeat: int, users: int = 1000, polls: int = HOUR_OF_POLLS) -> list[Result]:
+def active_users(
+    repeat: int, users: int = 1000, polls: int = HOUR_OF_POLLS, rest_seconds: float = REST_SECONDS
+) -> list[Result]:
     """Start the servers, then let XNAT poll them, as fast as the hub answers, in `repeat` parts of the same size.
 
     The figures of each part are what the hub had after it: what grows would grow from part to part. In the first, the
@@ -35,7 +37,7 @@ def active_users(repeat: int, users: int = 1000, polls: int = HOUR_OF_POLLS) -> 
         process = psutil.Process(hub.process.pid)
         empty = _memory(process)
         asyncio.run(_start_all(hub, names))
-        rest_cpu = _cpu_percent(process, REST_SECONDS)
+        rest_cpu = _cpu_percent(process, rest_seconds)
         rest = _memory(process)
         # The first polls fill caches; what comes after must not add to them.
         asyncio.run(_poll(hub, names, users * 2))

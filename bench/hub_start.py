@@ -18,7 +18,7 @@ TIME_PERCENT, MEMORY_MB = 5, 15
 SETTLE_SECONDS = 2
 
 
-def hub_start(repeat: int) -> list[Result]:
+def hub_start(repeat: int, settle_seconds: float = SETTLE_SECONDS) -> list[Result]:
     """Start each in a new folder, by turns, with Swarm's spawner, which calls no engine until it starts something."""
     configurations = {"ours": CONFIGURATION, "empty": EMPTY, "xnathub run": None}
     seconds: dict[str, list[float]] = {name: [] for name in configurations}
@@ -30,7 +30,7 @@ def hub_start(repeat: int) -> list[Result]:
             for name in names:
                 with running_hub(xnat, configurations[name], orchestrator, start=False) as hub:
                     seconds[name].append(_start(hub))
-                    time.sleep(SETTLE_SECONDS)
+                    time.sleep(settle_seconds)
                     assert hub.process
                     memory[name].append(psutil.Process(hub.process.pid).memory_full_info().pss / 1e6)
     slower = median(seconds["ours"]) / median(seconds["empty"]) - 1

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ from tests.secret_search import Search
 from xnathub_conf.standin.state import State
 
 SEARCH = pytest.StashKey[Search]()
+SECONDS: Counter[str] = Counter()
+"""What the tests of each layer took, set-up and end included."""
 _IN_ADDRESS = re.compile(r"(?:token|_xsrf)(?:=|%(?:25)*3[Dd])([\w~-]{32,})")
 SECRETS = "xnathub-secrets"
 """Under which name the first process and those of pytest-xdist hand over a folder, and what they know of secrets."""
@@ -95,7 +98,17 @@ def pytest_sessionfinish(session):
         shutil.rmtree(search.folder)
 
 
+def pytest_runtest_logreport(report):
+    path = TESTS.parent / report.nodeid.partition("::")[0]
+    if TESTS in path.parents:
+        SECONDS[layer_of(path)] += report.duration
+
+
 def pytest_terminal_summary(terminalreporter, config):
+    if SECONDS.total() > 60:
+        each = ", ".join(f"{layer} {seconds:.0f}" for layer, seconds in SECONDS.most_common())
+        terminalreporter.section("seconds by layer")
+        terminalreporter.line(f"{each}; together {SECONDS.total():.0f}.")
     search = config.stash[SEARCH]
     if search and search.secrets:
         terminalreporter.section("secrets", red=bool(search.found), green=not search.found)
