@@ -1,7 +1,9 @@
 """What a release publishes beside its images, as scripts/build makes it."""
 
 import hashlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +12,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.support import ROOT
 
@@ -56,7 +62,7 @@ def test_two_builds_are_the_same_bytes(built, copy, tmp_path):
         for folder in (built, tmp_path / "again")
     )
     assert first == second
-    assert len(first) == 5
+    assert len(first) == 6
 
 
 def test_checksums_are_those_of_the_files(built):
@@ -80,6 +86,20 @@ def test_each_archive_holds_what_it_is_for(built):
     for archive in built.glob("*gz"):
         with tarfile.open(archive) as opened:
             assert {member.mtime for member in opened} == {TIME}, archive.name
+
+
+def test_the_list_of_packages_is_valid_and_has_each_locked_one(built):
+    (listed,) = built.glob("xnathub-*.cdx.json")
+    text = listed.read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    components = json.loads(text)["components"]
+    lock = (ROOT / "requirements/hub.lock").read_text()
+    pins = [Requirement(line.rstrip(" \\")) for line in lock.splitlines() if re.match(r"\w", line)]
+    assert len(pins) > 50
+    assert {(each["name"], f"=={each['version']}") for each in components} == {
+        (canonicalize_name(pin.name), str(pin.specifier)) for pin in pins
+    }
+    assert sum(len(each["hashes"]) for each in components) == lock.count("--hash=sha256:")
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(tmp_path):
