@@ -74,7 +74,7 @@ def _data(loaded: LoadedSite) -> HubData | None:
         return None
 
 
-def _doctor(loaded: LoadedSite) -> dict[str, Any]:
+def _doctor(loaded: LoadedSite) -> dict[str, object]:
     # What libraries warn of is in the findings.
     logging.getLogger().addHandler(logging.NullHandler())
     return asyncio.run(found_within(loaded, DOCTOR_SECONDS))

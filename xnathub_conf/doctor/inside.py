@@ -97,7 +97,7 @@ async def run_in_kernel(channels: str, token: str, code: str) -> dict[str, Any]:
                 said += reply["content"]["text"]
                 _, brace, rest = said.partition("xnathub-doctor{")
                 if brace and rest.endswith("}\n"):
-                    told: dict[str, Any] = json.loads("{" + rest)
+                    told: dict[str, object] = json.loads("{" + rest)
                     return told
             elif reply["msg_type"] == "error":
                 raise NoAnswer(
@@ -107,7 +107,7 @@ async def run_in_kernel(channels: str, token: str, code: str) -> dict[str, Any]:
         connection.close()
 
 
-def _message(code: str) -> dict[str, Any]:
+def _message(code: str) -> dict[str, object]:
     content = {
         "code": code,
         "silent": False,

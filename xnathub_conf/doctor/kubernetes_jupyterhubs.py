@@ -64,7 +64,7 @@ def _pod(examination: Examination, settings: Kubernetes, image: str) -> dict[str
     return body
 
 
-async def _version(core: Any, namespace: str, body: dict[str, Any], end: float) -> str:
+async def _version(core: Any, namespace: str, body: dict[str, object], end: float) -> str:
     """Return what an image answers in a pod, "" where it does not, or not by that time."""
     if (now := time.monotonic()) >= end:
         return ""

@@ -6,7 +6,6 @@ import json
 import time
 from functools import cached_property
 from ssl import SSLContext
-from typing import Any
 from urllib.parse import quote
 
 from tornado.httpclient import HTTPResponse
@@ -90,7 +89,7 @@ class ProbeServers:
             return f"XNAT does not answer: {error}."
         return "" if answer.code < 300 else f"XNAT refuses to start a server ({answer.code} {answer.reason})."
 
-    async def wait_ready(self, name: str) -> tuple[float, str, dict[str, Any]]:
+    async def wait_ready(self, name: str) -> tuple[float, str, dict[str, object]]:
         """Wait for a server; give the seconds, why it did not come, and the hub's model of it. Raises NoAnswer."""
         began = time.monotonic()
         seen = False
@@ -121,7 +120,7 @@ class ProbeServers:
                     return str(event.get("message", "")).partition("\n")[0]
         return ""
 
-    async def _model(self, name: str) -> dict[str, Any]:
+    async def _model(self, name: str) -> dict[str, object]:
         url = f"{self._examination.hub_url}hub/api/users/{quote(self._user, safe='')}"
         answer = await self.call(url, self._service_token())
         if answer.code == 404:

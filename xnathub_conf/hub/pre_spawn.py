@@ -15,7 +15,7 @@ from xnathub_conf.xnat.answers import XnatBadAnswer, XnatError, XnatNotFound
 from xnathub_conf.xnat.client import XnatClient
 
 
-def keep_flat_options(spawner: Any, options: Any) -> None:
+def keep_flat_options(spawner: Any, options: object) -> None:
     """Replace the user options of a request by the plain facts of the contract.
 
     They are stored in the hub's database, shown in its API and read by XNAT's plugin, which a nested object breaks;
@@ -38,7 +38,9 @@ def plan_reader(site: Site) -> Callable[..., LaunchPlan]:
         {rule.from_: rule.to for rule in (*site.paths.archive, *site.paths.workspaces)}
     )
 
-    def read(answer: Any, username: str, server_name: str, facts: dict[str, str] | None = None) -> LaunchPlan:
+    def read(
+        answer: object, username: str, server_name: str, facts: dict[str, str] | None = None
+    ) -> LaunchPlan:
         plan = read_plan(answer, username, server_name, translate)
         if facts is not None:
             facts |= _facts(plan)
@@ -59,14 +61,14 @@ class LivePolicy:
         self.site, self.read = site, plan_reader(site)
 
 
-def pre_spawn_hook(policy: LivePolicy, xnat: XnatClient) -> Callable[[Any], Awaitable[None]]:
+def pre_spawn_hook(policy: LivePolicy, xnat: XnatClient) -> Callable[[object], Awaitable[None]]:
     """Return the hook for Spawner.pre_spawn_hook. It raises LaunchFailed where nothing is started."""
 
     async def hook(spawner: Any) -> None:
         username, server_name = spawner.user.name, spawner.name
         spawner.begin_launch()
 
-        def read(answer: Any) -> Any:
+        def read(answer: object) -> Any:
             plan = policy.read(answer, username, server_name, spawner.launch_facts)
             return plan, spawner.prepare(plan)
 

@@ -39,7 +39,7 @@ class LiveSite:
         self._app: Any = None
         set_site_state("taken")
 
-    def start(self, app: Any) -> None:
+    def start(self, app: object) -> None:
         """Look after the file from now on, and at once whenever SIGHUP comes; for local servers at the file alone."""
         self._app = app
         loop = asyncio.get_running_loop()
@@ -98,7 +98,7 @@ class LiveSite:
         )
 
 
-def _with_live(old: Any, new: Any, key: KeyPath = ()) -> Any:
+def _with_live(old: object, new: object, key: KeyPath = ()) -> Any:
     """Return the old site with what the hub can take while it runs from the new one."""
     if is_dataclass(old) and type(old) is type(new) and not isinstance(old, Secret):
         taken = {

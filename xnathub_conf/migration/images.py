@@ -15,7 +15,7 @@ def list_of_names(value: Any) -> list[str]:
     return sorted(value) if isinstance(value, set | frozenset) else list(value)
 
 
-def images_of(profiles: Any) -> list[str]:
+def images_of(profiles: object) -> list[str]:
     """Return the images that KubeSpawner's profiles, and their choices, name."""
     if isinstance(profiles, dict):
         override = profiles.get("kubespawner_override")
@@ -25,7 +25,7 @@ def images_of(profiles: Any) -> list[str]:
     return [each for below in profiles for each in images_of(below)] if isinstance(profiles, list) else []
 
 
-def allow_images(to: Ledger, value: Any, name: str, leaf: Node) -> None:
+def allow_images(to: Ledger, value: object, name: str, leaf: Node) -> None:
     """Let servers start from images that a spawner's settings name. Raises NotCarriedError."""
     named = (
         [value]

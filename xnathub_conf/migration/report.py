@@ -106,13 +106,13 @@ _OPEN = re.compile(
 """A password in an address, or one on a command line."""
 
 
-def _shown(key: KeyPath, value: Any) -> str:
+def _shown(key: KeyPath, value: object) -> str:
     """Return a value as JSON, without what may be a secret that stood open in the old files."""
     hidden = holds_secret(key) and key[-1] != "image_pull_secrets"
     return json.dumps(_HIDDEN if hidden and not _is_file(value) else _masked(value), ensure_ascii=False)
 
 
-def _masked(value: Any) -> Any:
+def _masked(value: object) -> object:
     """Return data without what its keys, or the names beside values, say to be secrets."""
     if isinstance(value, dict) and not _is_file(value):
         names_secret = sounds_secret(str(value.get("name", "")))
@@ -128,7 +128,7 @@ def _masked(value: Any) -> Any:
     return _OPEN.sub(rf"\1\2{_HIDDEN}", without_tokens(value)) if isinstance(value, str) else value
 
 
-def _is_file(value: Any) -> bool:
+def _is_file(value: object) -> bool:
     return isinstance(value, dict) and set(value) == {"file"}
 
 

@@ -45,18 +45,18 @@ def _int(value: Any) -> int:
     return value if isinstance(value, int) else whole(str(value))
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise NotCarriedError("It is no text. Write the key of site.yaml by hand.")
     return value
 
 
-def _path(value: Any) -> str:
+def _path(value: object) -> str:
     inner = _text(value).strip("/")
     return f"/{inner}/" if inner else "/"
 
 
-def _variables(value: Any) -> dict[str, str]:
+def _variables(value: object) -> dict[str, str]:
     if not isinstance(value, dict) or not all(
         isinstance(each, str) for pair in value.items() for each in pair
     ):
@@ -64,15 +64,15 @@ def _variables(value: Any) -> dict[str, str]:
     return dict(value)
 
 
-def _same(value: Any) -> Any:
+def _same(value: object) -> object:
     return value
 
 
-def _cores(value: Any) -> float:
+def _cores(value: object) -> float:
     return number(str(value))
 
 
-_KEYS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+_KEYS: dict[str, tuple[str, Callable[[object], Any]]] = {
     "JupyterHub.allow_named_servers": ("hub.allow_named_servers", _bool),
     "JupyterHub.named_server_limit_per_user": ("hub.named_server_limit_per_user", _int),
     "JupyterHub.shutdown_on_logout": ("hub.shutdown_on_logout", _bool),
@@ -202,7 +202,7 @@ def key_of(trait: str, kind: str) -> str:
     return target if target and not target.startswith("extra.") else "a key of site.yaml, or under `extra`"
 
 
-def carry_trait(to: Ledger, trait: str, value: Any, place: tuple[str, Node], kind: str) -> bool:
+def carry_trait(to: Ledger, trait: str, value: object, place: tuple[str, Node], kind: str) -> bool:
     """Carry over one setting with a plain value; gives whether a rule took it. Raises NotCarriedError.
 
     `place` is its name in the report, and its leaf.
@@ -274,7 +274,7 @@ def carry_trait(to: Ledger, trait: str, value: Any, place: tuple[str, Node], kin
     return True
 
 
-def _tls(to: Ledger, value: dict[str, Any], key: str, place: tuple[str, Node]) -> None:
+def _tls(to: Ledger, value: dict[str, object], key: str, place: tuple[str, Node]) -> None:
     """Carry over docker-py's settings for TLS. Raises NotCarriedError."""
     name, leaf = place
     files = value.get("client_cert")
@@ -294,7 +294,7 @@ def _raw(trait: str, kind: str) -> tuple[str, str] | None:
     return ("extra", f"{class_name}.{name}") if name in known.get(class_name, ()) else None
 
 
-def _data(value: Any) -> Any:
+def _data(value: object) -> object:
     """Give a plain value of Python as YAML can hold it. Raises NotCarriedError."""
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {key: _data(each) for key, each in value.items()}
@@ -315,7 +315,7 @@ def _bind_url(to: Ledger, value: str, name: str, leaf: Node) -> None:
     _listens(to, parts.hostname or "", parts.port or 8000, name, leaf)
 
 
-def _listens(to: Ledger, address: Any, port: Any, name: str, leaf: Node) -> None:
+def _listens(to: Ledger, address: object, port: object, name: str, leaf: Node) -> None:
     """Carry over where the hub listens. Raises NotCarriedError."""
     if (number := _int(port)) != 8000:
         to.put("hub.bind_url", f"http://0.0.0.0:{number}", name, at(leaf))

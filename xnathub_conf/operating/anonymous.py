@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
 from urllib.parse import quote
 
 from xnathub_conf.operating.log_text import without_tokens
@@ -73,7 +72,7 @@ class Numbers:
                 except ValueError:
                     continue
 
-    def learn_from(self, value: Any) -> None:
+    def learn_from(self, value: object) -> None:
         """Know the names in parsed JSON."""
         if isinstance(value, Mapping):
             for key, item in value.items():

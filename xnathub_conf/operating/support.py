@@ -76,7 +76,7 @@ def facts(data: HubData | None) -> dict[str, Any]:
     for package in _PACKAGES:
         with suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
-    database: dict[str, Any] = {}
+    database: dict[str, object] = {}
     if data:
         try:
             database = {"kind": data.kind, **asdict(data.contents())}
@@ -87,7 +87,7 @@ def facts(data: HubData | None) -> dict[str, Any]:
     return {"versions": versions, "system": platform.platform(), "database": database}
 
 
-def engine_state(site: Site) -> dict[str, Any]:
+def engine_state(site: Site) -> dict[str, object]:
     """Return what a Docker engine says of itself and of the hub's servers, by numbers; nothing where it does not answer."""
     settings = site.orchestrator.docker or site.orchestrator.swarm
     if settings is None:
@@ -109,7 +109,7 @@ def engine_state(site: Site) -> dict[str, Any]:
         )
         labelled = {"label": "org.xnat.jupyter.user"}
         containers = client.containers.list(all=True, filters=labelled, ignore_removed=True)
-        state: dict[str, Any] = {name: info.get(name) for name in told}
+        state: dict[str, object] = {name: info.get(name) for name in told}
         state["swarm"] = (info.get("Swarm") or {}).get("LocalNodeState")
         state["servers"] = dict(Counter(each.status for each in containers))
         if site.orchestrator.swarm and (info.get("Swarm") or {}).get("ControlAvailable"):
@@ -148,6 +148,6 @@ def end_of(stream: IO[bytes]) -> str:
     return kept.decode("utf-8", "replace")
 
 
-def as_text(values: Iterable[tuple[str, Any]]) -> str:
+def as_text(values: Iterable[tuple[str, object]]) -> str:
     """Return keys with their values as lines."""
     return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values)

@@ -102,7 +102,7 @@ class XnatAuthenticator(Authenticator):
         """Return whether site.yaml lists the user as an admin; who is no longer listed stops being one."""
         return authentication["name"] in self.site.hub.admin_users
 
-    def get_handlers(self, app: Any) -> list[Any]:
+    def get_handlers(self, app: Any) -> list[object]:
         """Return the hub's handlers that differ from JupyterHub's, and the one for the files of its pages.
 
         JupyterHub calls this once, as it starts, and has no other place to begin something that goes on.

@@ -162,7 +162,7 @@ def _hub(site: Site) -> Iterator[Setting]:
     yield Setting("JupyterHub.load_roles", roles, ("hub", "api_scopes"))
 
 
-def page_variables(site: Site) -> dict[str, Any]:
+def page_variables(site: Site) -> dict[str, object]:
     """Return what the hub's pages show of the site."""
     pages = site.pages
     return {

@@ -61,5 +61,5 @@ def spawner_class(site: Site) -> type[Any]:
     """Return the site's spawner class, bound to the site, for JupyterHub.spawner_class."""
     name = orchestrator_of(site)
     module = import_module(f"xnathub_conf.spawners.{name}")
-    cls: type[Any] = getattr(module, f"Xnat{name.capitalize()}Spawner")
+    cls: type[object] = getattr(module, f"Xnat{name.capitalize()}Spawner")
     return type(cls.__name__, (Launch, cls), {"site": site})

@@ -49,7 +49,7 @@ class XnatKubernetesSpawner(Looks):
     site: Site
     _facts: Mapping[str, str] = {}
     _configured: tuple[Any, ...] | None = None
-    _extra: tuple[dict[str, object], dict[str, Any]] = {}, {}
+    _extra: tuple[dict[str, object], dict[str, object]] = {}, {}
     _unreachable: Exception | None = None
     volumes: object
     volume_mounts: object

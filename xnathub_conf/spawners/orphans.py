@@ -29,7 +29,7 @@ def start_sweep(app: object, site: Site) -> None:
 
 async def _sweep(app: Any, cls: type[Any], interval: float) -> None:
     suspects: set[str] = set()
-    spawner: Any = None
+    spawner: object = None
     while True:
         await asyncio.sleep(interval)
         try:

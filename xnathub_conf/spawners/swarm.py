@@ -56,16 +56,16 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
     """The plan's. SwarmSpawner would make its own of `volumes`."""
 
     _plan: LaunchPlan
-    _events: tuple[dict[str, Any], ...] = ()
+    _events: tuple[dict[str, object], ...] = ()
 
-    def prepare(self, plan: LaunchPlan) -> list[dict[str, Any]]:
+    def prepare(self, plan: LaunchPlan) -> list[dict[str, object]]:
         """Return the mounts as Docker's API takes them. Raises PolicyRefusal for a constraint without a value."""
         for constraint in plan.constraints:
             if not constraint.value:
                 raise PolicyRefusal(
                     "constraints", "", f"{constraint} has no value, which a Swarm's constraint must have."
                 )
-        mounts: list[dict[str, Any]] = [
+        mounts: list[dict[str, object]] = [
             {"Target": target, "Source": source, "Type": kind, "ReadOnly": read_only}
             for kind, source, target, read_only in plan.mounts
         ]
@@ -82,7 +82,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         self._plan = plan
         self._events = ()
 
-    async def create_object(self) -> Any:
+    async def create_object(self) -> object:
         """Create the service."""
         plan, swarm = self._plan, self.site.orchestrator.swarm
         assert swarm is not None
@@ -177,7 +177,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
                 return attached["Addresses"][0].split("/")[0], self.port
         raise engine_failure(f"network {network} not found", self.image)
 
-    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+    async def progress(self) -> AsyncIterator[dict[str, object]]:
         """Return each state of the task as Swarm reports it, until it runs or has ended."""
         said = 0
         while True:
@@ -297,7 +297,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             )
         return self._silent()
 
-    async def _node_name(self, task: dict[str, Any]) -> str:
+    async def _node_name(self, task: dict[str, object]) -> str:
         try:
             return str((await self.docker("inspect_node", task["NodeID"]))["Description"]["Hostname"])
         except (APIError, KeyError):
@@ -326,7 +326,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             raise await self._ended(code)
         raise engine_failure(error or f"its task is {state}", self.image)
 
-    def _note(self, status: dict[str, Any]) -> None:
+    def _note(self, status: dict[str, object]) -> None:
         state, message = status["State"], status.get("Err") or status.get("Message") or ""
         text = f"Swarm: {state}" + (f", {message}" if message and message != state else "")
         if not self._events or self._events[-1]["message"] != text:

@@ -73,7 +73,7 @@ def _head(project: int, subject: int) -> Any:
     return volume
 
 
-def _affine() -> Any:
+def _affine() -> object:
     numpy: Any = importlib.import_module("numpy")
     return numpy.diag([192 / SIDE] * 3 + [1.0])
 

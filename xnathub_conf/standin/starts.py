@@ -6,7 +6,6 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
 from urllib.parse import unquote
 
 from tornado.httputil import HTTPServerRequest
@@ -57,14 +56,14 @@ def start_answer(state: State, hub: HubLink | None, caller: Caller, request: HTT
     return text_answer("")
 
 
-def _environments(state: State) -> list[dict[str, Any]]:
+def _environments(state: State) -> list[dict[str, object]]:
     """List the one environment of the stand-in, as XNAT does."""
     environment = {"name": "Jupyter", "image": state.environment.image}
     hardware = {"hardwareConfigs": [{"id": 1, "hardware": {"name": "Standard"}}]}
     return [{"id": 1, "computeEnvironment": environment, "hardwareOptions": hardware}]
 
 
-def _start(plugin: HubPlugin, user: str, options: dict[str, Any]) -> None:
+def _start(plugin: HubPlugin, user: str, options: dict[str, object]) -> None:
     # XNAT notes the failure in its event, which nobody asks here for.
     with suppress(HubError):
         plugin.ensure_user(user)

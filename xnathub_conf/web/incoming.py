@@ -119,7 +119,7 @@ def bound_requests(site: Site) -> None:
         event.listen(APIToken.note, "set", _check_note)
 
 
-def _check_note(_token: APIToken, note: object, *_: Any) -> None:
+def _check_note(_token: APIToken, note: object, *_: object) -> None:
     if not isinstance(note, str) or len(note) > _MOST_OF_A_NOTE:
         raise HTTPError(400, f"A token's note is a text of {_MOST_OF_A_NOTE} characters at most.")
 
