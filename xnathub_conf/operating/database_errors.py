@@ -12,7 +12,7 @@ from typing import Any
 
 from jupyterhub.user import User
 from sqlalchemy import event
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine, ExceptionContext
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -63,13 +63,13 @@ def _cause(error: BaseException) -> str:
     return str(getattr(error, "orig", None) or error).partition("\n")[0]
 
 
-def _roll_back(session: Any, _transaction: object) -> None:
+def _roll_back(session: Session, _transaction: object) -> None:
     """Make a session that an error has stopped good again, as soon as the code that met the error is done."""
     if not session.is_active:
         _roll_back_soon(session)
 
 
-def _roll_back_soon(session: Any) -> None:
+def _roll_back_soon(session: Session) -> None:
     def end() -> None:
         if not session.is_active:
             session.rollback()
@@ -82,13 +82,13 @@ def _roll_back_soon(session: Any) -> None:
         """No loop runs, so that nobody else shares the session."""
 
 
-def _know_session(session: object, _transaction: object, connection: Any) -> None:
+def _know_session(session: Session, _transaction: object, connection: Connection) -> None:
     connection.info[_SESSION] = session
 
 
-def _notice_commit(context: Any) -> None:
+def _notice_commit(context: ExceptionContext) -> None:
     """Notice a database that takes all that is written, and then not the COMMIT, the one call without a statement."""
-    session = context.connection and context.connection.info.get(_SESSION)
+    session = context.connection.info.get(_SESSION) if context.connection else None
     if session is not None and context.statement is None:
         _roll_back_soon(session)
 

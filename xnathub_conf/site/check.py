@@ -10,7 +10,15 @@ from xnathub_conf.site.light_jsonschema import ValidationError
 from xnathub_conf.site.old_names import elsewhere, what_to_do
 from xnathub_conf.site.problems import KeyPath, holds_secret, visible
 from xnathub_conf.site.remedies import Validator, example_of, flow, remedy
-from xnathub_conf.site.schema import all_keys, jupyterhub_names, keys_named, node_at, resolve, site_schema
+from xnathub_conf.site.schema import (
+    SchemaNode,
+    all_keys,
+    jupyterhub_names,
+    keys_named,
+    node_at,
+    resolve,
+    site_schema,
+)
 from xnathub_conf.site.yaml_source import Document
 
 
@@ -37,7 +45,7 @@ def check_schema(document: Document) -> None:
             said.add((last.path, last.message))
 
 
-def check_trait(document: Document, path: KeyPath, form: Mapping[str, Any], value: object) -> None:
+def check_trait(document: Document, path: KeyPath, form: SchemaNode, value: object) -> None:
     """Add to the document's problems where the value at `path` is none that a trait of this form takes."""
     error = next(Validator(form).iter_errors(value), None)
     if error is not None:
@@ -46,7 +54,7 @@ def check_trait(document: Document, path: KeyPath, form: Mapping[str, Any], valu
 
 def _report(document: Document, error: ValidationError, path: KeyPath) -> None:
     rule = str(error.validator)
-    node: Mapping[str, Any] = error.schema  # type: ignore[assignment]
+    node: SchemaNode = error.schema  # type: ignore[assignment]
     if path[:1] != ("extra",) and not {"additionalProperties", "propertyNames"} & {
         rule,
         *error.absolute_schema_path,
@@ -101,7 +109,7 @@ _TYPES = {
 }  # fmt: skip
 
 
-def _form(node: Mapping[str, Any]) -> str:
+def _form(node: SchemaNode) -> str:
     """Return in words what a schema expects."""
     node = resolve(node)
     if "x-expected" in node:

@@ -9,7 +9,7 @@ from typing import Any
 
 from xnathub_conf.site.light_jsonschema import Draft202012Validator, ValidationError, extend
 from xnathub_conf.site.problems import KeyPath, holds_secret
-from xnathub_conf.site.schema import resolve, site_schema
+from xnathub_conf.site.schema import SchemaNode, resolve, site_schema
 from xnathub_conf.values.memory import site_amount, site_bytes, xnat_bytes
 
 
@@ -84,7 +84,7 @@ def _line(path: KeyPath, value: object) -> str:
     return f"{path[-1]}: {flow(value)}" if path and isinstance(path[-1], str) else flow(value)
 
 
-def _bound(value: float, node: Mapping[str, Any]) -> str | None:
+def _bound(value: float, node: SchemaNode) -> str | None:
     least, most = node.get("minimum"), node.get("maximum")
     if least is not None and value < least:
         return f"Write {least} or more."
@@ -93,7 +93,7 @@ def _bound(value: float, node: Mapping[str, Any]) -> str | None:
     return f"Write {most} or less." if most is not None and value > most else None
 
 
-def example_of(node: Mapping[str, Any], depth: int = 0) -> object:
+def example_of(node: SchemaNode, depth: int = 0) -> object:
     """Return a value that fits a schema and shows its form, or None where the schema tells too little."""
     node = resolve(node)
     for name in ("examples", "enum"):
@@ -115,7 +115,7 @@ def example_of(node: Mapping[str, Any], depth: int = 0) -> object:
     return None
 
 
-def _candidates(key: str, value: object, node: Mapping[str, Any]) -> Iterator[object]:
+def _candidates(key: str, value: object, node: SchemaNode) -> Iterator[object]:
     kinds = node.get("type", ())
     kinds = {kinds} if isinstance(kinds, str) else set(kinds)
     if value is None:
@@ -170,7 +170,7 @@ _DURATION = re.compile(
 _TRUE = {"true", "yes", "on"}
 
 
-def _of_text(key: str, value: str, node: Mapping[str, Any]) -> Iterator[object]:
+def _of_text(key: str, value: str, node: SchemaNode) -> Iterator[object]:
     text = value.strip().strip("'\"\u2018\u2019\u201c\u201d\u201e")
     yield text
     if text.lower() in _TRUE | {"false", "no", "off"}:

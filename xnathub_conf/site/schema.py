@@ -15,6 +15,9 @@ from xnathub_conf.site.problems import KeyPath, dotted
 from xnathub_conf.values.memory import site_bytes
 from xnathub_conf.values.secret import Secret
 
+SchemaNode = Mapping[str, Any]
+"""A part of the schema: what each keyword holds, which JSON Schema says and no type."""
+
 
 @cache
 def schema_text() -> str:
@@ -37,7 +40,7 @@ def jupyterhub_names() -> dict[str, Any]:
     return names
 
 
-def resolve(node: Mapping[str, Any]) -> Mapping[str, Any]:
+def resolve(node: SchemaNode) -> SchemaNode:
     """Follow a node's `$ref`; what stands beside the `$ref` wins."""
     if "$ref" not in node:
         return node
@@ -45,9 +48,9 @@ def resolve(node: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**resolve(target), **{key: value for key, value in node.items() if key != "$ref"}}
 
 
-def node_at(path: KeyPath) -> Mapping[str, Any] | None:
+def node_at(path: KeyPath) -> SchemaNode | None:
     """Find the schema of the value at `path`, or None where the schema knows no such place."""
-    node: Mapping[str, Any] = site_schema()
+    node: SchemaNode = site_schema()
     for part in path:
         if isinstance(part, int):
             below = node.get("items")
@@ -90,7 +93,7 @@ def keys_named(name: str) -> list[str]:
 def described() -> tuple[tuple[str, str], ...]:
     """List every key path of the schema, as text, with its description."""
 
-    def walk(node: Mapping[str, Any], path: KeyPath) -> Iterator[tuple[str, str]]:
+    def walk(node: SchemaNode, path: KeyPath) -> Iterator[tuple[str, str]]:
         for key, child in node.get("properties", {}).items():
             below = resolve(child)
             yield dotted((*path, key)), str(below.get("description", ""))
@@ -112,7 +115,7 @@ def build(data: object) -> site_types.Site:
     return site
 
 
-def _build(value: Any, node: Mapping[str, Any]) -> object:
+def _build(value: Any, node: SchemaNode) -> object:
     node = resolve(node)
     if value is None:
         return None
