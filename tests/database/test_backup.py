@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tarfile
 
 import psycopg
 import pytest
@@ -50,6 +51,11 @@ def test_a_dump_goes_back_where_no_hub_runs(hub, postgres):
     hub.api("POST", "/users/later")
     code, said = xnathub("restore", "--input", "kept.tar.gz")
     assert (code, "other connections. Stop the hub, and then restore." in said) == (2, True), said
+    (hub.folder / "hub.log.txt").write_text("User logged in: demo")
+    code, said = xnathub("support", "--output", "support.tar.gz", "--log", "hub.log.txt")
+    assert code == 0, said
+    with tarfile.open(hub.folder / "support.tar.gz") as bundle:
+        assert bundle.extractfile("xnathub-support/log-1.txt").read() == b"User logged in: user-1"
     hub.stop()
     (hub.folder / "jupyterhub_cookie_secret").unlink()
     with psycopg.connect((hub.folder / "db_url").read_text(), autocommit=True) as connection:

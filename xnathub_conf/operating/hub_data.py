@@ -4,12 +4,13 @@ import os
 import re
 import sqlite3
 import subprocess
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -58,31 +59,37 @@ class HubData:
 
     def contents(self) -> Contents:
         """Return what the database holds. Raises HubDataError where it can't be asked."""
-        return contents_of_file(self.file) if self.file else self._contents_of_server()
-
-    def _contents_of_server(self) -> Contents:
-        engine = create_engine(self.url, connect_args={"connect_timeout": _CONNECT_SECONDS})
-        try:
+        if self.file:
+            return contents_of_file(self.file)
+        with self._engine() as engine:
             revision = server_revision(engine)
-            if revision == "":
-                return Contents(revision, 0, 0)
-            with engine.connect() as connection:
-                users, servers = (connection.execute(text(each)).scalar_one() for each in (_USERS, _SERVERS))
-            return Contents(revision, users, servers)
-        except (SQLAlchemyError, ImportError) as error:
-            raise HubDataError(
-                f"The hub's database can't be asked: {reason_of(error)}. See hub.db_url."
-            ) from None
-        finally:
-            engine.dispose()
+        if revision == "":
+            return Contents(revision, 0, 0)
+        return Contents(revision, self._number(_USERS), self._number(_SERVERS))
 
     def others(self) -> int:
         """Return how many other connections the database of a server has. Raises HubDataError."""
-        engine = create_engine(self.url, connect_args={"connect_timeout": _CONNECT_SECONDS})
-        query = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+        return self._number(
+            "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+        )
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Return what a query gives. Raises HubDataError."""
+        with self._engine() as engine, engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
+
+    def _number(self, query: str) -> int:
+        return int(self.rows(query)[0][0])
+
+    @contextmanager
+    def _engine(self) -> Iterator[Engine]:
+        if self.file:
+            # None is made where there is none, and nothing is written.
+            engine = create_engine(f"sqlite:///{self.file.as_uri()}?mode=ro&uri=true")
+        else:
+            engine = create_engine(self.url, connect_args={"connect_timeout": _CONNECT_SECONDS})
         try:
-            with engine.connect() as connection:
-                return int(connection.execute(text(query)).scalar_one())
+            yield engine
         except (SQLAlchemyError, ImportError) as error:
             raise HubDataError(
                 f"The hub's database can't be asked: {reason_of(error)}. See hub.db_url."

@@ -4,12 +4,11 @@ import importlib.metadata
 import io
 import json
 import platform
-import sqlite3
 import tarfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from typing import IO, Any
 
@@ -54,17 +53,10 @@ def names_of(site: Site, data: HubData | None, environment: Mapping[str, str]) -
 
 
 def _in_database(data: HubData) -> Iterator[tuple[str, object]]:
-    """Yield the names in a database that is a file; of another the log alone tells them."""
-    if data.file is None or not data.file.exists():
-        return
-    with (
-        suppress(sqlite3.Error),
-        closing(sqlite3.connect(f"{data.file.as_uri()}?mode=ro", uri=True, timeout=5)) as database,
-    ):
-        yield from (("user", name) for (name,) in database.execute("select name from users"))
-        for (options,) in database.execute(
-            "select user_options from spawners where user_options is not null"
-        ):
+    """Yield the names in a database; none where it can't be asked, which its own facts tell."""
+    with suppress(HubDataError):
+        yield from (("user", name) for (name,) in data.rows("select name from users"))
+        for (options,) in data.rows("select user_options from spawners where user_options is not null"):
             item = json.loads(options)
             for key, kind in (("projectId", "project"), ("itemId", "item"), ("itemLabel", "item")):
                 yield kind, item.get(key)
