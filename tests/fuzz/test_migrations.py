@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import subprocess
 import tempfile
 import unittest.mock
 from collections import Counter
@@ -480,3 +481,54 @@ def test_every_leaf_of_merged_values_is_in_the_report_once(first, second, third)
         for file, data in files.items():
             (folder / file).write_text(dumped(data, flow=False))
         judge(folder, [*files], report_of(folder, [*files]), places=False)
+
+
+REPOSITORIES = os.environ.get("XNATHUB_REFERENCE_REPOSITORIES", "").split()
+"""Git directories of the reference's repositories, whose every version is read then; the short run has no network."""
+
+
+def versions() -> dict[tuple[str, str], str]:
+    """Give each version of each stack, compose, values and configuration file of those repositories, by its kind and its object's name."""
+    found: dict[tuple[str, str], str] = {}
+    kinds = {
+        "docker-stack.yml": "stack.yml",
+        "docker-compose.yml": "stack.yml",
+        "values.yaml": "values.yaml",
+        "jupyterhub_config.py": "config.py",
+    }
+    for repository in REPOSITORIES:
+        git = ["git", "-C", repository]
+        listed = subprocess.run(
+            [*git, "rev-list", "--all", "--objects", "--missing=allow-any"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for line in listed.splitlines():
+            name, _, path = line.partition(" ")
+            if kind := kinds.get(path.rpartition("/")[2]):
+                found[kind, name] = subprocess.run(
+                    [*git, "cat-file", "blob", name], capture_output=True, text=True, check=True
+                ).stdout
+    return found
+
+
+if REPOSITORIES:
+
+    def test_every_leaf_of_every_version_of_the_reference_s_files_is_in_the_report_once():
+        """XNATHUB_REFERENCE_REPOSITORIES="A.git B.git" pytest -s tests/fuzz/test_migrations.py -k version"""
+        COUNTS.clear()
+        for (kind, _), text in versions().items():
+            with tempfile.TemporaryDirectory() as place:
+                folder = Path(place)
+                (folder / kind).write_text(text)
+                (folder / ".env").write_text("".join(f"{key}={value}\n" for key, value in REQUIRED.items()))
+                if kind == "stack.yml" and not re.search(r"JH_|xnat/jupyterhub", text):
+                    COUNTS["without the reference's hub"] += 1
+                    continue
+                more = {"xnat_url": "https://x.org"} if kind == "config.py" else {}
+                report = report_of(folder, [kind], **more)
+                judge(folder, [] if kind == "config.py" else [kind], report, places="&" not in text)
+                COUNTS[kind] += 1
+        print("\n" + ", ".join(f"{count:,} {name}" for name, count in sorted(COUNTS.items())))
+        COUNTS.clear()

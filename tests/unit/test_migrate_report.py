@@ -138,3 +138,31 @@ def test_the_token_of_the_service_is_what_counts_in_a_chart(folder, capsys):
     (folder / "values.yaml").write_text(values)
     out = printed(capsys, "values.yaml")
     assert re.search(r"hub\.extraEnv\.JH_XNAT_SERVICE_TOKEN: values.yaml:\d+ replaces it", out), out
+
+
+def test_a_variable_of_servers_that_can_t_be_carried_ends_nothing(folder, capsys):
+    """Before, the reference's own examples with JUPYTER_ENABLE_LAB could not be moved at all."""
+    values = (
+        (folder / "values.yaml")
+        .read_text()
+        .replace("TZ: Europe/Berlin", "TZ: Europe/Berlin, JUPYTER_ENABLE_LAB: 'yes', JUPYTERHUB_API_URL: x")
+    )
+    (folder / "values.yaml").write_text(values)
+    out = printed(capsys, "values.yaml")
+    assert re.search(
+        r"^  values.yaml:\d+: .*JUPYTERHUB_API_URL: ", out.partition("Not carried over:")[2], re.MULTILINE
+    )
+    assert 'servers.environment.TZ: "Europe/Berlin"' in out
+    config = 'c.Spawner.environment = {"JUPYTER_ENABLE_LAB": "yes", "TZ": "UTC"}\n'
+    (folder / "jupyterhub_config.py").write_text(config)
+    assert 'servers.environment.TZ: "UTC"' in printed(capsys, "docker-stack.yml", "jupyterhub_config.py")
+
+
+def test_helm_has_no_shell(folder, capsys):
+    """What a chart lacks was given with another values file, or with --set."""
+    (folder / "values.yaml").write_text("jupyterhub: {hub: {baseUrl: /x}}\n")
+    assert main(["migrate", "values.yaml", "--dry-run"]) == 1
+    said = capsys.readouterr().err
+    assert "Name all values files" in said
+    assert "--set" in said
+    assert "shell" not in said

@@ -50,11 +50,14 @@ def read_chart(trees: Sequence[Node]) -> ChartValues:
     _unplaced(base)
     chart = ChartValues(base, is_reference)
     chart.hidden = [pair for tree in trees for pair in tree.all_hidden()]
+    # As in Helm, the files make one set of values, which is laid over the chart's own then.
+    given = Node(base.file, (), 0, {})
     for tree in trees:
         if "jupyterhub" not in tree.keys and {"hub", "singleuser"} & set(tree.keys):
             # Values for Zero to JupyterHub itself are those of the chart in the chart.
             tree = Node(tree.file, (), tree.line, {"jupyterhub": tree})
-        _merge(chart, chart.top, tree)
+        _merge(chart, given, tree)
+    _merge(chart, chart.top, given)
     for name, node in (("hub", chart.hub), ("singleuser", chart.singleuser)):
         if not isinstance(node.value, dict):
             raise MigrationError(f"{node.origin}: jupyterhub.{name} holds no values.")
