@@ -21,6 +21,7 @@ import yaml
 from tests.docker.conftest import SOCKET
 from tests.docker.processes import WEB_SERVER
 from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Site, build_sick, command, wait_for
+from tests.docker.watching import Kernel
 from tests.plugin_pages import DASHBOARD, NAMES, add_people, opened, start, stop
 from tests.support import (
     ENGINE_SECURITY,
@@ -60,13 +61,17 @@ class Engine(Site):
             os.chown(secrets / name, 4001, -1)
             (secrets / name).chmod(0o400)
         self.site_file.chmod(0o644)
+        # Tests find the containers by these names.
+        names = {"hub": self.name, "proxy": f"{self.name}_proxy"}
+        named = {"services": {service: {"container_name": name} for service, name in names.items()}}
+        (self.folder / "named.yaml").write_text(yaml.safe_dump(named))
+        self.deploy()
+
+    def deploy(self) -> None:
         file = self.folder / "compose.yaml"
         file.write_text(
             command(str(XNATHUB), "render", "docker", "--image", "xnathub:test", str(self.site_file))
         )
-        # Tests find the container by this name.
-        named = {"services": {"hub": {"container_name": self.name}}}
-        (self.folder / "named.yaml").write_text(yaml.safe_dump(named))
         self.compose("up", "--detach")
         self.wait_until_up()
 
@@ -84,7 +89,7 @@ class Engine(Site):
         return self.client.containers.list(all=True, filters={"name": f"{self.name}-"}, ignore_removed=True)
 
     def logs(self) -> str:
-        return command("docker", "logs", self.name)
+        return "".join(command("docker", "logs", name) for name in (self.name, f"{self.name}_proxy"))
 
 
 def test_threads_that_call_at_once_share_one_client(docker_client, tmp_path):
@@ -256,6 +261,18 @@ def test_doctor_starts_a_server_and_looks_around_in_it(hub: Engine):
     assert f"runs as {UID}:{GID}" in told["start.user"]["seen"]
     assert "one written in 1." in told["start.mounts"]["seen"]
     assert not hub.servers()
+
+
+def test_a_new_site_file_cuts_no_websocket(hub: Engine):
+    hub.start("demo")
+    kernel = Kernel(f"{hub.url}/user/demo", hub.plugin.token("demo", "test", 600))
+    before = [hub.client.containers.get(name).id for name in (hub.name, f"{hub.name}_proxy")]
+    hub.site["servers"]["start_timeout"] += 1
+    hub.write_site()
+    hub.deploy()
+    after = [hub.client.containers.get(name).id for name in (hub.name, f"{hub.name}_proxy")]
+    assert (after[0] != before[0], after[1]) == (True, before[1])
+    kernel.counts_on()
 
 
 def test_a_hub_that_may_not_use_the_socket_says_so(hub: Engine):

@@ -297,11 +297,11 @@ def test_servers_outlive_the_hub_and_a_new_site_file(stack: Stack, run):
     network = f"{stack.name}-net"
 
     def steady_address() -> str:
-        """The address that the hub's name leads to whichever its container is."""
-        (service,) = stack.client.services.list(filters={"name": f"{stack.name}_hub"})
-        found = run("xnathub-base:test", ["getent", "ahosts", "jupyterhub"], network=network).output.split()
-        (address,) = (each["Addr"].split("/")[0] for each in service.attrs["Endpoint"]["VirtualIPs"])
-        assert address in found
+        """The address that the name leads to by which servers reach the hub, whichever its proxy's container is."""
+        (service,) = stack.client.services.list(filters={"name": f"{stack.name}_proxy"})
+        found = run("xnathub-base:test", ["getent", "ahosts", "jupyterhub-proxy"], network=network).output
+        virtual = {each["Addr"].split("/")[0] for each in service.attrs["Endpoint"]["VirtualIPs"]}
+        (address,) = virtual & set(found.split())
         return address
 
     address = steady_address()
@@ -358,7 +358,7 @@ def test_docker_tells_no_secret_of_the_hub(stack: Stack):
         command("docker", *words)
         for words in (
             ("service", "inspect", hub), ("service", "inspect", "--pretty", hub), ("service", "ps", "--no-trunc", hub), ("inspect", container.id),
-            ("top", container.id), ("stack", "services", stack.name), ("secret", "inspect", *stack.secrets),
+            ("service", "inspect", f"{stack.name}_proxy"), ("top", container.id), ("stack", "services", stack.name), ("secret", "inspect", *stack.secrets),
         )
     ]  # fmt: skip
     configs = stack.client.configs.list(filters={"label": f"com.docker.stack.namespace={stack.name}"})

@@ -244,11 +244,13 @@ class Stack(Site):
 
     def logs(self) -> str:
         # Not `docker service logs`, which at times never ends.
-        hub = f"{self.name}_hub"
-        label = {"label": f"com.docker.swarm.service.name={hub}"}
-        containers = self.client.containers.list(all=True, filters=label, ignore_removed=True)
-        said = [command("docker", "logs", container.id) for container in reversed(containers)]
-        return "".join([command("docker", "service", "ps", "--no-trunc", hub), *said])
+        said = []
+        for service in (f"{self.name}_proxy", f"{self.name}_hub"):
+            label = {"label": f"com.docker.swarm.service.name={service}"}
+            containers = self.client.containers.list(all=True, filters=label, ignore_removed=True)
+            said += [command("docker", "service", "ps", "--no-trunc", service)]
+            said += [command("docker", "logs", container.id) for container in reversed(containers)]
+        return "".join(said)
 
 
 def build_sick(client: docker.DockerClient) -> None:

@@ -50,8 +50,11 @@ def test_what_else_the_site_names_comes_along(rendered):
     compose, text = rendered(site, "--image", "own:1")
     hub = compose["services"]["hub"]
     assert hub["image"] == "own:1"
-    assert hub["ports"] == ["9000:9000"]
-    assert hub["environment"] == {"COOKIES": "${COOKIES:?the hub needs it}"}
+    assert compose["services"]["proxy"]["ports"] == ["9000:9000"]
+    assert hub["environment"] == {
+        "XNATHUB_PROXY": "jupyterhub-proxy",
+        "COOKIES": "${COOKIES:?the hub needs it}",
+    }
     assert {
         "type": "bind",
         "source": "./secrets/logo.svg",
@@ -59,6 +62,18 @@ def test_what_else_the_site_names_comes_along(rendered):
         "read_only": True,
     } in hub["volumes"]
     assert "variables where `docker compose` runs: COOKIES" in text
+
+
+def test_the_proxy_has_a_token_and_nothing_else_and_stays_after_an_edit(rendered):
+    before = rendered(SITE)[0]["services"]
+    proxy = before["proxy"]
+    assert [each["source"] for each in proxy["volumes"] if each["type"] == "bind"] == [
+        "./secrets/hub_api_token"
+    ]
+    assert (proxy["read_only"], proxy["cap_drop"], proxy["user"]) == (True, ["ALL"], "1000:1000")
+    after = rendered(SITE + "# edited\n", "--image", "hub:2", "--proxy-image", proxy["image"])[0]["services"]
+    assert after["proxy"] == proxy
+    assert after["hub"]["labels"] != before["hub"]["labels"]
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,8 @@ def test_the_hub_has_what_the_site_says(render):
     stack = render(image="registry.example.org/hub:2")
     hub = stack["services"]["hub"]
     assert (hub["image"], hub["user"]) == ("registry.example.org/hub:2", "1234:999")
-    assert hub["ports"] == [{"target": 9000, "published": 9000, "protocol": "tcp", "mode": "host"}]
-    assert "9000" in hub["healthcheck"]["test"][-1]
+    assert "ports" not in hub
+    assert "8081" in hub["healthcheck"]["test"][-1]
     assert "'/jupyter/hub/health'" in hub["healthcheck"]["test"][-1]
     assert stack["networks"]["jupyter"]["name"] == "our_net"
     assert hub["secrets"][1] == {
@@ -84,6 +84,45 @@ def test_an_edit_gives_the_config_another_name(render):
     assert before["services"] == after["services"]
 
 
+def test_the_proxy_is_a_service_with_a_token_and_nothing_else(render):
+    stack = render(image="registry.example.org/hub:2")
+    proxy, hub = stack["services"]["proxy"], stack["services"]["hub"]
+    assert (proxy["image"], proxy["user"]) == ("registry.example.org/hub:2", "1234:1234")
+    assert proxy["ports"] == [{"target": 9000, "published": 9000, "protocol": "tcp", "mode": "host"}]
+    assert [each["source"] for each in proxy["secrets"]] == ["hub_api_token"]
+    assert proxy["environment"] == {"XNATHUB_PROXY_TOKEN_FROM": "file:/etc/keys/hub_api_token"}
+    assert proxy["volumes"] == [{"type": "tmpfs", "target": "/tmp"}]
+    assert "configs" not in proxy
+    assert (proxy["read_only"], proxy["cap_drop"]) == (True, ["ALL"])
+    assert "--error-target=http://tasks.hub-for-proxy:8081/jupyter/hub/error" in proxy["command"]
+    # What goes between the two passes no server of a user.
+    assert stack["networks"]["control"] == {"driver": "overlay", "internal": True}
+    assert (hub["networks"]["control"], proxy["networks"]["control"]) == (
+        {"aliases": ["hub-for-proxy"]},
+        {"aliases": ["proxy-for-hub"]},
+    )
+    assert hub["environment"]["XNATHUB_PROXY"] == proxy["hostname"] == "jupyterhub-proxy"
+
+
+def test_no_edit_and_no_new_image_of_the_hub_touches_the_proxy(render):
+    before = render(image="hub:1")["services"]["proxy"]
+    edited = SITE.replace("xnat/*", "xnat/*, other/*").replace("swarm: {", "swarm: {prefix: p, ")
+    assert render(edited, image="hub:2", proxy_image="hub:1")["services"]["proxy"] == before
+    assert render(edited, image="hub:2")["services"]["proxy"] == {**before, "image": "hub:2"}
+
+
+def test_the_proxy_takes_a_token_from_a_variable_and_logs_as_the_hub_does(render):
+    text = SITE.replace("{file: /etc/keys/hub_api_token}", "{env: TOKEN}") + "logging: {format: json}\n"
+    proxy = render(text + "extra: {ConfigurableHTTPProxy.debug: true}\n")["services"]["proxy"]
+    assert proxy["environment"] == {
+        "XNATHUB_PROXY_TOKEN_FROM": "env:TOKEN",
+        "TOKEN": "${TOKEN:?the hub needs it}",
+        "XNATHUB_LOG_FORMAT": "json",
+    }
+    assert "--log-level=debug" in proxy["command"]
+    assert "secrets" not in proxy
+
+
 def test_the_docker_socket_stays_out_where_docker_is_elsewhere(render):
     tls = "{ca_cert: /run/secrets/ca, client_cert: /run/secrets/cert, client_key: /run/secrets/key}"
     stack = render(
@@ -98,7 +137,7 @@ def test_postgresql_is_a_service_that_only_the_hub_reaches(render):
     assert stack["services"]["db"]["image"] == "registry.example.org/postgres:17"
     assert stack["networks"]["database"] == {"driver": "overlay", "internal": True}
     assert stack["services"]["db"]["networks"].keys() == {"database"}
-    assert stack["services"]["hub"]["networks"].keys() == {"jupyter", "database"}
+    assert stack["services"]["hub"]["networks"].keys() == {"jupyter", "control", "database"}
 
 
 @pytest.mark.parametrize(
@@ -154,7 +193,11 @@ def test_files_and_variables_of_raw_settings_come_along(render):
     assert (key["target"], key["mode"]) == ("/run/tls/hub.key", 0o400)
     assert stack["secrets"]["hub.key"] == stack["configs"]["hub.pem"] == {"external": True}
     assert hub["environment"]["JUPYTERHUB_CRYPT_KEY"] == "${JUPYTERHUB_CRYPT_KEY:?the hub needs it}"
-    assert "HTTPSConnection" in hub["healthcheck"]["test"][-1]
+    proxy = stack["services"]["proxy"]
+    assert "HTTPSConnection" in proxy["healthcheck"]["test"][-1]
+    assert {"--ssl-cert=/run/tls/hub.pem", "--ssl-key=/run/tls/hub.key"} <= set(proxy["command"])
+    assert proxy["configs"] == [{"source": "hub.pem", "target": "/run/tls/hub.pem"}]
+    assert [each["source"] for each in proxy["secrets"]] == ["hub_api_token", "hub.key"]
 
 
 def test_the_hub_is_called_as_the_site_says(render):
@@ -170,7 +213,7 @@ def test_the_hub_is_called_as_the_site_says(render):
         ("logging: {audit_file: /srv/jupyterhub/sub/audit.log}", "logging.audit_file: only the folder"),
         ("extra: {JupyterHub.extra_log_file: /var/log/hub.log}", "extra JupyterHub.extra_log_file: "),
         ("extra: {JupyterHub.ssl_cert: /a.pem}", "one without the other"),
-        ("extra: {ConfigurableHTTPProxy.should_start: false}", "the stack brings no proxy"),
+        ("extra: {ConfigurableHTTPProxy.should_start: false}", "leave it out; the proxy is a container of its own"),
         ("pages: {logo: /a/site}", "as the site file itself is"),
         ("xnat: {ca_file: /a/x.pem}\npages: {logo: /b/x.pem}", "would both be the config x.pem"),
         ("hub: {bind_url: 'http://127.0.0.1:9000'}", "hub.bind_url: in its container"),

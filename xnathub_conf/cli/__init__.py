@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 from xnathub_conf import __version__
 from xnathub_conf.cli.arguments import Overview, file_argument, site_argument, warning_rule
+from xnathub_conf.cli.deploying import image_arguments, stack_arguments
 from xnathub_conf.cli.operating import add_operating_commands
 
 
@@ -150,15 +151,11 @@ def command_line() -> argparse.ArgumentParser:
     targets = render.add_subparsers(metavar="ORCHESTRATOR", required=True)
     swarm = targets.add_parser("swarm", help="a stack file for `docker stack deploy`")
     site_argument(swarm)
-    swarm.add_argument("--image", metavar="IMAGE", help="the hub's image (default: this release's)")
-    swarm.add_argument("--postgres", action="store_true", help="add a PostgreSQL service for the hub's data")
-    swarm.add_argument(
-        "--postgres-image", metavar="IMAGE", help="that service's image (default: postgres:17-alpine)"
-    )
+    stack_arguments(swarm)
     swarm.set_defaults(run=_render_swarm)
     docker = targets.add_parser("docker", help="a compose file for `docker compose up` on one engine")
     site_argument(docker)
-    docker.add_argument("--image", metavar="IMAGE", help="the hub's image (default: this release's)")
+    image_arguments(docker)
     docker.set_defaults(run=_render_docker)
     kubernetes = targets.add_parser("kubernetes", help="values for the Helm chart")
     site_argument(kubernetes)
@@ -279,7 +276,11 @@ def _render_swarm(options: argparse.Namespace) -> int:
 
     image = (options.postgres_image or POSTGRES_IMAGE) if options.postgres else None
     renderer = partial(
-        render_stack, image=options.image or IMAGE, postgres_image=image, folder=output_folder()
+        render_stack,
+        image=options.image or IMAGE,
+        proxy_image=options.proxy_image,
+        postgres_image=image,
+        folder=output_folder(),
     )
     return render(options.file, renderer)
 
@@ -291,7 +292,8 @@ def _render_docker(options: argparse.Namespace) -> int:
     from xnathub_conf.render.compose import render_compose
     from xnathub_conf.render.hub_container import IMAGE
 
-    return render(options.file, partial(render_compose, image=options.image or IMAGE, folder=output_folder()))
+    images = {"image": options.image or IMAGE, "proxy_image": options.proxy_image}
+    return render(options.file, partial(render_compose, **images, folder=output_folder()))
 
 
 def _render_kubernetes(options: argparse.Namespace) -> int:

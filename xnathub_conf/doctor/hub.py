@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
 from xnathub_conf.doctor.http import NoAnswer, fetch, tells_requests_apart, trust
-from xnathub_conf.site.hub_settings import hub_bind_url, hub_connect_url
+from xnathub_conf.site.hub_settings import PROXY_VARIABLE, hub_bind_url, hub_connect_url
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.values.secret import SecretError
 from xnathub_conf.web import hub_proof
@@ -44,7 +44,9 @@ class HubChecks:
     def _addresses(self) -> list[str]:
         """List where the hub may be reached from here: its proxy, as servers do, and itself."""
         site = self._site
-        found = [_here(site.hub.bind_url), hub_connect_url(site), _here(hub_bind_url(site))]
+        apart = self._examination.environment.get(PROXY_VARIABLE)
+        proxy = proxy_address(self._examination) if apart else _here(site.hub.bind_url)
+        found = [proxy, hub_connect_url(site), _here(hub_bind_url(site))]
         return list(dict.fromkeys(url.rstrip("/") + site.hub.base_url for url in found))
 
     async def answers(self) -> Finding:
@@ -165,8 +167,9 @@ def proxy_address(examination: Examination) -> str:
     """Return where the hub's proxy listens, seen from here, without a path."""
     parts = urlsplit(_here(examination.site.hub.bind_url))
     environment = examination.environment
-    # On Kubernetes the proxy has a pod of its own, and this Service.
-    host = environment.get("PROXY_PUBLIC_SERVICE_HOST") or parts.hostname or ""
+    # In a container of its own on Docker and Swarm; on Kubernetes in a pod of its own with this Service.
+    apart = environment.get(PROXY_VARIABLE) or environment.get("PROXY_PUBLIC_SERVICE_HOST")
+    host = apart or parts.hostname or ""
     port = environment.get("PROXY_PUBLIC_SERVICE_PORT") or parts.port
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 

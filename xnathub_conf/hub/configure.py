@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xnathub_conf.hub.pre_spawn import LivePolicy, keep_flat_options, pre_spawn_hook
-from xnathub_conf.hub.proxy import XnatProxy
+from xnathub_conf.hub.proxy import XnatProxy, separate_proxy
 from xnathub_conf.hub.reload import LiveSite
 from xnathub_conf.launch.failure import say_once
 from xnathub_conf.operating.database_costs import spare_the_loop
@@ -86,6 +86,9 @@ def configure(c: Any, path: str | Path) -> None:
         }
     )
     c.JupyterHub.proxy_class = XnatProxy.for_site(site)
+    for trait, value in separate_proxy(site, os.environ).items():
+        class_name, name = trait.split(".")
+        c[class_name][name] = value
     if "ConfigurableHTTPProxy.command" not in site.extra and (command := _proxy_command(site)):
         c.ConfigurableHTTPProxy.command = command
     # All that was imported stays for good; searching it for garbage now and then holds up the hub for 0.2 s.

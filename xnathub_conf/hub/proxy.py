@@ -2,18 +2,55 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
 from jupyterhub.proxy import ConfigurableHTTPProxy
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+from tornado.ioloop import PeriodicCallback
 
-from xnathub_conf.site.hub_settings import browsers_use_tls, own_host, sees_xnat_sessions
+from xnathub_conf.site.hub_settings import (
+    HUB_FOR_PROXY,
+    PROXY_API_PORT,
+    PROXY_FOR_HUB,
+    PROXY_VARIABLE,
+    browsers_use_tls,
+    hub_connect_url,
+    hub_port,
+    on_control,
+    own_host,
+    public_port,
+    sees_xnat_sessions,
+)
 from xnathub_conf.site.types import Site
+from xnathub_conf.values.proxy_token import proxy_token
 from xnathub_conf.web.gate_pass import GateKey
 from xnathub_conf.web.watch import Watch
 
 _TIMEOUT = 10
+_LOOK_SECONDS = 2
+
+
+def separate_proxy(site: Site, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the traits of a hub whose proxy is a container of its own, as rendered files have it; none of any other hub.
+
+    Servers call the hub through such a proxy, where their calls wait for a hub that starts anew; not where the proxy
+    speaks TLS, since its certificate is for the name that browsers use. Raises SecretError where the service token
+    can't be read.
+    """
+    host = environment.get(PROXY_VARIABLE)
+    if not host:
+        return {}
+    through_it = f"http://{host}:{public_port(site)}"
+    of_servers = hub_connect_url(site) if site.extra.get("JupyterHub.ssl_cert") else through_it
+    return {
+        "ConfigurableHTTPProxy.should_start": False,
+        "ConfigurableHTTPProxy.api_url": f"http://{on_control(site, PROXY_FOR_HUB)}:{PROXY_API_PORT}",
+        "ConfigurableHTTPProxy.auth_token": proxy_token(site.hub.api_token.read(environment)),
+        "JupyterHub.hub_connect_url": f"http://{on_control(site, HUB_FOR_PROXY)}:{hub_port(site)}",
+        "Spawner.hub_connect_url": site.extra.get("Spawner.hub_connect_url", of_servers),
+    }
 
 
 class NoGate(Exception):
@@ -25,6 +62,8 @@ class XnatProxy(ConfigurableHTTPProxy):
 
     site: Site
     _told = False
+    _look: PeriodicCallback | None = None
+    _forgotten = False
 
     @classmethod
     def for_site(cls, site: Site) -> type["XnatProxy"]:
@@ -56,6 +95,9 @@ class XnatProxy(ConfigurableHTTPProxy):
         """Return all routes, once the gate knows its settings: it forgets them when it starts anew."""
         routes: dict[str, Any] = await super().get_all_routes()
         await self._set_up_gate()
+        if not self.should_start and self._look is None:
+            self._look = PeriodicCallback(self._look_for_a_new_proxy, 1000 * _LOOK_SECONDS)
+            self._look.start()
         epochs = {user.name: self.gate_key.epoch(user.cookie_id) for user in self.app.users.values()}
         for route in routes.values():
             data = route["data"]
@@ -68,6 +110,19 @@ class XnatProxy(ConfigurableHTTPProxy):
         """Restore all routes of a proxy that has started anew, and the gate's settings after the hub's own route."""
         await self.get_all_routes()
         await super().restore_routes()
+
+    async def _look_for_a_new_proxy(self) -> None:
+        """Tell a proxy that has started anew, and lost all, what it must know; JupyterHub would notice after minutes."""
+        try:
+            state = json.loads(await self._ask_gate("GET"))
+        except (HTTPClientError, OSError):
+            # It is away, and may be back at the next look.
+            return
+        self._forgotten = self._forgotten or not state["configured"]
+        if self._forgotten:
+            self.log.warning("The proxy has started anew; it is told all routes")
+            await self.restore_routes()
+            self._forgotten = False
 
     async def end_passes(self, user: Any) -> None:
         """Make the gate refuse all passes that it has given out to a user, and end what they opened."""

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from xnathub_conf.render.hub_container import (
     IMAGE,
     SITE,
     config_files,
+    digest,
     docker_name,
     health,
     literal,
@@ -15,8 +15,16 @@ from xnathub_conf.render.hub_container import (
     seen_from,
     variables_of,
 )
+from xnathub_conf.render.proxy_container import (
+    HUBS_PLACE,
+    NETWORK,
+    OF_THE_HUB,
+    files_of_the_proxy,
+    proxy_service,
+)
 from xnathub_conf.render.swarm_limits import DATA, check_stack, connect_host
 from xnathub_conf.render.yaml_text import yaml_text
+from xnathub_conf.site.hub_settings import hub_port, public_port
 from xnathub_conf.site.load import LoadedSite
 from xnathub_conf.site.types import Docker
 
@@ -25,11 +33,17 @@ SECRETS = "./secrets"
 
 
 def render_compose(
-    loaded: LoadedSite, _content: str, *, image: str = IMAGE, folder: Path | None = None
+    loaded: LoadedSite,
+    content: str,
+    *,
+    image: str = IMAGE,
+    proxy_image: str | None = None,
+    folder: Path | None = None,
 ) -> str:
-    """Return a site's hub as a compose file; `folder` is where it will stand, None for the working folder.
+    """Return a site's hub and its proxy as a compose file; `folder` is where it will stand, None for the working folder.
 
-    Raises ValueError where the site can't be run that way.
+    `content` is the site file's text: a label of the hub carries its hash, so that an edit starts the hub anew, and
+    nothing else. `proxy_image` is the proxy's, where that is another than the hub's. Raises ValueError where the site can't be run that way.
     """
     site = loaded.site
     docker = site.orchestrator.docker
@@ -38,10 +52,17 @@ def render_compose(
     check_stack(site, docker)
     secrets, variables = secrets_of(loaded), variables_of(loaded)
     files = [*secrets.values(), *config_files(loaded, secrets)]
+    volumes = _volumes(loaded, docker, files, folder)
     compose = {
-        "services": {"hub": _hub(loaded, image, variables, _volumes(loaded, docker, files, folder))},
+        "services": {
+            "hub": _hub(loaded, image, variables, volumes, digest(content)),
+            "proxy": _proxy(loaded, proxy_image or image),
+        },
         # A name of its own, since servers are attached to it by that name.
-        "networks": {"jupyter": {"name": docker.network_name, "driver": "bridge"}},
+        "networks": {
+            "jupyter": {"name": docker.network_name, "driver": "bridge"},
+            NETWORK: {"driver": "bridge", "internal": True},
+        },
         "volumes": {"data": {}},
     }
     return _head(loaded, files, variables) + yaml_text(compose)
@@ -50,8 +71,9 @@ def render_compose(
 def _head(loaded: LoadedSite, files: list[str], variables: list[str]) -> str:
     file, hub = loaded.document.file, loaded.site.hub
     lines = [
-        f"Made by `xnathub render docker` from {file}. After an edit of that file make it again, and start the hub again:",
-        f"  xnathub render docker {file} > compose.yaml && docker compose up --detach --force-recreate",
+        f"Made by `xnathub render docker` from {file}. After an edit of that file make it again, which starts the hub again and nothing else:",
+        f"  xnathub render docker {file} > compose.yaml && docker compose up --detach",
+        "After a change of a secret: docker compose up --detach --force-recreate",
         "Running servers go on: they are containers of their own, which `docker compose down` leaves alone.",
     ]
     if files:
@@ -70,7 +92,7 @@ def _volumes(
         {"type": "volume", "source": "data", "target": DATA},
         {"type": "tmpfs", "target": "/tmp"},  # noqa: S108 - the container's own
         _bind(site_file if site_file.startswith("/") else f"./{site_file}", SITE, read_only=True),
-        *(_bind(f"{SECRETS}/{docker_name(file)}", file, read_only=True) for file in files),
+        *(_secret(file) for file in files),
     ]
     if docker.docker_host.startswith("unix://"):
         socket = docker.docker_host.removeprefix("unix://")
@@ -79,10 +101,9 @@ def _volumes(
 
 
 def _hub(
-    loaded: LoadedSite, image: str, variables: list[str], volumes: list[dict[str, object]]
+    loaded: LoadedSite, image: str, variables: list[str], volumes: list[dict[str, object]], site_digest: str
 ) -> dict[str, object]:
     hub = loaded.site.hub
-    port = urlsplit(hub.bind_url).port or 8000
     return {
         "image": image,
         "hostname": connect_host(loaded.site),
@@ -92,22 +113,33 @@ def _hub(
         "init": True,
         "restart": "unless-stopped",
         "stop_grace_period": "30s",
-        **(
-            {"environment": {name: f"${{{name}:?the hub needs it}}" for name in variables}}
-            if variables
-            else {}
-        ),
-        "networks": {"jupyter": {"aliases": [connect_host(loaded.site)]}},
-        "ports": [f"{port}:{port}"],
+        "labels": {"org.xnat.xnathub.site": site_digest},
+        "environment": {**OF_THE_HUB, **{name: f"${{{name}:?the hub needs it}}" for name in variables}},
+        "networks": {"jupyter": {"aliases": [connect_host(loaded.site)]}, **HUBS_PLACE},
         "volumes": volumes,
         "healthcheck": {
-            "test": ["CMD", "python3", "-c", health(loaded.site, port)],
+            "test": ["CMD", "python3", "-c", health(hub_port(loaded.site), f"{hub.base_url}hub/health")],
             "interval": "15s",
             "timeout": "5s",
             "start_period": "60s",
             "retries": 6,
         },
     }
+
+
+def _proxy(loaded: LoadedSite, image: str) -> dict[str, object]:
+    port = public_port(loaded.site)
+    files = [_secret(file) for file in files_of_the_proxy(loaded.site)]
+    return {
+        **proxy_service(loaded, image),
+        "restart": "unless-stopped",
+        "ports": [f"{port}:{port}"],
+        "volumes": [{"type": "tmpfs", "target": "/tmp"}, *files],  # noqa: S108 - the container's own
+    }
+
+
+def _secret(file: str) -> dict[str, object]:
+    return _bind(f"{SECRETS}/{docker_name(file)}", file, read_only=True)
 
 
 def _bind(source: str, target: str, **more: bool) -> dict[str, object]:

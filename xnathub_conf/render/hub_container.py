@@ -1,5 +1,6 @@
 """What the hub's container is made of, on a Swarm as on one engine."""
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -8,7 +9,6 @@ from pathlib import Path, PurePosixPath
 from xnathub_conf import __version__
 from xnathub_conf.site.load import LoadedSite
 from xnathub_conf.site.schema import entries
-from xnathub_conf.site.types import Site
 from xnathub_conf.values.secret import Secret
 
 IMAGE = f"xnathub:{__version__}"
@@ -19,13 +19,13 @@ SITE = "/etc/xnathub/site.yaml"
 
 _HEALTH = (
     "import http.client as h{imports}; c = h.{kind}('127.0.0.1', {port}, timeout=4{trust}); "
-    "c.request('GET', '{base_url}hub/health'); exit(c.getresponse().status != 200)"
+    "c.request('GET', '{path}'); exit(c.getresponse().status != 200)"
 )
 
 
-def health(site: Site, port: int) -> str:
-    """Return the Python program that ends with 0 where the hub answers."""
-    if site.extra.get("JupyterHub.ssl_cert"):
+def health(port: int, path: str, *, tls: bool = False) -> str:
+    """Return the Python program that ends with 0 where a container of the hub's image answers well at a path."""
+    if tls:
         # The certificate is for the name that browsers use, and this asks within the container.
         how = {
             "kind": "HTTPSConnection",
@@ -34,7 +34,7 @@ def health(site: Site, port: int) -> str:
         }
     else:
         how = {"kind": "HTTPConnection", "imports": "", "trust": ""}
-    return _HEALTH.format(port=port, base_url=site.hub.base_url, **how)
+    return _HEALTH.format(port=port, path=path, **how)
 
 
 def secrets_of(loaded: LoadedSite) -> dict[str, str]:
@@ -106,3 +106,8 @@ def seen_from(folder: Path | None, file: str) -> str:
 def literal(text: str) -> str:
     """Double the dollar signs, since `docker stack deploy` puts variables in their places."""
     return text.replace("$", "$$")
+
+
+def digest(content: str) -> str:
+    """Return what tells one site file's text from another."""
+    return hashlib.sha256(content.encode()).hexdigest()[:12]

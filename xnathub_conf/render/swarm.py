@@ -1,14 +1,13 @@
 """A site as a stack file for `docker stack deploy`."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from xnathub_conf.render.hub_container import (
     IMAGE,
     SITE,
     config_files,
+    digest,
     docker_name,
     health,
     literal,
@@ -16,8 +15,16 @@ from xnathub_conf.render.hub_container import (
     seen_from,
     variables_of,
 )
+from xnathub_conf.render.proxy_container import (
+    HUBS_PLACE,
+    NETWORK,
+    OF_THE_HUB,
+    files_of_the_proxy,
+    proxy_service,
+)
 from xnathub_conf.render.swarm_limits import DATA, check_stack, connect_host
 from xnathub_conf.render.yaml_text import yaml_text
+from xnathub_conf.site.hub_settings import hub_port, public_port
 from xnathub_conf.site.load import LoadedSite
 from xnathub_conf.site.types import Swarm
 
@@ -32,11 +39,13 @@ def render_stack(
     content: str,
     *,
     image: str = IMAGE,
+    proxy_image: str | None = None,
     postgres_image: str | None = None,
     folder: Path | None = None,
 ) -> str:
-    """Return a site's hub as a stack file; with `postgres_image`, its database as a second service of that image.
+    """Return a site's hub and its proxy as a stack file; with `postgres_image`, its database as a service of that image.
 
+    `proxy_image` is the proxy's, where that is another than the hub's. An edit of the site changes nothing of its service.
     `content` is the site file's text: the name of the config that holds it carries its hash, since Swarm never changes
     a config, so that an edit starts the hub anew. `folder` is where the stack file will stand, which Docker looks from
     for the site file; None is the working folder. Raises ValueError where the site can't be a stack.
@@ -47,15 +56,19 @@ def render_stack(
         raise ValueError("The site's orchestrator is not swarm.")
     check_stack(site, swarm)
     secrets, variables = secrets_of(loaded), variables_of(loaded)
-    services = {"hub": _hub(loaded, swarm, image, secrets, variables)}
+    services = {
+        "hub": _hub(loaded, swarm, image, secrets, variables),
+        "proxy": _proxy(loaded, swarm, proxy_image or image, secrets),
+    }
     networks: dict[str, Any] = {
-        "jupyter": {"name": swarm.network_name, "driver": "overlay", "attachable": True}
+        "jupyter": {"name": swarm.network_name, "driver": "overlay", "attachable": True},
+        NETWORK: {"driver": "overlay", "internal": True},
     }
     if swarm.subnet:
         networks["jupyter"]["ipam"] = {"config": [{"subnet": swarm.subnet}]}
     configs: dict[str, object] = {
         "site": {
-            "name": f"xnathub_site_{_digest(content)}",
+            "name": f"xnathub_site_{digest(content)}",
             "file": literal(seen_from(folder, loaded.document.file)),
         }
     }
@@ -63,7 +76,9 @@ def render_stack(
     external = {name: {"external": True} for name in secrets}
     for file in config_files(loaded, secrets):
         configs[docker_name(file)] = {"external": True}
-        services["hub"]["configs"].append({"source": docker_name(file), "target": literal(file)})
+        for name in ("hub", "proxy") if file in files_of_the_proxy(site) else ("hub",):
+            mounted = services[name].setdefault("configs", [])
+            mounted.append({"source": docker_name(file), "target": literal(file)})
     if postgres_image:
         services["db"] = _postgres(postgres_image)
         services["hub"]["networks"]["database"] = {}
@@ -112,8 +127,6 @@ def _hub(
     loaded: LoadedSite, swarm: Swarm, image: str, secrets: dict[str, str], variables: list[str]
 ) -> dict[str, Any]:
     hub = loaded.site.hub
-    port = urlsplit(hub.bind_url).port or 8000
-    ids = {"uid": str(hub.uid), "gid": str(hub.gid)}
     volumes = [
         {"type": "volume", "source": "data", "target": DATA},
         {"type": "tmpfs", "target": "/tmp"},  # noqa: S108 - the container's own
@@ -123,7 +136,6 @@ def _hub(
         volumes.append({"type": "bind", "source": literal(socket), "target": literal(socket)})
     return {
         "image": image,
-        # Swarm gives the alias below to a healthy service; the proxy must reach the hub by its name before that.
         "hostname": connect_host(loaded.site),
         "user": f"{hub.uid}:{hub.gid}",
         "read_only": True,
@@ -133,38 +145,56 @@ def _hub(
         "environment": {
             # So that the servers belong to the stack, and `docker stack rm` removes them too.
             "XNATHUB_STACK": '{{index .Service.Labels "com.docker.stack.namespace"}}',
+            **OF_THE_HUB,
             **{name: f"${{{name}:?the hub needs it}}" for name in variables},
         },
-        "networks": {"jupyter": {"aliases": [connect_host(loaded.site)]}},
-        "ports": [{"target": port, "published": port, "protocol": "tcp", "mode": "host"}],
+        "networks": {"jupyter": {"aliases": [connect_host(loaded.site)]}, **HUBS_PLACE},
         "configs": [{"source": "site", "target": SITE}],
-        **(
-            {
-                "secrets": [
-                    {"source": name, "target": literal(path), **ids, "mode": _OWNER_ONLY}
-                    for name, path in secrets.items()
-                ]
-            }
-            if secrets
-            else {}
-        ),
+        **_mounted(loaded, secrets),
         "volumes": volumes,
         "healthcheck": {
-            "test": ["CMD", "python3", "-c", health(loaded.site, port)],
-            # Servers find the hub after the first look that finds it healthy.
-            "interval": "5s",
+            "test": ["CMD", "python3", "-c", health(hub_port(loaded.site), f"{hub.base_url}hub/health")],
+            # Proxy and servers find the hub after the first look that finds it healthy.
+            "interval": "3s",
             "timeout": "5s",
             "start_period": "60s",
-            "retries": 6,
+            "retries": 8,
         },
         "deploy": {
             "endpoint_mode": swarm.endpoint_mode,
             "placement": {"constraints": ["node.role==manager"]},
-            # The old hub must have let go of the port and of the database.
+            # The old hub must have let go of the database.
             "update_config": {"order": "stop-first", "failure_action": "rollback"},
             "restart_policy": {"condition": "any", "delay": "2s"},
         },
     }
+
+
+def _proxy(loaded: LoadedSite, swarm: Swarm, image: str, secrets: dict[str, str]) -> dict[str, object]:
+    files, port = files_of_the_proxy(loaded.site), public_port(loaded.site)
+    return {
+        **proxy_service(loaded, image),
+        "ports": [{"target": port, "published": port, "protocol": "tcp", "mode": "host"}],
+        **_mounted(loaded, {name: path for name, path in secrets.items() if path in files}),
+        "volumes": [{"type": "tmpfs", "target": "/tmp"}],  # noqa: S108 - the container's own
+        "deploy": {
+            "endpoint_mode": swarm.endpoint_mode,
+            "placement": {"constraints": ["node.role==manager"]},
+            # The old proxy must have let go of the port.
+            "update_config": {"order": "stop-first", "failure_action": "rollback"},
+            "restart_policy": {"condition": "any", "delay": "1s"},
+        },
+    }
+
+
+def _mounted(loaded: LoadedSite, secrets: dict[str, str]) -> dict[str, object]:
+    hub = loaded.site.hub
+    ids = {"uid": str(hub.uid), "gid": str(hub.gid)}
+    mounted = [
+        {"source": name, "target": literal(path), **ids, "mode": _OWNER_ONLY}
+        for name, path in secrets.items()
+    ]
+    return {"secrets": mounted} if mounted else {}
 
 
 def _postgres(image: str) -> dict[str, object]:
@@ -195,7 +225,3 @@ def _postgres(image: str) -> dict[str, object]:
             "update_config": {"order": "stop-first"},
         },
     }
-
-
-def _digest(content: str) -> str:
-    return hashlib.sha256(content.encode()).hexdigest()[:12]

@@ -59,8 +59,9 @@ def _addresses(site: Site) -> Iterator[str]:
 
 
 def _proxy(site: Site) -> Iterator[str]:
-    if site.extra.get("ConfigurableHTTPProxy.should_start") is False:
-        yield "extra ConfigurableHTTPProxy.should_start: the stack brings no proxy but the hub's own."
+    for name in ("should_start", "api_url", "auth_token", "command", "command_umask"):
+        if f"ConfigurableHTTPProxy.{name}" in site.extra:
+            yield f"extra ConfigurableHTTPProxy.{name}: leave it out; the proxy is a container of its own, and the rendered file says what it needs."
     if site.extra.get("JupyterHub.data_files_path"):
         yield "extra JupyterHub.data_files_path: the image has the files of pages where JupyterHub expects them."
     certificate, key = (site.extra.get(f"JupyterHub.ssl_{name}") for name in ("cert", "key"))

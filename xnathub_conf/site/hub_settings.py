@@ -25,6 +25,19 @@ MOST_USERS = 1_000_000
 """More than a hub has: the most users that it gives in one answer to who does not ask for pages."""
 
 
+PROXY_HOST = "jupyterhub-proxy"
+"""The name of a proxy in a container of its own, on the network that it shares with the hub and users' servers."""
+
+PROXY_FOR_HUB, HUB_FOR_PROXY = "proxy-for-hub", "hub-for-proxy"
+"""What such a proxy and its hub call each other on a network that they alone have: no server comes between them."""
+
+PROXY_API_PORT = 8001
+"""Where such a proxy takes routes from the hub."""
+
+PROXY_VARIABLE = "XNATHUB_PROXY"
+"""The variable by which rendered files tell the hub the name of a proxy that is not its child."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """One trait: `Class.name`, its value (a Secret where it is one), and the key of site.yaml behind it."""
@@ -79,6 +92,24 @@ def hub_bind_url(site: Site) -> str:
     """Where the hub itself listens."""
     default = "http://127.0.0.1:8081" if orchestrator_of(site) == "local" else "http://0.0.0.0:8081"
     return site.hub.hub_bind_url or default
+
+
+def hub_port(site: Site) -> int:
+    """Return the port at which the hub itself listens."""
+    return urlsplit(hub_bind_url(site)).port or 8081
+
+
+def public_port(site: Site) -> int:
+    """Return the port at which the hub's proxy listens."""
+    return urlsplit(site.hub.bind_url).port or 8000
+
+
+def on_control(site: Site, name: str) -> str:
+    """Return how hub and proxy find each other by these names: on Swarm at the container itself.
+
+    Idle connections through a service's virtual address are lost, and some kernels have none.
+    """
+    return f"tasks.{name}" if site.orchestrator.swarm else name
 
 
 def hub_settings(site: Site) -> list[Setting]:

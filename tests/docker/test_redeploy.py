@@ -1,0 +1,127 @@
+"""What is open while the hub is deployed anew or killed: its proxy is a service of its own, and cuts nothing.
+
+XNATHUB_KERNELS and XNATHUB_REDEPLOYS say how many kernels are watched, and how often the hub is deployed anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from tests.docker.testbed import Stack, wait_for
+from tests.docker.watching import Again, Kernel
+from xnathub_conf.standin import StandIn, demo_state
+
+WRITES = """
+import hashlib, os
+data = os.urandom(32 * 2**20)
+open(os.environ["JUPYTERHUB_ROOT_DIR"] + "/big", "wb").write(data)
+print(hashlib.sha256(data).hexdigest())
+"""
+KERNELS = int(os.environ.get("XNATHUB_KERNELS", "1"))
+REDEPLOYS = int(os.environ.get("XNATHUB_REDEPLOYS", "1"))
+LONGEST_WAIT = 20
+"""Seconds that requests to the hub wait for it: what comes later may be refused."""
+
+
+@pytest.fixture(scope="module")
+def stack(docker_client, host_address, tmp_path_factory) -> Iterator[Stack]:
+    name = f"xhtest-{uuid.uuid4().hex[:8]}"
+    orchestrator = {"swarm": {"network_name": f"{name}-net", "prefix": name}}
+    with StandIn(demo_state(), host=host_address) as xnat:
+        stack = Stack(docker_client, name, tmp_path_factory.mktemp("redeploy"), xnat, orchestrator)
+        try:
+            stack.create()
+            yield stack
+            print(stack.logs())
+        finally:
+            stack.remove()
+            stack.clean()
+
+
+def containers(stack: Stack, service: str) -> list[str]:
+    label = {"label": f"com.docker.swarm.service.name={stack.name}_{service}"}
+    return [each.id for each in stack.client.containers.list(filters=label, ignore_removed=True)]
+
+
+def another_hub(stack: Stack, before: list[str]) -> None:
+    """Wait until another container than before is the hub's, and healthy, and Swarm has nothing to take back any more."""
+    wait_for(lambda: (found := containers(stack, "hub")) and found != before, 90, stack.logs)
+    stack.wait_until_up()
+
+    def settled() -> bool:
+        service = stack.client.services.get(f"{stack.name}_hub")
+        return service.attrs.get("UpdateStatus", {}).get("State", "completed") == "completed"
+
+    wait_for(settled, 60, stack.logs)
+
+
+def test_a_new_site_file_and_a_killed_hub_cut_nothing(stack: Stack):
+    stack.start("demo")
+    made = stack.execute("demo", WRITES).strip()
+    session = stack.sign_in("demo")
+    server = f"{stack.url}/user/demo"
+    token = stack.plugin.token("demo", "test", 1200)
+    mine, xnats = ({"Authorization": f"token {each}"} for each in (token, stack.token))
+    (proxy,) = containers(stack, "proxy")
+    kernels = [Kernel(server, token) for _ in range(KERNELS)]
+    download = requests.get(f"{server}/files/big", headers=mine, timeout=120, stream=True)
+    assert download.status_code == 200, download.text
+    pieces = download.iter_content(2**16)
+    got = hashlib.sha256(next(pieces))
+    of_the_server = Again(lambda: requests.get(f"{server}/api/status", headers=mine, timeout=60))
+    of_the_hub = Again(lambda: requests.get(f"{stack.url}/hub/api/users/demo", headers=xnats, timeout=60))
+    try:
+        for number in range(REDEPLOYS):
+            before = containers(stack, "hub")
+            stack.site["servers"]["start_timeout"] = 51 + number
+            stack.deploy()
+            another_hub(stack, before)
+            shown = stack.hub_container().exec_run(["xnathub", "show", "/etc/xnathub/site.yaml"]).output
+            assert f"Spawner.start_timeout = {51 + number}" in shown.decode()
+            for kernel in kernels:
+                kernel.counts_on()
+        before = containers(stack, "hub")
+        stack.hub_container().kill("SIGKILL")
+        another_hub(stack, before)
+        for kernel in kernels:
+            kernel.counts_on()
+    finally:
+        failed = [each.end() for each in (of_the_server, of_the_hub)]
+    assert failed[0] == []
+    # On a busy machine the hub may take longer to come back than its proxy waits.
+    refused = [
+        (said, took) for said, took in failed[1] if took < LONGEST_WAIT - 1 or not said.startswith("503 ")
+    ]
+    assert refused == []
+    for piece in pieces:
+        got.update(piece)
+    assert got.hexdigest() == made
+    assert containers(stack, "proxy") == [proxy]
+    # The sign-in holds, at the hub and at the server.
+    assert session.get(f"{stack.url}/hub/home", timeout=60).url.endswith("/hub/home")
+    assert session.get(f"{server}/api/contents", timeout=60).status_code == 200
+
+
+def test_a_proxy_that_is_killed_is_told_all_it_must_know(stack: Stack):
+    if not stack.plugin.server("demo"):
+        stack.start("demo")
+    token = {"Authorization": f"token {stack.plugin.token('demo', 'test', 600)}"}
+    (killed,) = containers(stack, "proxy")
+    stack.client.containers.get(killed).kill("SIGKILL")
+
+    def answers() -> bool:
+        try:
+            return requests.get(f"{stack.url}/user/demo/api/status", headers=token, timeout=20).ok
+        except requests.RequestException:
+            return False
+
+    wait_for(lambda: containers(stack, "proxy") not in ([], [killed]), 60)
+    # JupyterHub alone would look after five minutes.
+    wait_for(answers, 60, stack.logs)
+    assert "The proxy has started anew" in stack.logs()
