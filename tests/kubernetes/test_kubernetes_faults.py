@@ -40,6 +40,25 @@ def test_without_the_api_server_nothing_is_lost(release: Release, cluster: Clust
     wait_for(lambda: not release.servers(), 60)
 
 
+def test_servers_on_a_node_that_is_gone_are_put_away(release: Release, cluster: Cluster):
+    """One that is stopped, and one that Kubernetes evicts: no node says that their pods have ended."""
+    release.start("alice")
+    release.start("demo")
+    url, token = release.url, release.secrets("xnathub-secrets")["hub_api_token"].decode()
+    evicted = release.pod_of("demo")["metadata"]["name"]
+    with cluster.without_node():
+        stopped = requests.delete(
+            f"{url}/hub/api/users/alice/server", headers={"Authorization": f"token {token}"}, timeout=40
+        )
+        assert stopped.status_code in {202, 204}, stopped.text
+        release.namespace.kubectl("delete", "pod", evicted, "--wait=false", "--grace-period=1")
+        wait_for(lambda: not release.servers(), 180)
+    wait_for(lambda: healthy(url), 120)
+    assert release.plugin.server("alice") is None
+    assert release.plugin.server("demo") is None
+    assert release.start("demo")["ready"]
+
+
 def starts(release: Release, user: str) -> bool:
     try:
         return bool(release.start(user))

@@ -81,6 +81,17 @@ class Cluster:
             wait_for(lambda: self.run("kubectl", "get", "--raw", "/readyz", check=False) == "ok", 90)
             self._wait_for_the_node()
 
+    @contextmanager
+    def without_node(self) -> Iterator[None]:
+        """The node says nothing of itself within the block, as one that is gone; what runs on it runs on."""
+        kubelet = psutil.Process(int((RUN / "kubelet.pid").read_text()))
+        kubelet.suspend()
+        try:
+            yield
+        finally:
+            kubelet.resume()
+            self._wait_for_the_node()
+
     def _wait_for_the_node(self) -> None:
         """Wait until the node, which was out of sight, has been seen again, and has stayed so for 15 seconds.
 

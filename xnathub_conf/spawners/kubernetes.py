@@ -180,6 +180,7 @@ class XnatKubernetesSpawner(Looks):
 
     async def stop(self, now: bool = False) -> None:
         """Stop the pod. What goes wrong is logged: JupyterHub drops it without a word, and the server from its list."""
+        lost = asyncio.ensure_future(self.remove_once_lost())
         try:
             await super().stop(now)
         except (ClientError, OSError, ApiException) as error:
@@ -190,6 +191,8 @@ class XnatKubernetesSpawner(Looks):
                 self.pod_name,
                 api_error_text(error),
             )
+        finally:
+            lost.cancel()
 
     async def poll(self) -> object:
         """Return None while the pod runs, and where Kubernetes can't be asked; else the exit code."""

@@ -1,14 +1,25 @@
-"""What a pod is at while it starts: its state, its events, the end of its log."""
+"""What a pod is at: its state, its events, the end of its log, and whether its node is gone."""
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
+from aiohttp import ClientError
+from kubernetes_asyncio.client import V1DeleteOptions
+from kubernetes_asyncio.client.exceptions import ApiException
 from kubespawner import KubeSpawner
 
-from xnathub_conf.launch.ending import Ending
+from xnathub_conf.launch.ending import Ending, lost_node
 from xnathub_conf.launch.server_log import MOST_BYTES, MOST_LINES
 from xnathub_conf.spawners.kubernetes_failures import pod_ending, pod_phase, pod_problem
 from xnathub_conf.spawners.slow_starts import Phase
+
+_LOST_SECONDS = 30
+"""How long after its time a pod that is being deleted may still be there before its node counts as gone."""
+
+_LOOK_AGAIN_SECONDS = 1
 
 
 class Looks(KubeSpawner):
@@ -67,6 +78,10 @@ class Looks(KubeSpawner):
         """Return None while the pod runs, else how it ended; a pod that has ended is deleted."""
         await self._start_watching_pods()
         ending = pod_ending(self.pod_reflector.pods.get(f"{self.namespace}/{self.pod_name}"))
+        if ending is None and self._is_lost():
+            status = await self.note_ending(lost_node())
+            await self._remove_lost()
+            return status
         if ending is None:
             return await super().poll()
         status = await self.note_ending(ending)
@@ -79,3 +94,31 @@ class Looks(KubeSpawner):
         problem = pod_problem(pod, self._events_of(pod)) if pod else None
         if problem and problem.lasting:
             raise problem.failure.with_log(await self.server_log())
+
+    def _is_lost(self) -> bool:
+        """Return whether the pod was to be gone a while ago, and no node says that it is: Kubernetes waits for that without end."""
+        watched = self.pod_reflector
+        pod = watched.pods.get(f"{self.namespace}/{self.pod_name}") if watched else None
+        ends = pod["metadata"].get("deletionTimestamp") if pod else None
+        if not ends:
+            return False
+        return (datetime.now(UTC) - datetime.fromisoformat(ends)).total_seconds() > _LOST_SECONDS
+
+    async def _remove_lost(self) -> None:
+        """Remove the pod without asking its node, which is gone."""
+        self.log.warning(
+            "The node of the pod %s/%s does not end it, and is taken for gone. The pod is removed without it.",
+            self.namespace,
+            self.pod_name,
+        )
+        at_once = V1DeleteOptions(grace_period_seconds=0)
+        await self._make_delete_pod_request(self.pod_name, at_once, 0, self.k8s_api_request_timeout)
+
+    async def remove_once_lost(self) -> None:
+        """Wait until the pod counts as lost, and remove it; what goes wrong shows in its being there still."""
+        while True:
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+            with contextlib.suppress(ClientError, OSError, ApiException):
+                if self._is_lost():
+                    await self._remove_lost()
+                    return
