@@ -43,6 +43,14 @@ def test_processes_take_whole_groups():
     assert len(set(ran)) == 2, done.stdout
 
 
+def test_no_two_files_outside_packages_are_called_alike():
+    """Such a pair is no module each, and the run of everything would end before its first test."""
+    files = [each for each in TESTS.glob("*/test_*.py") if not each.with_name("__init__.py").exists()]
+    names = [each.name for each in files]
+    assert len(names) > 50
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
 def test_nothing_of_a_layer_left_out_is_started_and_the_run_says_so():
     # Each of these would take minutes, or fail here and there.
     done = pytest_run("docker, kubernetes database", "tests/docker", "tests/kubernetes", "tests/database")
