@@ -149,3 +149,15 @@ def test_a_number_is_no_name_of_somebody():
 def test_what_is_no_name_stays():
     line = "[I 2026-11-29 08:00:00.123 JupyterHub app:3770] JupyterHub is now running at http://127.0.0.1:8000/jupyterhub/"
     assert Numbers().in_text(line) == line
+
+
+def test_thousands_of_names_are_found_in_long_logs():
+    """With a list of them in place of a tree this took longer than any test may."""
+    numbers = Numbers()
+    names = [f"{made_up(number)}.{number}" for number in range(3000)]
+    for name in names:
+        numbers.learn("user", name)
+    text = numbers.in_text("\n".join(f"a start of {name} on a node, {name}s" for name in names * 10))
+    lines = text.splitlines()
+    assert lines[0] == f"a start of user-1 on a node, {names[0]}s"
+    assert lines[-1].startswith("a start of user-3000 on a node, ")

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from typing import Any
 from urllib.parse import quote
 
 from xnathub_conf.operating.log_text import without_tokens
@@ -22,14 +23,15 @@ _PLAIN = frozenset(
 )  # fmt: skip
 """Words that would be lost with the name of somebody who is called so, and tell nothing of them."""
 
-_SECRETS = re.compile(
-    r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----"
-    r"|(?<=token )[\w.=+/-]{8,}|(?<=Basic )[\w=+/-]+|(?<=Bearer )[\w.=+/-]+"
-    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
-    r"|(?i:(?<=password[=:])|(?<=password: )|(?<=secret[=:])|(?<=JSESSIONID=))[^\s\"',;]+"
-    r"|(?<![\w+=-])(?=[\w+=-]*\d)(?=[\w+=-]*[A-Za-z])[\w+=-]{24,}",
-    re.DOTALL,
+_SECRETS = (
+    re.compile(r"()-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.DOTALL),
+    re.compile(r"\b((?:token|Basic|Bearer) )[\w.=+/-]{8,}"),
+    re.compile(r"(://)[^/\s:@]+:[^/\s@]+(?=@)"),
+    re.compile(r"((?:password|secret)(?:[=:] ?)|JSESSIONID=)[^\s\"',;]+", re.IGNORECASE),
 )
+"""What holds a secret by its form, after what may stay."""
+
+_LONG = re.compile(r"[\w+=-]{24,}")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _ADDRESS = re.compile(r"(?<![\d.])(?!127\.0\.0\.1|0\.0\.0\.0)\d{1,3}(?:\.\d{1,3}){3}(?![\d.])")
 _PART = r"[^/\s?#\"'<>,;)\]}]+"
@@ -88,17 +90,24 @@ class Numbers:
         """Return text without names and secrets."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, REDACTED)
-        text = _SECRETS.sub(REDACTED, without_tokens(text))
+        text = without_tokens(text)
+        for pattern in _SECRETS:
+            text = pattern.sub(rf"\1{REDACTED}", text)
+        text = _LONG.sub(_unless_a_word, text)
         for pattern, kind in _IN_PATH:
             text = pattern.sub(partial(self._in_match, kind), text)
         if self._below:
             text = self._below.sub(lambda found: found[1] + self._mark("path", found[2]), text)
         text = _QUOTED.sub(lambda found: self._mark("user", found[0]), text)
         if known := self._pattern():
-            text = known.sub(lambda found: self._marks.get(found[0]) or self._marks[found[0].lower()], text)
+            text = known.sub(self._known_mark, text)
         text = _EMAIL.sub(lambda found: self._mark("email", found[0]), text)
         text = _ADDRESS.sub(lambda found: self._mark("address", found[0]), text)
         return _MARK.sub(lambda found: self._labels[int(found[1])], text)
+
+    def _known_mark(self, found: re.Match[str]) -> str:
+        # The expression takes a few characters for each other that lower() does not.
+        return self._marks.get(found[0]) or self._marks.get(found[0].lower()) or self._mark("name", found[0])
 
     def _in_match(self, kind: str, found: re.Match[str]) -> str:
         return self._mark(kind, found[0])
@@ -119,9 +128,34 @@ class Numbers:
 
     def _pattern(self) -> re.Pattern[str] | None:
         if self._known is None and self._marks:
-            names = "|".join(re.escape(each) for each in sorted(self._marks, key=len, reverse=True))
-            self._known = re.compile(rf"(?<![A-Za-z0-9])(?:{names})(?![A-Za-z0-9])", re.IGNORECASE)
+            # A tree of characters, so that thousands of names cost no more than the longest of them.
+            tree: dict[str, Any] = {}
+            for name in self._marks:
+                node = tree
+                for character in name.lower():
+                    node = node.setdefault(character, {})
+                node[""] = {}
+            self._known = re.compile(rf"(?<![A-Za-z0-9]){_branches(tree)}(?![A-Za-z0-9])", re.IGNORECASE)
         return self._known
+
+
+def _unless_a_word(found: re.Match[str]) -> str:
+    """Return what can be no secret: what has no digit, or no letter."""
+    text = found[0]
+    has_both = any(map(str.isdigit, text)) and any(map(str.isalpha, text))
+    return REDACTED if has_both else text
+
+
+def _branches(node: Mapping[str, Any]) -> str:
+    """Return the expression for all that a tree holds, the longest first."""
+    run = ""
+    while len(node) == 1 and "" not in node:
+        ((character, node),) = node.items()
+        run += re.escape(character)
+    branches = [re.escape(character) + _branches(below) for character, below in node.items() if character]
+    if not branches:
+        return run
+    return f"{run}(?:{'|'.join(branches)}){'?' if '' in node else ''}"
 
 
 def _forms(name: str) -> set[str]:

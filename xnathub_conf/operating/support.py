@@ -23,7 +23,7 @@ _PACKAGES = (
     "jupyterhub", "dockerspawner", "jupyterhub-kubespawner", "docker", "kubernetes-asyncio", "tornado", "sqlalchemy",
     "requests", "psycopg",
 )  # fmt: skip
-MOST_LOG_BYTES = 20 << 20
+MOST_LOG_BYTES = 4 << 20
 """Of each log, the end."""
 
 
