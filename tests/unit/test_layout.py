@@ -41,7 +41,8 @@ def room(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
-@pytest.mark.parametrize("module", MODULES)
+# scripts/generate writes the types, one for each section of the schema.
+@pytest.mark.parametrize("module", sorted(MODULES.keys() - {"xnathub_conf.site.types"}))
 def test_no_module_is_too_long(module):
     lines = len(MODULES[module].read_text("utf-8").splitlines())
     assert lines <= MOST_LINES

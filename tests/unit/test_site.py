@@ -246,6 +246,8 @@ def test_problems_are_in_the_files_order():
 K8S = {"claims": [{"path": "/data/xnat", "claim_name": "xnat"}]}
 TCP = {"docker_host": "tcp://host:2376"}
 TLS = {"tls": {"ca_cert": "/a", "client_cert": "/b", "client_key": "/c"}}
+SERVICE = {"name": "board", "api_token": {"env": "BOARD_TOKEN"}, "scopes": ["list:users"]}
+ROLE = {"name": "desk", "scopes": ["read:servers"], "users": ["carol"]}
 ARCHIVE, WORKSPACES = (
     {"from": "/data/xnat/archive", "to": "/mnt/a"},
     {"from": "/data/xnat/workspaces", "to": "/mnt/w"},
@@ -312,6 +314,10 @@ BREAKS = [
     ({"servers__images_ahead": ["xnat/lab"]}, "image-ahead", "servers.images_ahead[0]", {"servers__images_ahead": ["xnat/lab:1"]}),
     ({"servers__images_ahead": ["xnat/lab:1", "other/lab:1"]}, "image-ahead", "servers.images_ahead[1]", {"servers__images_ahead": ["xnat/lab:1"]}),
     ({"servers__images_ahead": ["xnat/*:1"]}, "image-ahead", "servers.images_ahead[0]", {"servers__images_ahead": ["xnat/lab:1"]}),
+    ({"hub__services": [{**SERVICE, "scopes": ["list:user"]}]}, "scope", "hub.services[0].scopes[0]", {"hub__services": [SERVICE]}),
+    ({"hub__services": [{**SERVICE, "name": "xnat"}]}, "role-name", "hub.services[0].name", {"hub__services": [SERVICE]}),
+    ({"hub__services": [SERVICE], "hub__roles": [{**ROLE, "name": "board"}]}, "role-name", "hub.roles[0].name", {"hub__services": [SERVICE], "hub__roles": [ROLE]}),
+    ({"hub__roles": [{**ROLE, "users": ["a/b"]}]}, "username", "hub.roles[0].users[0]", {"hub__roles": [ROLE]}),
     (mounts("/data/{user}"), "never-matches", "servers.allowed_mounts[0].path", mounts("/data/{username}")),
     (mounts("/data/{username"), "never-matches", "servers.allowed_mounts[0].path", mounts("/data/username")),
     (mounts("/data/x{username}"), "username", "servers.allowed_mounts[0].path", mounts("x{username}")),

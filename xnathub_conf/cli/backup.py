@@ -12,8 +12,8 @@ from xnathub_conf.operating.hub_data import HubDataError, hub_data
 from xnathub_conf.operating.restore import restore
 from xnathub_conf.site.load import LoadedSite, load
 from xnathub_conf.site.problems import SiteError
-from xnathub_conf.site.schema import entries
-from xnathub_conf.values.secret import Secret, SecretError
+from xnathub_conf.site.schema import secrets_in
+from xnathub_conf.values.secret import SecretError
 
 _T = TypeVar("_T")
 
@@ -109,9 +109,5 @@ def _count(number: int, noun: str) -> str:
 
 def _needed(loaded: LoadedSite) -> list[str]:
     """Name the files and variables that hold the site's secrets."""
-    places = [
-        str(value)
-        for _, value in entries(loaded.site)
-        if isinstance(value, Secret) and value.kind != "literal"
-    ]
+    places = [str(secret) for _, secret in secrets_in(loaded.site) if secret.kind != "literal"]
     return list(dict.fromkeys(places))

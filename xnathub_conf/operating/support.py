@@ -15,9 +15,9 @@ from typing import IO, Any
 from xnathub_conf import __version__
 from xnathub_conf.operating.anonymous import Numbers
 from xnathub_conf.operating.hub_data import HubData, HubDataError
-from xnathub_conf.site.schema import entries
+from xnathub_conf.site.schema import secrets_in
 from xnathub_conf.site.types import Site
-from xnathub_conf.values.secret import Secret, SecretError
+from xnathub_conf.values.secret import SecretError
 
 _PACKAGES = (
     "jupyterhub", "dockerspawner", "jupyterhub-kubespawner", "docker", "kubernetes-asyncio", "tornado", "sqlalchemy",
@@ -30,10 +30,9 @@ MOST_LOG_BYTES = 4 << 20
 def names_of(site: Site, data: HubData | None, environment: Mapping[str, str]) -> Numbers:
     """Return numbers for what a site and its hub's database name: secrets, users, projects and the folders of data."""
     secrets: list[str] = []
-    for _, value in entries(site):
-        if isinstance(value, Secret):
-            with suppress(SecretError):
-                secrets.append(value.read(environment))
+    for _, secret in secrets_in(site):
+        with suppress(SecretError):
+            secrets.append(secret.read(environment))
     rules = (*site.paths.archive, *site.paths.workspaces)
     roots = [mount.path.partition("{username}")[0] for mount in site.servers.allowed_mounts]
     roots += [path for rule in rules for path in (rule.from_, rule.to)]
@@ -41,7 +40,7 @@ def names_of(site: Site, data: HubData | None, environment: Mapping[str, str]) -
         with suppress(OSError):
             secrets.append(data.cookie_secret.read_text().strip())
     numbers = Numbers(secrets, roots)
-    for name in site.hub.admin_users:
+    for name in (*site.hub.admin_users, *(user for role in site.hub.roles for user in role.users)):
         numbers.learn("user", name)
     for mount in site.servers.mounts:
         for project in mount.projects or ():

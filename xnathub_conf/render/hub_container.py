@@ -8,8 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from xnathub_conf import __version__
 from xnathub_conf.site.load import LoadedSite
-from xnathub_conf.site.schema import entries
-from xnathub_conf.values.secret import Secret
+from xnathub_conf.site.schema import secrets_in
 
 IMAGE = f"xnathub:{__version__}"
 """The hub's image, unless the command line names another."""
@@ -53,9 +52,9 @@ def _named(paths: Iterable[str], kind: str) -> dict[str, str]:
 
 
 def _secret_files(loaded: LoadedSite) -> Iterator[str]:
-    for _, value in entries(loaded.site):
-        if isinstance(value, Secret) and value.kind == "file":
-            yield value.where
+    for _, secret in secrets_in(loaded.site):
+        if secret.kind == "file":
+            yield secret.where
     docker = loaded.site.orchestrator.swarm or loaded.site.orchestrator.docker
     if docker and docker.tls:
         yield from (docker.tls.ca_cert, docker.tls.client_cert, docker.tls.client_key)
@@ -78,9 +77,7 @@ def config_files(loaded: LoadedSite, secrets: dict[str, str]) -> list[str]:
 
 def variables_of(loaded: LoadedSite) -> list[str]:
     """Name the variables that the hub's process needs for the site's secrets."""
-    named = [
-        value.where for _, value in entries(loaded.site) if isinstance(value, Secret) and value.kind == "env"
-    ]
+    named = [secret.where for _, secret in secrets_in(loaded.site) if secret.kind == "env"]
     if loaded.site.extra.get("Authenticator.enable_auth_state"):
         named.append("JUPYTERHUB_CRYPT_KEY")
     return list(dict.fromkeys(named))

@@ -187,6 +187,11 @@ def _hub(site: Site) -> Iterator[Setting]:
     if hub.metrics_token:
         services.append({"name": "prometheus", "api_token": hub.metrics_token, "display": False})
         roles.append({"name": "prometheus", "scopes": ["read:metrics"], "services": ["prometheus"]})
+    for each in hub.services:
+        services.append({"name": each.name, "api_token": each.api_token, "display": False})
+        roles.append({"name": each.name, "scopes": list(each.scopes), "services": [each.name]})
+    for role in hub.roles:
+        roles.append({"name": role.name, "scopes": list(role.scopes), "users": list(role.users)})
     yield Setting("JupyterHub.services", services, ("hub", "api_token"))
     # All of them are random (see rules/secret_values.py), so that hashing them 16,384 times at each call would cost time and gain nothing.
     yield Setting("JupyterHub.trust_user_provided_tokens", True, ("hub", "api_token"))

@@ -89,6 +89,7 @@ RULES: Mapping[str, Rule] = {
     "session-cookie": Rule("Browsers send the hub the session that they have in XNAT.", "warning"),
     "lock-out": Rule("The hub refuses a guesser before XNAT locks the account.", "warning"),
     "scope": Rule("JupyterHub has such a scope."),
+    "role-name": Rule("Services and roles have names of their own."),
     # Orchestrators
     "tls-on-socket": Rule("Only an engine that is reached over the network has TLS."),
     "socket-group": Rule("`hub.gid` says which group owns Docker's socket.", "warning"),

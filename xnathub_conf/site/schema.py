@@ -139,6 +139,18 @@ def _build(value: Any, node: SchemaNode) -> object:
     return getattr(site_types, node["title"])(**fields)
 
 
+def secrets_in(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Secret]]:
+    """List the secrets of a Site, those in lists too: each key path with what stands there."""
+    if isinstance(value, Secret):
+        yield path, value
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from secrets_in(getattr(value, field.name), (*path, field.name.removesuffix("_")))
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from secrets_in(item, (*path, index))
+
+
 def entries(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:
     """List a Site's settings from the top down: each key path with its value, lists and maps as one value."""
     if not dataclasses.is_dataclass(value) or isinstance(value, Secret):

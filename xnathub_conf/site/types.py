@@ -42,6 +42,24 @@ class Xnat:
 
 
 @dataclass(frozen=True)
+class Service:
+    """One program that calls the hub."""
+
+    name: str
+    api_token: Secret
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Role:
+    """Scopes for some users."""
+
+    name: str
+    scopes: tuple[str, ...]
+    users: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Hub:
     """The JupyterHub itself."""
 
@@ -55,6 +73,8 @@ class Hub:
     api_token: Secret
     api_scopes: tuple[str, ...]
     metrics_token: Secret | None
+    services: tuple[Service, ...]
+    roles: tuple[Role, ...]
     uid: int
     gid: int
     db_url: Secret | None

@@ -1,18 +1,17 @@
 """Rules of secrets: where they stand, and what they are worth."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from xnathub_conf.site.problems import KeyPath, dotted
 from xnathub_conf.site.rules.reporting import report
-from xnathub_conf.site.schema import entries
+from xnathub_conf.site.schema import secrets_in
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.registry_logins import LoginsError, parse_registry_logins
-from xnathub_conf.values.secret import Secret, SecretError
+from xnathub_conf.values.secret import SecretError
 
-_TOKENS: frozenset[KeyPath] = frozenset({("hub", "api_token"), ("hub", "metrics_token")})
 _DIFFERENT_CHARACTERS = 8
 """A random token of 32 hexadecimal digits has fewer different ones once in 28 million times."""
 
@@ -49,7 +48,7 @@ def check_service_tokens(document: Document, site: Site) -> None:
 
 
 def _check_secret_value(document: Document, path: KeyPath, value: str) -> None:
-    if path in _TOKENS:
+    if _is_token(path):
         try:
             check_token(value)
         except SecretError as error:
@@ -89,20 +88,19 @@ def _is_database(address: str) -> bool:
     return parts.scheme in {"postgres", "postgresql", "postgresql+psycopg"} and port != 0 and "://" in address
 
 
+def _is_token(path: KeyPath) -> bool:
+    """Return whether services call the hub with the secret at a path."""
+    return path[0] == "hub" and path[-1] in {"api_token", "metrics_token"}
+
+
 def is_hex(value: str, length: int) -> bool:
     """Return whether a value is that many hexadecimal digits."""
     return len(value) == length and all(c in "0123456789abcdefABCDEF" for c in value)
 
 
-def _secrets(site: Site) -> Iterator[tuple[KeyPath, Secret]]:
-    for path, value in entries(site):
-        if isinstance(value, Secret):
-            yield path, value
-
-
 def check_literal_secrets(document: Document, site: Site) -> None:
     """No secret stands in the file itself."""
-    for path, secret in _secrets(site):
+    for path, secret in secrets_in(site):
         if secret.kind != "literal":
             continue
         form = _place_instead_of_secret(secret.where)
@@ -142,7 +140,7 @@ def _place_instead_of_secret(text: str) -> str | None:
 def check_same_secrets(document: Document, site: Site) -> None:
     """No file or variable is named for two secrets."""
     seen: dict[tuple[str, str], KeyPath] = {}
-    for path, secret in _secrets(site):
+    for path, secret in secrets_in(site):
         place = (secret.kind, secret.where)
         if place in seen:
             what = {"literal": "value", "file": "file", "env": "variable"}[secret.kind]
@@ -152,9 +150,9 @@ def check_same_secrets(document: Document, site: Site) -> None:
 
 
 def check_secrets(document: Document, site: Site, environment: Mapping[str, str]) -> None:
-    """Every secret can be read on this host and is good; XNAT's token and Prometheus's are two."""
+    """Every secret can be read on this host and is good; each service's token is another."""
     tokens: list[tuple[KeyPath, str]] = []
-    for path, secret in _secrets(site):
+    for path, secret in secrets_in(site):
         try:
             value = secret.read(environment)
         except SecretError as error:
@@ -162,12 +160,10 @@ def check_secrets(document: Document, site: Site, environment: Mapping[str, str]
         else:
             _check_secret_value(document, path, value)
             tokens.append((path, value))
-    if len({value for path, value in tokens if path in _TOKENS}) < sum(path in _TOKENS for path, _ in tokens):
-        found = "XNAT and Prometheus have the same token, so the hub can't tell them apart."
-        report(
-            document,
-            ("hub", "metrics_token"),
-            "secret",
-            found,
-            "Make another one with `openssl rand -hex 32`.",
-        )
+    seen: set[str] = set()
+    for path, value in tokens:
+        if _is_token(path):
+            if value in seen:
+                found = "Another service has the same token, so the hub can't tell them apart."
+                report(document, path, "secret", found, "Make another one with `openssl rand -hex 32`.")
+            seen.add(value)

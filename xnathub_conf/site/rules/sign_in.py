@@ -64,6 +64,10 @@ def check_session_cookie(document: Document, site: Site) -> None:
         report(document, key, "session-cookie", found, fix)
 
 
+_ROLES = ("user", "admin", "server", "token", "xnat", "prometheus")
+"""Roles that JupyterHub has of itself, and those of xnathub."""
+
+
 def _is_public(host: str) -> bool:
     """Return whether a host's name can be one that browsers know: those inside of a Swarm have no dot, and addresses no name."""
     return "." in host and not re.fullmatch(r"[0-9.]+", host) and not host.endswith((".local", ".internal"))
@@ -72,6 +76,7 @@ def _is_public(host: str) -> bool:
 def check_user_names(document: Document, site: Site) -> None:
     """Names of users can be XNAT's."""
     lists: dict[KeyPath, Sequence[str]] = {("hub", "admin_users"): site.hub.admin_users}
+    lists |= {("hub", "roles", index, "users"): role.users for index, role in enumerate(site.hub.roles)}
     for trait in ("Authenticator.allowed_users", "Authenticator.blocked_users"):
         lists["extra", trait] = site.extra.get(trait, ())
     groups = site.extra.get("JupyterHub.load_groups", {})
@@ -93,8 +98,24 @@ def check_user_names(document: Document, site: Site) -> None:
 
 
 def check_api_scopes(document: Document, site: Site) -> None:
-    """`hub.api_scopes` names scopes of JupyterHub."""
-    check_scopes(document, ("hub", "api_scopes"), site.hub.api_scopes, jupyterhub_names()["scopes"])
+    """`hub.api_scopes`, services and roles name scopes of JupyterHub, and each of them has a name of its own."""
+    custom = site.extra.get("JupyterHub.custom_scopes")
+    known = [*jupyterhub_names()["scopes"], *(custom if isinstance(custom, Mapping) else ())]
+    check_scopes(document, ("hub", "api_scopes"), site.hub.api_scopes, known)
+    named: list[tuple[KeyPath, str, tuple[str, ...]]] = [
+        *(
+            (("hub", "services", index), each.name, each.scopes)
+            for index, each in enumerate(site.hub.services)
+        ),
+        *((("hub", "roles", index), each.name, each.scopes) for index, each in enumerate(site.hub.roles)),
+    ]
+    taken = set(_ROLES)
+    for path, name, scopes in named:
+        check_scopes(document, (*path, "scopes"), scopes, known)
+        if name in taken:
+            found = f"{name} is the name of another service or role."
+            report(document, (*path, "name"), "role-name", found, "Give it a name of its own.")
+        taken.add(name)
 
 
 def check_scopes(document: Document, path: KeyPath, scopes: Iterable[str], known: Sequence[str]) -> None:
