@@ -20,6 +20,7 @@ from tests.layers import FIRST_TEST_SECONDS, LAYERS, TESTS, layer_of, left_out
 from tests.secret_search import Search
 from xnathub_conf.standin.state import State
 
+pytest.register_assert_rewrite("tests.plugin_pages")
 SEARCH = pytest.StashKey[Search]()
 SECONDS: Counter[str] = Counter()
 """What the tests of each layer took, set-up and end included."""

@@ -12,18 +12,11 @@ import docker
 import psutil
 import requests
 
+from tests.plugin_pages import TELLS, request
 from tests.support import PROGRAM, RunningHub, free_port, merged, wait_until
 from xnathub_conf.standin import Environment, StandIn
 
-WEB_SERVER = Environment(
-    image="xnathub-busybox:test",
-    command=(
-        # httpd decodes the address, in which `ann lee` is ann%20lee.
-        """sh -c 'P=/tmp/www$(printf %b "$(echo "$JUPYTERHUB_SERVICE_PREFIX" | sed "s/%/\\\\\\\\x/g")"); """
-        """mkdir -p "$P"; hostname >"${P}who"; """
-        "exec httpd -f -p 8888 -h /tmp/www'"
-    ),
-)
+WEB_SERVER = Environment(image="xnathub-busybox:test", command=TELLS)
 """A server that is up in no time and takes no memory; its page `who` holds its container's ID."""
 
 PROXY_PID_FILE = Path("/tmp/jupyterhub-proxy.pid")
@@ -93,7 +86,7 @@ class DockerHub(RunningHub):
     def launch(self, user: str, servername: str = "") -> str:
         """Start a server to the end, and give its container's ID."""
         self.plugin.ensure_user(user)
-        self.plugin.start(user, self.options(user, servername=servername))
+        self.plugin.start(user, request(self.options(user, servername=servername)))
         self.plugin.wait_ready(user, servername)
         return self.reached(user, servername)
 

@@ -22,7 +22,7 @@ from tests.docker.conftest import SOCKET
 from tests.docker.processes import WEB_SERVER
 from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Site, build_sick, command, wait_for
 from tests.docker.watching import Kernel
-from tests.plugin_pages import DASHBOARD, NAMES, add_people, opened, start, stop
+from tests.plugin_pages import EVENT, Place, walk
 from tests.support import (
     ENGINE_SECURITY,
     ITS_LIMITS,
@@ -208,12 +208,12 @@ def test_a_container_that_was_left_over_gives_way(hub: Engine):
 
 
 def test_servers_outlive_the_hub(hub: Engine):
-    hub.start("demo")
+    hub.start("demo", servername=EVENT)
     (server,) = hub.servers()
     command("docker", "kill", hub.name)
     command("docker", "start", hub.name)
     hub.wait_until_up()
-    assert hub.execute("demo", "print(6 * 7)") == "42\n"
+    assert hub.execute("demo", "print(6 * 7)", EVENT) == "42\n"
     assert [each.id for each in hub.servers()] == [server.id]
 
 
@@ -312,17 +312,12 @@ def test_a_server_opens_on_a_workspace_that_takes_nothing_more(hub: Engine, what
 
 
 def test_what_the_plugin_s_pages_do_for_six_names(hub: Engine):
-    add_people(hub.state)
-    servers = []
-    for number, name in enumerate(NAMES):
-        hub.workspace(name)
-        dashboard = DASHBOARD if number % 2 else None
-        servers.append((name, start(hub.plugin, hub.state, name, dashboard, WEB_SERVER)))
-    for name, event in servers:
-        answer = opened(hub.plugin, hub.state, name, event, "who")
-        assert answer.status_code == 200, answer.text
-    hosts = [opened(hub.plugin, hub.state, name, event, "who").text for name, event in servers]
-    assert len(set(hosts)) == len(NAMES), "each address leads to a server of its own"
-    for name, event in servers:
-        stop(hub.plugin, hub.state, name, event)
-    assert not hub.servers()
+    def objects() -> list[tuple[str, str, str]]:
+        labels = [(each.name, each.labels) for each in hub.servers()]
+        return [(name, of["org.xnat.jupyter.user"], of["org.xnat.jupyter.server"]) for name, of in labels]
+
+    def restart() -> None:
+        command("docker", "restart", hub.name)
+        hub.wait_until_up()
+
+    walk(hub.plugin, hub.state, Place(WEB_SERVER, "whose", hub.workspace, restart, objects))

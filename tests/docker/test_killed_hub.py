@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.docker.processes import DockerHub
+from tests.plugin_pages import EVENT, request
 from tests.support import EATS_MEMORY, Visitor, new_standin, page_text, wait_until
 from xnathub_conf.standin import Environment, HubError, faults
 
 POINTS = 30
-NAME = "20260728T120000123Z"
 STEPS = ("asked", "xnat", "create", "start", "ready", "stop")
 """After which step the hub is killed: the request for a start, XNAT asked, the container made, started, the server
 up, and the request for a stop."""
@@ -69,7 +69,7 @@ class Steps:
         self.hub.xnat.requests.clear()
         self.seen["asked"].set()
         try:
-            self.hub.plugin.start(self.user, options)
+            self.hub.plugin.start(self.user, request(options))
             self.hub.plugin.wait_ready(self.user, self.servername)
             self.seen["ready"].set()
             self.seen["stop"].set()
@@ -86,7 +86,7 @@ def test_killed_at_a_step(shared_hub: DockerHub, bystander: str, seed: int):
     hub, chance = shared_hub, random.Random(seed)
     step = STEPS[seed % len(STEPS)]
     # Each step with a name as XNAT's pages give it, and every third time with the default server.
-    servername = "" if seed // len(STEPS) % 3 == 1 else NAME
+    servername = "" if seed // len(STEPS) % 3 == 1 else EVENT
     delay = chance.uniform(0, 0.25)
     hub.plugin.ensure_user("alice")
     if step == "xnat":
@@ -129,7 +129,7 @@ def test_twenty_servers_outlive_a_killed_hub(hub: DockerHub):
     for user in users:
         hub.xnat.state.add_user(user, roles=["Jupyter"], projects=["P1"])
     # As XNAT's pages name them, but for the last five, which are their users' default servers.
-    names = [NAME] * 15 + [""] * 5
+    names = [EVENT] * 15 + [""] * 5
     with ThreadPoolExecutor(4) as pool:
         before = list(pool.map(hub.launch, users, names))
     assert len(set(before)) == 20
@@ -150,7 +150,7 @@ def test_twenty_servers_outlive_a_killed_hub(hub: DockerHub):
     time.sleep(3)
     assert list(map(hub.reached, users, names)) == before
     # What a server was started on is still on record when it stops, though another hub's process started it.
-    hub.plugin.stop(users[0], NAME)
+    hub.plugin.stop(users[0], EVENT)
     stopped = wait_until(lambda: audited(hub, "stop").get(users[0]), what="the stop's audit line")
     facts = ("project", "item", "image")
     assert [stopped[fact] for fact in facts] == [started[users[0]][fact] for fact in facts]
@@ -159,7 +159,7 @@ def test_twenty_servers_outlive_a_killed_hub(hub: DockerHub):
 
 def test_what_the_hub_does_not_know_is_removed_and_nothing_else(hub: DockerHub):
     """Containers with the same labels: another hub's, another XNAT's, and one that was forgotten."""
-    known = hub.launch("alice")
+    known = hub.launch("alice", EVENT)
     # From before they are made: on a busy engine the first is swept before the last is there.
     position = len(hub.log_since(0))
     labels = {"org.xnat.jupyter.user": "bob", "org.xnat.jupyter.server": ""}
@@ -186,7 +186,7 @@ def test_what_the_hub_does_not_know_is_removed_and_nothing_else(hub: DockerHub):
             if name != f"{hub.name}-bob":
                 container.reload()
                 assert container.status == "running"
-        assert hub.reached("alice") == known
+        assert hub.reached("alice", EVENT) == known
         lines = [line for line in hub.log_since(position).splitlines() if "Removing the container" in line]
         assert len(lines) == 1
         assert (

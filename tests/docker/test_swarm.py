@@ -16,7 +16,7 @@ import requests
 
 from tests.docker.processes import WEB_SERVER
 from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Stack, build_sick, command, wait_for
-from tests.plugin_pages import DASHBOARD, NAMES, add_people, opened, start, stop
+from tests.plugin_pages import EVENT, Place, walk
 from tests.secret_search import Search
 from tests.support import (
     EATS_MEMORY,
@@ -64,12 +64,12 @@ def stack(shared_stack: Stack) -> Iterator[Stack]:
 def test_a_user_signs_in_and_works_in_a_service(stack: Stack):
     session = stack.sign_in("demo")
     (stack.workspace("alice") / "secret.txt").write_text("alice's")
-    stack.start("demo")
+    stack.start("demo", servername=EVENT)
 
-    opened = session.get(f"{stack.url}/user/demo/lab", timeout=60)
+    opened = session.get(f"{stack.url}/user/demo/{EVENT}/lab", timeout=60)
     assert (opened.status_code, "JupyterLab" in opened.text) == (200, True)
 
-    assert stack.execute("demo", LOOKS_AROUND).splitlines() == what_it_sees("demo", UID, GID)
+    assert stack.execute("demo", LOOKS_AROUND, EVENT).splitlines() == what_it_sees("demo", UID, GID)
     made = (stack.workspace("demo") / "result.txt").stat()
     assert (made.st_uid, made.st_gid) == (UID, GID)
 
@@ -280,17 +280,27 @@ def test_services_that_the_hub_does_not_know_are_removed(stack: Stack):
         made[1].remove()
 
 
+def kill_hub(stack: Stack) -> None:
+    """Kill the hub's container, and wait until another one answers."""
+    killed = stack.hub_container()
+    killed.kill("SIGKILL")
+    wait_for(
+        lambda: killed.id not in [each.id for each in stack.client.containers.list(ignore_removed=True)], 30
+    )
+    stack.wait_until_up()
+
+
 def works_again(stack: Stack, user: str) -> None:
     """A new sign-in gets into the running server, which asks the hub for it, and runs a cell."""
 
     def opened() -> bool:
-        page = stack.sign_in(user).get(f"{stack.url}/user/{user}/lab", timeout=90)
+        page = stack.sign_in(user).get(f"{stack.url}/user/{user}/{EVENT}/lab", timeout=90)
         return page.status_code == 200 and "JupyterLab" in page.text
 
     began = time.monotonic()
     wait_for(opened, 120)
     print(f"a new sign-in got in after {time.monotonic() - began:.1f} s")
-    assert stack.execute(user, "print(6 * 7)") == "42\n"
+    assert stack.execute(user, "print(6 * 7)", EVENT) == "42\n"
 
 
 def test_servers_outlive_the_hub_and_a_new_site_file(stack: Stack, run):
@@ -305,17 +315,14 @@ def test_servers_outlive_the_hub_and_a_new_site_file(stack: Stack, run):
         return address
 
     address = steady_address()
-    stack.start("demo")
+    stack.start("demo", servername=EVENT)
     session = stack.sign_in("demo")
-    files = f"{stack.url}/user/demo/api/contents"
+    server = f"{stack.url}/user/demo/{EVENT}"
+    assert session.get(f"{server}/lab", timeout=90).status_code == 200
+    files = f"{server}/api/contents"
     assert session.get(files, timeout=30).status_code == 200
-    task = stack.server("demo").tasks()[0]["ID"]
-    killed = stack.hub_container()
-    killed.kill("SIGKILL")
-    wait_for(
-        lambda: killed.id not in [each.id for each in stack.client.containers.list(ignore_removed=True)], 30
-    )
-    stack.wait_until_up()
+    task = stack.server("demo", EVENT).tasks()[0]["ID"]
+    kill_hub(stack)
     works_again(stack, "demo")
     assert steady_address() == address
     # A browser that was there before; and the cookie's secret outlives the container too.
@@ -331,7 +338,7 @@ def test_servers_outlive_the_hub_and_a_new_site_file(stack: Stack, run):
     stack.wait_until_up()
     shown = stack.hub_container().exec_run(["xnathub", "show", "/etc/xnathub/site.yaml"]).output.decode()
     assert "Spawner.start_timeout = 51" in shown
-    assert stack.server("demo").tasks()[0]["ID"] == task
+    assert stack.server("demo", EVENT).tasks()[0]["ID"] == task
     works_again(stack, "demo")
     assert steady_address() == address
 
@@ -387,17 +394,12 @@ def test_stack_rm_leaves_nothing_but_volumes_and_the_admins_secrets(shared_stack
 
 
 def test_what_the_plugin_s_pages_do_for_six_names(stack: Stack):
-    add_people(stack.state)
-    servers = []
-    for number, name in enumerate(NAMES):
-        stack.workspace(name)
-        dashboard = DASHBOARD if number % 2 else None
-        servers.append((name, start(stack.plugin, stack.state, name, dashboard, WEB_SERVER)))
-    for name, event in servers:
-        answer = opened(stack.plugin, stack.state, name, event, "who")
-        assert answer.status_code == 200, answer.text
-    hosts = [opened(stack.plugin, stack.state, name, event, "who").text for name, event in servers]
-    assert len(set(hosts)) == len(NAMES), "each address leads to a server of its own"
-    for name, event in servers:
-        stop(stack.plugin, stack.state, name, event)
-    assert not stack.servers()
+    def objects() -> list[tuple[str, str, str]]:
+        labels = [(each.name, each.attrs["Spec"]["Labels"]) for each in stack.servers()]
+        return [(name, of["org.xnat.jupyter.user"], of["org.xnat.jupyter.server"]) for name, of in labels]
+
+    walk(
+        stack.plugin,
+        stack.state,
+        Place(WEB_SERVER, "whose", stack.workspace, lambda: kill_hub(stack), objects),
+    )

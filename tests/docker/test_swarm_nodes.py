@@ -12,6 +12,7 @@ import requests
 from tests.docker.nodes import HOST, Nodes
 from tests.docker.processes import WEB_SERVER
 from tests.docker.testbed import Stack, wait_for
+from tests.plugin_pages import EVENT
 from tests.support import PROGRAM
 from xnathub_conf.standin import HubLink, HubPlugin, StandIn, demo_state
 
@@ -42,15 +43,17 @@ def stack(nodes: Nodes, tmp_path_factory) -> Iterator[Stack]:
         print(stack.logs())
 
 
-def start_on(stack: Stack, node: int) -> str:
+def start_on(stack: Stack, node: int, servername: str = EVENT) -> str:
     """Start a server on the node of a number, and give the ID of the container that answers there."""
     environment = {
         "image": IMAGE,
         "command": WEB_SERVER.command,
         "constraints": (f"node.labels.number=={node}",),
     }
-    stack.start("demo", **environment)
-    return requests.get(f"{stack.url}/user/demo/who", headers=PROGRAM, timeout=20).text.strip()
+    url = str(stack.start("demo", servername=servername, **environment)["url"])
+    return requests.get(
+        f"{stack.url.removesuffix('/jupyterhub')}{url}who", headers=PROGRAM, timeout=20
+    ).text.strip()
 
 
 def test_a_server_whose_node_is_gone_has_ended_and_starts_again_elsewhere(nodes: Nodes, stack: Stack):
@@ -59,11 +62,11 @@ def test_a_server_whose_node_is_gone_has_ended_and_starts_again_elsewhere(nodes:
     assert container in [each.id[:12] for each in first.client.containers.list()]
     began = time.monotonic()
     first.kill()
-    service = stack.server("demo")
+    service = stack.server("demo", EVENT)
     wait_for(lambda: [each["DesiredState"] for each in service.tasks()] == ["shutdown"], 60)
     print(f"the swarm noticed after {time.monotonic() - began:.0f} s")
     assert [each["Status"]["State"] for each in service.tasks()] == ["running"]
-    wait_for(lambda: stack.plugin.server("demo") is None, 60, stack.logs)
+    wait_for(lambda: stack.plugin.server("demo", EVENT) is None, 60, stack.logs)
     wait_for(lambda: not stack.servers(), 5)
     print(f"the server was put away after {time.monotonic() - began:.0f} s")
     assert "its node is gone" in stack.logs()
@@ -71,12 +74,12 @@ def test_a_server_whose_node_is_gone_has_ended_and_starts_again_elsewhere(nodes:
     container = start_on(stack, 2)
     print(f"it started again within {time.monotonic() - began:.0f} s")
     assert container in [each.id[:12] for each in second.client.containers.list()]
-    stack.plugin.stop("demo")
+    stack.plugin.stop("demo", EVENT)
 
 
 def test_a_server_on_a_node_that_is_gone_can_be_stopped(nodes: Nodes, stack: Stack):
     """Swarm keeps the task of a node that is gone alive for a day; nobody waits for its end."""
-    start_on(stack, 2)
+    start_on(stack, 2, servername="")
     nodes.workers[1].kill()
     service = stack.server("demo")
     wait_for(lambda: [each["DesiredState"] for each in service.tasks()] == ["shutdown"], 60)

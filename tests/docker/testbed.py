@@ -16,6 +16,7 @@ import docker
 import requests
 import yaml
 
+from tests.plugin_pages import request
 from tests.secret_search import Search
 from tests.support import XNATHUB, free_port, run_code, signed_in
 from xnathub_conf.standin import Environment, HubError, HubLink, HubPlugin, StandIn, make_sample_archive
@@ -134,7 +135,7 @@ class Site:
         """Start a server as XNAT does, and give the hub's model of it."""
         options = self.options(user, project, servername, **environment)
         self.plugin.ensure_user(user)
-        self.plugin.start(user, options)
+        self.plugin.start(user, request(options))
         return self.plugin.wait_ready(user, servername)
 
     def failure(self, user: str, *mounts: dict[str, Any], **environment: Any) -> tuple[str, float]:

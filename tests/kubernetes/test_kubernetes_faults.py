@@ -7,16 +7,17 @@ import time
 import requests
 
 from tests.kubernetes.testbed import BUSYBOX, Cluster, Release, wait_for
+from tests.plugin_pages import EVENT
 from xnathub_conf.standin import HubError
 
 SENTENCE = "The Kubernetes API can't be reached. Try again later. Tell your XNAT administrator."
 
 
 def test_without_the_api_server_nothing_is_lost(release: Release, cluster: Cluster):
-    release.start("demo")
-    before = release.pod_of("demo")["metadata"]["uid"]
+    release.start("demo", servername=EVENT)
+    before = release.pod_of("demo", EVENT)["metadata"]["uid"]
     url, plugin = release.url, release.plugin
-    options = release.state.launch("alice", "P1", environment=release.environment())
+    options = release.state.launch("alice", "P1", EVENT, release.environment())
     release.workspace("alice")
     plugin.ensure_user("alice")
     token = {"Authorization": f"token {plugin.token('demo', 'test', 600)}"}
@@ -24,20 +25,20 @@ def test_without_the_api_server_nothing_is_lost(release: Release, cluster: Clust
         sentence, seconds = release.failing_options("alice", options, plugin)
         assert sentence.endswith(SENTENCE)
         print(f"told after {seconds:.1f} s")
-        assert plugin.server("alice") is None
-        assert plugin.server("demo")["ready"]
-        answer = requests.get(f"{url}/user/demo/api", headers=token, timeout=20)
+        assert plugin.server("alice", EVENT) is None
+        assert plugin.server("demo", EVENT)["ready"]
+        answer = requests.get(f"{url}/user/demo/{EVENT}/api", headers=token, timeout=20)
         assert "version" in answer.json()
     # Services lead nowhere, and no pod is placed, until the node has been heard of again.
     wait_for(lambda: healthy(url), 120)
     log = release.namespace.kubectl("logs", "deployment/hub")
     assert log.count("Not starting alice's server") == 1
     assert "The Kubernetes API can't be reached" in log
-    assert release.pod_of("demo")["metadata"]["uid"] == before
+    assert release.pod_of("demo", EVENT)["metadata"]["uid"] == before
     wait_for(lambda: starts(release, "alice"), 120)
-    release.stop("alice")
-    release.stop("demo")
-    wait_for(lambda: not release.servers(), 60)
+    # The default server, which REST clients start, too.
+    release.start("alice")
+    release.stop_all()
 
 
 def test_servers_on_a_node_that_is_gone_are_put_away(release: Release, cluster: Cluster):
@@ -61,7 +62,7 @@ def test_servers_on_a_node_that_is_gone_are_put_away(release: Release, cluster: 
 
 def starts(release: Release, user: str) -> bool:
     try:
-        return bool(release.start(user))
+        return bool(release.start(user, servername=EVENT))
     except HubError:
         return False
 
@@ -74,8 +75,8 @@ def healthy(url: str) -> bool:
 
 
 def test_pods_that_the_hub_does_not_know_are_removed_and_nothing_else(release: Release):
-    release.start("demo")
-    known = release.pod_of("demo")["metadata"]["uid"]
+    release.start("demo", servername=EVENT)
+    known = release.pod_of("demo", EVENT)["metadata"]["uid"]
     for name, xnat in {"bob": release.xnat.url, "carl": "https://xnat.example.org"}.items():
         container = {"name": "notebook", "image": BUSYBOX, "imagePullPolicy": "Never"}
         metadata = {
@@ -97,7 +98,7 @@ def test_pods_that_the_hub_does_not_know_are_removed_and_nothing_else(release: R
     wait_for(lambda: "jupyter-bob" not in names(), 60)
     time.sleep(5)
     assert "jupyter-carl" in names()
-    assert release.pod_of("demo")["metadata"]["uid"] == known
+    assert release.pod_of("demo", EVENT)["metadata"]["uid"] == known
     release.namespace.kubectl("delete", "pod", "jupyter-carl", "--wait=false")
     log = release.namespace.kubectl("logs", "deployment/hub")
     assert log.count("jupyter-bob, which runs for 'bob' though the hub knows of no such server.") == 1

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.kubernetes.testbed import GID, TARPIT_PORT, UID, Release, wait_for
-from tests.plugin_pages import DASHBOARD, NAMES, add_people, opened, start, stop
+from tests.kubernetes.testbed import BUSYBOX, GID, TARPIT_PORT, UID, Release, wait_for
+from tests.plugin_pages import EVENT, TELLS, Place, walk
 from tests.support import EATS_MEMORY, ITS_LIMITS, LOOKS_AROUND, LOOKS_AT_ITS_LIMITS, what_it_sees
 from tests.tarpit import Tarpit
 
@@ -20,15 +20,15 @@ def test_a_user_signs_in_and_works_in_a_pod(release: Release):
     session = release.sign_in("demo")
     other = release.workspace("alice")
     (other / "secret.txt").write_text("alice's")
-    release.start("demo")
+    release.start("demo", servername=EVENT)
 
-    opened = session.get(f"{release.url}/user/demo/lab", timeout=60)
+    opened = session.get(f"{release.url}/user/demo/{EVENT}/lab", timeout=60)
     assert (opened.status_code, "JupyterLab" in opened.text) == (200, True)
 
-    assert release.execute("demo", LOOKS_AROUND).splitlines() == what_it_sees("demo", UID, GID)
+    assert release.execute("demo", LOOKS_AROUND, EVENT).splitlines() == what_it_sees("demo", UID, GID)
     made = (release.workspace("demo") / "result.txt").stat()
     assert (made.st_uid, made.st_gid) == (UID, GID)
-    release.stop("demo")
+    release.stop("demo", EVENT)
 
 
 def test_images_are_on_the_nodes_before_anyone_asks(release: Release):
@@ -124,26 +124,26 @@ def test_a_start_has_nothing_left_of_the_one_before(release: Release):
 
 
 def test_a_server_outlives_the_hub_pod(release: Release):
-    release.start("demo")
-    before = release.pod_of("demo")["metadata"]["uid"]
+    release.start("demo", servername=EVENT)
+    before = release.pod_of("demo", EVENT)["metadata"]["uid"]
     session = release.sign_in("demo")
-    assert session.get(f"{release.url}/user/demo/lab", timeout=60).status_code == 200
+    assert session.get(f"{release.url}/user/demo/{EVENT}/lab", timeout=60).status_code == 200
     release.namespace.kubectl("scale", "deployment/hub", "--replicas=0")
     release.namespace.kubectl("wait", "--for=delete", "pod", *HUB_POD, "--timeout=60s")
     # Without any hub, the proxy still leads to the server.
-    assert "version" in session.get(f"{release.url}/user/demo/api", timeout=10).json()
+    assert "version" in session.get(f"{release.url}/user/demo/{EVENT}/api", timeout=10).json()
     release.namespace.kubectl("scale", "deployment/hub", "--replicas=1")
     release.wait_until_up()
     release.namespace.kubectl("delete", "pod", *HUB_POD)
     release.wait_until_up()
-    server = release.plugin.server("demo")
+    server = release.plugin.server("demo", EVENT)
     assert server
     assert server["ready"]
-    assert release.pod_of("demo")["metadata"]["uid"] == before
-    assert release.execute("demo", "print(6 * 7)") == "42\n"
+    assert release.pod_of("demo", EVENT)["metadata"]["uid"] == before
+    assert release.execute("demo", "print(6 * 7)", EVENT) == "42\n"
     # The cookie's secret outlives the pod too.
     assert session.get(f"{release.url}/hub/home", timeout=30).url.endswith("/hub/home")
-    release.stop("demo")
+    release.stop("demo", EVENT)
 
 
 def test_progress_tells_what_kubernetes_does(release: Release):
@@ -371,29 +371,15 @@ def test_a_refused_pod_is_not_written_to_the_log_with_its_tokens(release: Releas
     assert secret not in release.namespace.kubectl("logs", "deployment/hub")
 
 
-WHO = """
-import http.server, os
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(os.environ["JUPYTERHUB_USER"].encode())
-http.server.HTTPServer(("0.0.0.0", 8888), Handler).serve_forever()
-"""
-"""A server that is up in no time, and says whose it is."""
-
-
 def test_what_the_plugin_s_pages_do_for_six_names(release: Release):
-    add_people(release.state)
-    plugin, servers = release.plugin, []
-    environment = release.environment(command=f"python3 -c '{WHO}'")
-    for number, name in enumerate(NAMES):
-        release.workspace(name)
-        dashboard = DASHBOARD if number % 2 else None
-        servers.append((name, start(plugin, release.state, name, dashboard, environment)))
-    for name, event in servers:
-        answer = opened(plugin, release.state, name, event)
-        assert (answer.status_code, answer.content.decode()) == (200, name)
-    for name, event in servers:
-        stop(plugin, release.state, name, event)
-    wait_for(lambda: not release.servers(), 60)
+    def objects() -> list[tuple[str, str, str]]:
+        pods = [each["metadata"] for each in release.servers() if "deletionTimestamp" not in each["metadata"]]
+        facts = [(pod["name"], pod["annotations"]) for pod in pods]
+        return [(name, of["org.xnat.jupyter.user"], of["org.xnat.jupyter.server"]) for name, of in facts]
+
+    def restart() -> None:
+        release.namespace.kubectl("delete", "pod", *HUB_POD)
+        release.wait_until_up()
+
+    server = release.environment(image=BUSYBOX, command=TELLS)
+    walk(release.plugin, release.state, Place(server, "whose", release.workspace, restart, objects))

@@ -19,6 +19,7 @@ import psutil
 import requests
 import yaml
 
+from tests.plugin_pages import request
 from tests.secret_search import Search
 from tests.support import SITE_SERVERS, free_port, run_code, signed_in, site_software
 from xnathub_conf.standin import (
@@ -299,7 +300,7 @@ class Release:
         options = self.state.launch(user, project, servername, environment=self.environment(**environment))
         plugin = self.plugin
         plugin.ensure_user(user)
-        plugin.start(user, options)
+        plugin.start(user, request(options))
         return plugin.wait_ready(user, servername)
 
     def failure(self, user: str, **environment: Any) -> tuple[str, float]:
@@ -315,11 +316,11 @@ class Release:
         plugin.ensure_user(user)
         began = time.monotonic()
         try:
-            plugin.start(user, options)
+            plugin.start(user, request(options))
         except HubError as error:
             return str(error), time.monotonic() - began
         while time.monotonic() < began + 60:
-            for event in plugin.progress(user):
+            for event in plugin.progress(user, options["servername"]):
                 if event.get("failed"):
                     return str(event["message"]), time.monotonic() - began
                 assert not event.get("ready"), "the server started"
