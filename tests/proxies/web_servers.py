@@ -33,9 +33,9 @@ def install_web_servers(kinds: Sequence[str] = KINDS, layer: str = "proxies") ->
 
 
 def make_certificate(folder: Path) -> None:
-    """Make fullchain.pem, privkey.pem, and site.pem with both, for localhost."""
+    """Make fullchain.pem, privkey.pem, and site.pem with both, for localhost and 127.0.0.1."""
     cert, key = folder / "fullchain.pem", folder / "privkey.pem"
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1"
     subprocess.run([*command.split(), "-keyout", key, "-out", cert], check=True, capture_output=True)
     (folder / "site.pem").write_text(cert.read_text() + key.read_text())
 
@@ -52,7 +52,10 @@ class WebServer:
 
     def shipped(self, name: str) -> str:
         """Return a shipped file with its example values replaced."""
-        text = (SHIPPED / name).read_text()
+        return self.with_values((SHIPPED / name).read_text())
+
+    def with_values(self, text: str) -> str:
+        """Return a web server's settings with the tests' addresses, ports and folders in place of the example's."""
         changes = {
             "127.0.0.1:8080": self.xnat,
             "127.0.0.1:8000": self.hub,

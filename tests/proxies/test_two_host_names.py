@@ -1,0 +1,114 @@
+"""XNAT and its hub on two host names over https, behind nginx as docs/own-host.md sets it up."""
+
+import re
+from textwrap import dedent
+
+import pytest
+import requests
+
+from tests.plugin_pages import EVENT, request
+from tests.proxies.web_servers import SHIPPED, WebServer
+from tests.support import ROOT, SMALL_SERVER, RunningHub, Visitor, free_port, new_standin
+from xnathub_conf.standin import HubLink, HubPlugin
+
+XNAT, JUPYTER = "127.0.0.1", "localhost"
+
+
+def documented() -> str:
+    """Return the shipped file with the two servers of the page."""
+    shipped, page = (SHIPPED / "nginx.conf").read_text(), (ROOT / "docs" / "own-host.md").read_text()
+    connection = "proxy_set_header Connection $connection_upgrade;\n"
+    settings = shipped[shipped.index("    ssl_certificate ") : shipped.index(connection) + len(connection)]
+    places = shipped[shipped.index("    location = /jupyterhub {") : shipped.index("    location / {")]
+    own = dedent(page[page.index("        server {") : page.index("    On Kubernetes the chart's")])
+    comment = re.compile(r" +# Here the lines of the shipped file.*\n +#.*\n")
+    assert comment.search(own)
+    own = comment.sub(lambda _: settings + places, own)
+    return shipped.replace(places, "").replace("xnat.example.org", XNAT) + own.replace(
+        "jupyter.example.org", JUPYTER
+    )
+
+
+class TwoNames(WebServer):
+    def shipped(self, name: str) -> str:
+        assert name == "nginx.conf"
+        return self.with_values(documented())
+
+
+@pytest.fixture(scope="module")
+def web(certificates, tmp_path_factory):
+    """The web server before both; `web.plugin` is XNAT's plugin."""
+    folder, port = tmp_path_factory.mktemp("own-host"), free_port()
+    for name in ("fullchain.pem", "privkey.pem"):
+        (folder / name).write_bytes((certificates / name).read_bytes())
+    public = f"https://{JUPYTER}:{port}/jupyterhub"
+    changes = {
+        "xnat": {"public_url": f"https://{XNAT}:{port}"},
+        "hub": {"public_url": f"{public}/"},
+        "sign_in": {"xnat_session": False},
+    }
+    with new_standin() as xnat:
+        xnat.state.environment = SMALL_SERVER
+        hub = RunningHub(tmp_path_factory.mktemp("hub"), xnat, changes)
+        link = HubLink(f"{public}/hub/api", public, hub.token, str(folder / "fullchain.pem"))
+        try:
+            hub.start()
+            with TwoNames(
+                "nginx", folder, xnat.url.removeprefix("http://"), f"127.0.0.1:{hub.port}", port
+            ) as server:
+                server.plugin, server.state = HubPlugin(link, start_timeout=90), xnat.state
+                yield server
+        finally:
+            hub.stop()
+
+
+@pytest.fixture
+def address(web):
+    """What XNAT's button opens."""
+    web.plugin.ensure_user("alice")
+    if web.plugin.server("alice", EVENT) is None:
+        web.plugin.start("alice", request(web.state.launch("alice", "P1", EVENT)))
+        web.plugin.wait_ready("alice", EVENT)
+    return web.plugin.open_url("alice", EVENT)
+
+
+def browser(web) -> Visitor:
+    visitor = Visitor(f"https://{JUPYTER}:{web.port}/jupyterhub")
+    visitor.verify = web.ca
+    return visitor
+
+
+def test_each_name_leads_to_its_own(web):
+    visitor = browser(web)
+    assert "stand-in" in visitor.get(f"https://{XNAT}:{web.port}/", timeout=30).text.lower()
+    assert "XNAT user name" in visitor.get(f"https://{JUPYTER}:{web.port}/", timeout=30).text
+    assert visitor.get(f"https://{XNAT}:{web.port}/jupyterhub/hub/login", timeout=30).status_code == 404
+    for name in (XNAT, JUPYTER):
+        plain = visitor.get(f"http://{name}:{web.plain_port}/x", allow_redirects=False, timeout=30)
+        assert plain.headers["Location"] == f"https://{name}/x"
+
+
+def test_xnat_s_button_signs_in_once_and_every_cookie_is_for_https(web, address):
+    visitor = browser(web)
+    session = web.state.open_session("alice").id
+    visitor.cookies.set("JSESSIONID", session, domain=XNAT, path="/")
+    opened = visitor.get(address, timeout=60)
+    assert (opened.status_code, opened.text) == (200, "alice")
+    assert opened.url == address.partition("?")[0]
+    assert not [each.url for each in opened.history if "/hub/login" in each.url]
+    ours = [each for each in visitor.cookies if each.name != "JSESSIONID"]
+    assert {"xnathub-gate", "jupyterhub-session-id"} <= {each.name for each in ours}
+    assert all(each.secure for each in ours)
+    assert not any(session in str(each.request.headers) for each in [*opened.history, opened])
+    # Whoever finds the address later gets the form.
+    assert "XNAT user name" in browser(web).get(address, timeout=60).text
+
+
+def test_a_program_passes_with_its_token_and_no_token_is_logged(web, address):
+    server, _, token = address.partition("?token=")
+    program = {"Authorization": f"token {token}"}
+    assert requests.get(server, headers=program, verify=web.ca, timeout=30).text == "alice"
+    browser(web).get(f"{address}&again", timeout=60)
+    logs = [path.read_text(errors="replace") for path in web.folder.iterdir() if "log" in path.name]
+    assert logs
+    assert token not in "".join(logs)
