@@ -7,6 +7,7 @@ import pytest
 
 from tests.support import ROOT
 from tests.unit.helpers import MINIMAL
+from xnathub_conf.hub.fresh_names import FreshNames
 from xnathub_conf.hub.proxy import separate_proxy
 from xnathub_conf.site.load import load
 from xnathub_conf.values.proxy_token import VARIABLE, proxy_token
@@ -42,6 +43,8 @@ def test_a_hub_is_told_of_its_proxy_by_a_variable(tmp_path):
     site = load(tmp_path / "site.yaml").site
     assert separate_proxy(site, {}) == {}
     traits = separate_proxy(site, {"XNATHUB_PROXY": "proxy", "TOKEN": TOKEN})
+    client = traits.pop("JupyterHubHTTPClient.connector_options")
+    assert (type(client["resolver"]), client["use_dns_cache"]) == (FreshNames, False)
     assert traits == {
         "ConfigurableHTTPProxy.should_start": False,
         "ConfigurableHTTPProxy.api_url": "http://tasks.proxy-for-hub:8001",

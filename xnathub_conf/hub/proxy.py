@@ -10,6 +10,7 @@ from jupyterhub.proxy import ConfigurableHTTPProxy
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.ioloop import PeriodicCallback
 
+from xnathub_conf.hub.fresh_names import FreshNames
 from xnathub_conf.site.hub_settings import (
     HUB_FOR_PROXY,
     PROXY_API_PORT,
@@ -48,6 +49,7 @@ def separate_proxy(site: Site, environment: Mapping[str, str]) -> dict[str, Any]
         "ConfigurableHTTPProxy.should_start": False,
         "ConfigurableHTTPProxy.api_url": f"http://{on_control(site, PROXY_FOR_HUB)}:{PROXY_API_PORT}",
         "ConfigurableHTTPProxy.auth_token": proxy_token(site.hub.api_token.read(environment)),
+        "JupyterHubHTTPClient.connector_options": {"resolver": FreshNames(), "use_dns_cache": False},
         "JupyterHub.hub_connect_url": f"http://{on_control(site, HUB_FOR_PROXY)}:{hub_port(site)}",
         "Spawner.hub_connect_url": site.extra.get("Spawner.hub_connect_url", of_servers),
     }
