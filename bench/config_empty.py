@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 site = yaml.safe_load(Path(os.environ["XNATHUB_SITE"]).read_text())
-c = get_config()  # noqa: F821 - JupyterHub gives it
+c = get_config()  # type: ignore[name-defined]  # noqa: F821 - JupyterHub gives it
 c.JupyterHub.bind_url = site["hub"]["bind_url"] + "/jupyterhub/"
 c.JupyterHub.hub_bind_url = site["hub"]["hub_bind_url"]
 c.ConfigurableHTTPProxy.api_url = site["extra"]["ConfigurableHTTPProxy.api_url"]

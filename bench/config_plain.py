@@ -6,6 +6,7 @@ from pathlib import Path
 import requests
 import yaml
 from jupyterhub.auth import Authenticator
+from jupyterhub.spawner import Spawner
 
 from bench.noop_spawner import NoopSpawner
 
@@ -17,7 +18,7 @@ service = ("jupyterhub", Path(site["xnat"]["service_account"]["password"]["file"
 class BlockingAuthenticator(Authenticator):
     """Asks XNAT what the checked hub asks it."""
 
-    def authenticate(self, _handler, data):
+    def authenticate(self, _handler: object, data: dict[str, str]) -> str | None:
         """Check name and password, and the role."""
         session = requests.Session()
         session.auth = (data["username"], data["password"])
@@ -32,7 +33,7 @@ service_session = requests.Session()
 service_session.auth = service
 
 
-def ask_what_to_start(spawner):
+def ask_what_to_start(spawner: Spawner) -> None:
     """Ask XNAT, as the service account."""
     path = f"/xapi/jupyterhub/users/{spawner.user.name}/server/user-options"
     answer = service_session.get(xnat + path, timeout=60)
@@ -40,7 +41,7 @@ def ask_what_to_start(spawner):
     spawner.environment = answer.json()["task_template"]["container_spec"]["env"]
 
 
-c = get_config()  # noqa: F821 - JupyterHub gives it
+c = get_config()  # type: ignore[name-defined]  # noqa: F821 - JupyterHub gives it
 c.JupyterHub.bind_url = site["hub"]["bind_url"] + "/jupyterhub/"
 c.JupyterHub.hub_bind_url = site["hub"]["hub_bind_url"]
 c.ConfigurableHTTPProxy.api_url = site["extra"]["ConfigurableHTTPProxy.api_url"]

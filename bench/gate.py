@@ -112,6 +112,6 @@ def _processor_time(proxy: Proxy, requests: int, run: Callable[[], float]) -> Ca
     def measured() -> float:
         before = sum(process.cpu_times()[:2])
         run()
-        return (sum(process.cpu_times()[:2]) - before) * 1000 / requests
+        return float(sum(process.cpu_times()[:2]) - before) * 1000 / requests
 
     return measured

@@ -23,7 +23,7 @@ def hub_start(repeat: int, settle_seconds: float = SETTLE_SECONDS) -> list[Resul
     configurations = {"ours": CONFIGURATION, "empty": EMPTY, "xnathub run": None}
     seconds: dict[str, list[float]] = {name: [] for name in configurations}
     memory: dict[str, list[float]] = {name: [] for name in configurations}
-    orchestrator = {"orchestrator": {"local": None, "swarm": {}}}
+    orchestrator: dict[str, object] = {"orchestrator": {"local": None, "swarm": {}}}
     with new_standin() as xnat:
         for number in range(repeat):
             names = list(configurations) if number % 2 == 0 else list(configurations)[::-1]

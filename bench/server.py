@@ -9,6 +9,7 @@ from tornado.netutil import bind_sockets
 
 def answer(request: HTTPServerRequest) -> None:
     """Answer with a word."""
+    assert request.connection
     headers = HTTPHeaders({"Content-Length": "2"})
     request.connection.write_headers(ResponseStartLine("HTTP/1.1", 200, "OK"), headers, b"ok")
     request.connection.finish()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import aiohttp
@@ -34,7 +34,7 @@ def launches(repeat: int, users: int = 200, plain_users: int = 8) -> list[Result
     return _measure("launches", _launch_all, 1, repeat, users, plain_users)
 
 
-Storm = Callable[[RunningHub, StandIn, Sequence[str]], Awaitable[float]]
+Storm = Callable[[RunningHub, StandIn, Sequence[str]], Coroutine[object, object, float]]
 
 
 def _measure(

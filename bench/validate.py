@@ -25,13 +25,14 @@ main()
 def validate(repeat: int, file: Path = EXAMPLE, least: int = 7) -> list[Result]:
     """Measure both on one file, by turns, and so often at least."""
     bin_ = Path(sys.executable).parent
-    arguments = ["--schemafile", SCHEMA, file]
+    arguments: list[str | Path] = ["--schemafile", SCHEMA, file]
     ours = _timed(bin_ / "xnathub", "validate", file)
     results = []
-    for what, command in (
+    others: list[tuple[str, list[str | Path]]] = [
         ("check-jsonschema", [bin_ / "check-jsonschema", *arguments]),
         ("check-jsonschema without rfc3987_syntax", [sys.executable, "-c", _LIGHT, *arguments]),
-    ):
+    ]
+    for what, command in others:
         mine, other = interleaved(max(repeat, least), ours, _timed(*command))
         results.append(
             Result("validate", f"whole process, {file.name}", "s", mine, other, what, "faster",
