@@ -1,11 +1,13 @@
 """Servers that are started and never answer: the user, XNAT and the log hear why, in place of a bare timeout."""
 
+import re
 import shlex
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support import RunningHub, Visitor, new_standin, page_text
+from tests.support import SMALL_SERVER, RunningHub, Visitor, new_standin, page_text, wait_until
 from xnathub_conf.spawners.object_names import object_name
 from xnathub_conf.standin import Environment, HubError
 
@@ -86,3 +88,21 @@ def test_a_folder_that_can_not_be_made_is_named(hub, xnat):
     assert sentence in str(told.value)
     assert sentence in hub.log_since(position)
     assert "Traceback" not in hub.log_since(position)
+
+
+def test_who_waits_is_told_how_long_starts_of_the_image_took_lately(hub, xnat):
+    def options(name, environment):
+        return xnat.state.launch("alice", "P1", name, environment=environment)
+
+    hub.plugin.ensure_user("alice")
+    hub.plugin.start("alice", options("quick", SMALL_SERVER))
+    hub.plugin.wait_ready("alice", "quick")
+    hub.plugin.stop("alice", "quick")
+    silent = options("waits", Environment(command=CASES["silent"][0]))
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(hub.plugin.start, "alice", silent)
+        wait_until(lambda: hub.plugin.server("alice", "waits"), 30, "the start")
+        said = [event.get("message", "") for event in hub.plugin.progress("alice", "waits")]
+        with pytest.raises(HubError):
+            asked.result()
+    assert any(re.search(r"Starts of this image took about [0-9]+ s lately", each) for each in said), said

@@ -6,6 +6,7 @@ from typing import Any
 from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.launch.plan import LaunchPlan, PlanError, flat_item, read_plan
 from xnathub_conf.launch.policy import Policy, PolicyRefusal
+from xnathub_conf.launch.start_times import START_TIMES
 from xnathub_conf.operating.metrics import REFUSALS
 from xnathub_conf.signing_in.alias_tokens import alias_token
 from xnathub_conf.site.hub_settings import xnat_public_url
@@ -77,6 +78,8 @@ def pre_spawn_hook(policy: LivePolicy, xnat: XnatClient) -> Callable[[object], A
             await _check_permission(spawner, plan)
             spawner.apply_plan(plan, prepared)
             spawner.step(f"XNAT asks for {plan.image}, and the site's rules allow it", progress=10)
+            if sentence := START_TIMES.sentence(plan.image):
+                spawner.step(sentence, progress=10)
         except XnatNotFound:
             raise LaunchFailed(
                 "nothing-to-start",

@@ -8,6 +8,7 @@ from typing import Any
 from xnathub_conf.launch.ending import Ending
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.server_log import last_lines
+from xnathub_conf.launch.start_times import START_TIMES
 from xnathub_conf.operating.audit import audit, caller, caller_of
 from xnathub_conf.operating.metrics import STARTS
 from xnathub_conf.site.types import Site
@@ -70,9 +71,12 @@ class Launch:
             outcome, why = _outcome_of(future)
             self._runs = outcome == "ok"
             STARTS.labels(outcome).inc()
+            seconds = time.monotonic() - self._began
+            if self._runs and "image" in facts:
+                START_TIMES.note(facts["image"], seconds)
             audit(
                 "start", outcome, user=self.user.name, server=self.name, **facts, **why, **who,
-                seconds=round(time.monotonic() - self._began, 1),
+                seconds=round(seconds, 1),
             )  # fmt: skip
 
         self._spawn_future.add_done_callback(ended)
