@@ -166,3 +166,16 @@ def test_helm_has_no_shell(folder, capsys):
     assert "Name all values files" in said
     assert "--set" in said
     assert "shell" not in said
+
+
+def test_where_nothing_of_servers_can_be_carried_the_rest_is(folder, capsys):
+    odd = "".join(
+        f"      {name}: soon\n" for name in ("NB_UID", "NB_GID", "JH_START_TIMEOUT", "JH_HTTP_TIMEOUT")
+    )
+    (folder / "docker-stack.yml").write_text(
+        "services:\n  jupyterhub:\n    environment:\n"
+        f"      JH_XNAT_URL: https://x.org\n      JH_XNAT_SERVICE_TOKEN: {TOKEN}\n      JH_XNAT_PASSWORD: pa-word\n{odd}"
+    )
+    out = printed(capsys, "docker-stack.yml")
+    assert out.partition("Not carried over:")[2].count("docker-stack.yml:") >= 4
+    assert "servers.environment.JUPYTERHUB_SINGLEUSER_EXTENSION" in out

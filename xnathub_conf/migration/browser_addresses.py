@@ -34,7 +34,7 @@ def addresses(m: Migration, base_url: str) -> None:
             )
         return
     public = (found.value or m.public_url or "").rstrip("/")
-    if m.public_url and own and m.public_url.rstrip("/") != to.site["xnat"]["url"]:
+    if m.public_url and own and m.public_url.rstrip("/") != to.site["xnat"].get("url"):
         command = Found("", "the command line")
         to.put("xnat.public_url", m.public_url.rstrip("/"), "--public-url", command)
     elif not own and public != to.site.get("xnat", {}).get("url"):

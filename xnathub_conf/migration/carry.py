@@ -118,7 +118,7 @@ _EXTENSION = ("servers", "environment", "JUPYTERHUB_SINGLEUSER_EXTENSION")
 
 def _one_extension(to: Ledger) -> None:
     """Write what the reference's hub gives every server, and what its images with JupyterHub 4.0 can't do without."""
-    if _EXTENSION[-1] not in to.site["servers"].get("environment", {}):
+    if _EXTENSION[-1] not in to.site.get("servers", {}).get("environment", {}):
         origin = Found("", "the reference's hub")
         to.put(_EXTENSION, "0", _EXTENSION[-1], origin)
     to.to_do.append(
