@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.docker.cis import not_followed
 from tests.docker.conftest import SOCKET
 from tests.docker.processes import WEB_SERVER
 from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Site, build_sick, command, wait_for
@@ -159,6 +160,24 @@ def test_a_user_works_in_a_container_beside_others(hub: Engine):
     host = container.attrs["HostConfig"]
     assert (host["CpuQuota"], host["Memory"], host["MemoryReservation"]) == (50_000, 512 << 20, 100 << 20)
     assert container.labels["org.xnat.jupyter.project"] == "P1"
+    # As docs/threat-model.md says and gives the reasons for.
+    assert not_followed(container.attrs) <= {
+        "4.1 a user that is not root",
+        "5.12 a read-only image",
+        "5.26 a health check",
+    }
+    assert not_followed(hub.client.containers.get(hub.name).attrs) <= {
+        "5.10 a limit of memory",
+        "5.11 a share of the processors",
+        "5.14 no restart without end",
+        "5.31 no socket of Docker",
+    }
+    assert not_followed(hub.client.containers.get(f"{hub.name}_proxy").attrs) <= {
+        "5.10 a limit of memory",
+        "5.11 a share of the processors",
+        "5.13 ports at one address",
+        "5.14 no restart without end",
+    }
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,9 @@ def test_the_hub_has_what_the_site_says_and_no_more_rights(rendered):
     assert hub["user"] == "1000:999"
     assert hub["read_only"] is True
     assert hub["cap_drop"] == ["ALL"]
+    assert hub["security_opt"] == ["no-new-privileges:true"]
+    assert hub["pids_limit"] >= 1000
+    assert compose["services"]["proxy"]["security_opt"] == hub["security_opt"]
     assert compose["networks"]["jupyter"]["name"] == "our_net"
     assert hub["networks"]["jupyter"]["aliases"] == [hub["hostname"]] == ["jupyterhub"]
     binds = {

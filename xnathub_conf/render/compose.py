@@ -31,6 +31,9 @@ from xnathub_conf.site.types import Docker
 SECRETS = "./secrets"
 """Where the files of secrets, and others that the site names, lie beside the compose file."""
 
+_CONFINED = {"security_opt": ["no-new-privileges:true"], "pids_limit": 2048}
+"""What neither container needs: rights to gain, and processes and threads without end; the hub has some 40."""
+
 
 def render_compose(
     loaded: LoadedSite,
@@ -110,6 +113,7 @@ def _hub(
         "user": f"{hub.uid}:{hub.gid}",
         "read_only": True,
         "cap_drop": ["ALL"],
+        **_CONFINED,
         "init": True,
         "restart": "unless-stopped",
         "stop_grace_period": "30s",
@@ -132,6 +136,7 @@ def _proxy(loaded: LoadedSite, image: str) -> dict[str, object]:
     files = [_secret(file) for file in files_of_the_proxy(loaded.site)]
     return {
         **proxy_service(loaded, image),
+        **_CONFINED,
         "restart": "unless-stopped",
         "ports": [f"{port}:{port}"],
         "volumes": [{"type": "tmpfs", "target": "/tmp"}, *files],  # noqa: S108 - the container's own
