@@ -179,3 +179,12 @@ def test_where_nothing_of_servers_can_be_carried_the_rest_is(folder, capsys):
     out = printed(capsys, "docker-stack.yml")
     assert out.partition("Not carried over:")[2].count("docker-stack.yml:") >= 4
     assert "servers.environment.JUPYTERHUB_SINGLEUSER_EXTENSION" in out
+
+
+def test_an_address_of_xnat_that_is_a_secret_has_to_be_given(folder, capsys):
+    secret = "valueFrom: {secretKeyRef: {name: a, key: url}}"
+    values = (folder / "values.yaml").read_text().replace('value: "http://xnat-web"', secret)
+    (folder / "values.yaml").write_text(values)
+    assert main(["migrate", "values.yaml", "--dry-run", "--public-url=https://x.org"]) == 1
+    assert "Give it with --xnat-url; this shows it: kubectl get secret a" in capsys.readouterr().err
+    assert 'xnat.url: "https://x.org"' in printed(capsys, "values.yaml", "--xnat-url=https://x.org")

@@ -156,6 +156,10 @@ def without_folders(to: Ledger, why: str) -> bool:
 
 def _check_required(m: Migration) -> None:
     old = m.old
+    if not m.xnat_url and (where := old.elsewhere.get("JH_XNAT_URL")):
+        raise MigrationError(
+            f"XNAT's address is in a Secret of the cluster. Give it with --xnat-url; this shows it: {where.value}"
+        )
     wanted = [("JH_XNAT_URL", m.xnat_url)]
     if old.is_reference:
         wanted += [("JH_XNAT_SERVICE_TOKEN", None), ("JH_XNAT_PASSWORD", None)]
