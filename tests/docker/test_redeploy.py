@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 import uuid
 from collections.abc import Iterator
 
@@ -15,6 +16,7 @@ import requests
 
 from tests.docker.testbed import Stack, wait_for
 from tests.docker.watching import Again, Kernel
+from tests.support import XNATHUB
 from xnathub_conf.standin import StandIn, demo_state
 
 WRITES = """
@@ -106,6 +108,69 @@ def test_a_new_site_file_and_a_killed_hub_cut_nothing(stack: Stack):
     # The sign-in holds, at the hub and at the server.
     assert session.get(f"{stack.url}/hub/home", timeout=60).url.endswith("/hub/home")
     assert session.get(f"{server}/api/contents", timeout=60).status_code == 200
+
+
+def apply(stack: Stack) -> tuple[int, str]:
+    """Run `xnathub apply`, and give its exit code and what it says."""
+    stack.write_site()
+    words = ("--stack", stack.name, "--image", "xnathub:test", "--resolve-image", "never")
+    done = subprocess.run(
+        [XNATHUB, "apply", "site.yaml", *words, "--secrets", "."],
+        cwd=stack.folder, capture_output=True, text=True, timeout=400,
+    )  # fmt: skip
+    print(done.stdout, done.stderr)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_apply_brings_an_edit_and_takes_a_broken_one_back(stack: Stack):
+    if not stack.plugin.server("demo"):
+        stack.start("demo")
+    kernel = Kernel(f"{stack.url}/user/demo", stack.plugin.token("demo", "test", 1200))
+    before = stack.site["servers"]["start_timeout"]
+    stack.site["servers"]["start_timeout"] = 55
+    code, said = apply(stack)
+    assert code == 0, said
+    assert f"servers.start_timeout: {before} -> 55" in said
+    assert "The hub is up after" in said
+    code, said = apply(stack)
+    assert (code, "Nothing changes." in said, "The hub runs on as it was." in said) == (0, True, True), said
+
+    good = stack.site["xnat"]["service_account"]["password"]
+    secret = f"{stack.name}_blank"
+    (stack.folder / secret).write_text(" ")
+    stack.site["xnat"]["service_account"]["password"] = {"file": f"/run/secrets/{secret}"}
+    try:
+        code, said = apply(stack)
+    finally:
+        stack.site["xnat"]["service_account"]["password"] = good
+    assert code == 1, said
+    for part in (
+        f"Made the secret {secret}.",
+        "The hub before it runs again.",
+        f"The file /run/secrets/{secret} is empty.",
+    ):
+        assert part in said
+    stack.wait_until_up()
+    shown = stack.hub_container().exec_run(["xnathub", "show", "/etc/xnathub/site.yaml"]).output.decode()
+    assert "Spawner.start_timeout = 55" in shown
+    assert secret not in shown
+    kernel.counts_on()
+    for each in stack.client.secrets.list(filters={"name": secret}):
+        each.remove()
+
+
+def test_apply_changes_nothing_where_it_can_not_work(stack: Stack):
+    running = containers(stack, "hub")
+    good = stack.site["hub"]["api_token"]
+    stack.site["hub"]["api_token"] = {"file": "/run/secrets/none"}
+    code, said = apply(stack)
+    stack.site["hub"]["api_token"] = good
+    assert (code, "The site names secrets that there are not: none." in said) == (1, True), said
+    stack.site["servers"]["no_such_key"] = 1
+    code, said = apply(stack)
+    del stack.site["servers"]["no_such_key"]
+    assert (code, "no_such_key" in said) == (1, True), said
+    assert containers(stack, "hub") == running
 
 
 def test_a_proxy_that_is_killed_is_told_all_it_must_know(stack: Stack):

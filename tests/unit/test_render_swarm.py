@@ -217,6 +217,7 @@ def test_the_hub_is_called_as_the_site_says(render):
         ("pages: {logo: /a/site}", "as the site file itself is"),
         ("xnat: {ca_file: /a/x.pem}\npages: {logo: /b/x.pem}", "would both be the config x.pem"),
         ("hub: {bind_url: 'http://127.0.0.1:9000'}", "hub.bind_url: in its container"),
+        ("hub: {bind_url: 'http://0.0.0.0:8001'}", "hub.bind_url: at 8001 the proxy takes routes"),
         ("hub: {hub_connect_url: 'http://10.0.0.1:8081'}", "hub.hub_connect_url: the stack gives"),
         ("hub: {hub_connect_url: 'http://jupyterhub:8082'}", "in the stack the hub answers at http://jupyterhub:8081."),
         ("hub: {uid: 4294967294}", "hub.uid: Docker takes 2147483647 at most."),

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from xnathub_conf import __version__
 from xnathub_conf.cli.arguments import Overview, file_argument, site_argument, warning_rule
-from xnathub_conf.cli.deploying import image_arguments, stack_arguments
+from xnathub_conf.cli.deploying import add_apply, image_arguments, stack_arguments
 from xnathub_conf.cli.operating import add_operating_commands
 
 
@@ -165,6 +165,7 @@ def command_line() -> argparse.ArgumentParser:
     kubernetes.add_argument("--manifests", action="store_true", help="write manifests for `kubectl apply`")
     kubernetes.set_defaults(run=_render_kubernetes)
 
+    add_apply(commands)
     add_operating_commands(commands)
 
     plugin = commands.add_parser("plugin", help="say what to enter into XNAT's Jupyter settings for a site")

@@ -16,7 +16,8 @@ class Overview(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         """Return the help."""
-        return super().format_help().partition("\noptions:")[0]
+        text = super().format_help().partition("\noptions:")[0]
+        return text.replace("positional arguments:\n  COMMAND\n", "commands:\n")
 
 
 def site_argument(parser: argparse.ArgumentParser) -> None:

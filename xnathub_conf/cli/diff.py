@@ -54,6 +54,11 @@ def _sides(difference: Difference) -> tuple[str, str]:
     return old, new
 
 
+def changes_text(before: LoadedSite, after: LoadedSite) -> str:
+    """Return what a change changes, by what it takes to take effect, as `xnathub diff` prints it."""
+    return _text(before, after, differences(before.site, after.site))
+
+
 def _text(_before: LoadedSite, _after: LoadedSite, found: Sequence[Difference]) -> str:
     """The differences by what they take, the most first, and what they take together."""
     if not found:

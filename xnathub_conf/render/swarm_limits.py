@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
+from xnathub_conf.site.hub_settings import PROXY_API_PORT, public_port
 from xnathub_conf.site.types import Docker, Site, Swarm
 
 DATA = "/srv/jupyterhub"
@@ -59,6 +60,8 @@ def _addresses(site: Site) -> Iterator[str]:
 
 
 def _proxy(site: Site) -> Iterator[str]:
+    if public_port(site) == PROXY_API_PORT:
+        yield f"hub.bind_url: at {PROXY_API_PORT} the proxy takes routes from the hub; take another port."
     for name in ("should_start", "api_url", "auth_token", "command", "command_umask"):
         if f"ConfigurableHTTPProxy.{name}" in site.extra:
             yield f"extra ConfigurableHTTPProxy.{name}: leave it out; the proxy is a container of its own, and the rendered file says what it needs."
