@@ -19,17 +19,20 @@ RUN cd /opt/proxy \
  && ln -s ../node_modules/.bin/configurable-http-proxy bin/
 
 COPY requirements/build.lock requirements/hub.lock requirements/
+COPY scripts/slim scripts/
 RUN tools/bin/pip install --require-hashes --only-binary :all: -r requirements/build.lock \
- && tools/bin/pip --python /opt/xnathub/bin/python install --require-hashes --only-binary :all: -r requirements/hub.lock
+ && tools/bin/pip --python /opt/xnathub/bin/python install --no-compile --require-hashes --only-binary :all: -r requirements/hub.lock \
+ && python3 scripts/slim /opt
 
 COPY pyproject.toml README.md LICENSE jupyterhub_config.py ./
 COPY schema schema/
 COPY xnathub_conf xnathub_conf/
 RUN tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
- && tools/bin/pip --python /opt/xnathub/bin/python install --no-deps --no-index --root app dist/*.whl \
+ && tools/bin/pip --python /opt/xnathub/bin/python install --no-deps --no-index --no-compile --root app dist/*.whl \
  && cd app/opt/xnathub/bin \
  && chmod 755 ../lib/python3*/site-packages/xnathub_conf/proxy/image_command.mjs \
- && ln -s ../lib/python3*/site-packages/xnathub_conf/proxy/image_command.mjs configurable-http-proxy
+ && ln -s ../lib/python3*/site-packages/xnathub_conf/proxy/image_command.mjs configurable-http-proxy \
+ && python3 /build/scripts/slim /build/app/opt
 
 
 FROM ${BASE}

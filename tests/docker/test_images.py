@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import subprocess
 import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
+from urllib.parse import quote
 
 import pytest
 import requests
 import websocket
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packaging.utils import canonicalize_name
 
 from tests.secret_search import Search
+from tests.support import ROOT
 
 HARDENED = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]}
 USERS = ["1000:1000", "12345:0", "5001:999"]
@@ -139,6 +147,52 @@ def test_nothing_of_the_build_stays(docker_client, files, images, name):
     assert {line.split("=")[0] for line in image["Config"]["Env"]} <= known
     labels = image["Config"]["Labels"]
     assert {"title", "description", "licenses"} <= {key.rsplit(".", 1)[1] for key in labels}
+
+
+@pytest.mark.parametrize("name", ["hub", "singleuser"])
+def test_the_list_of_packages_is_what_the_image_holds(files, images, name):
+    image = getattr(images, name)
+    said = subprocess.run([ROOT / "scripts/sbom", image], check=True, capture_output=True, text=True).stdout
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(said) is None
+    listed: dict[str, set[str]] = {}
+    for each in json.loads(said)["components"]:
+        kind, name = each["purl"].removeprefix("pkg:").rpartition("@")[0].split("/", 1)
+        listed.setdefault(kind, set()).add(name)
+    held = files(image)
+    python = [re.search(r"-packages/([^/]+)-[^-/]+[.]dist-info/METADATA$", path) for path in held]
+    assert listed["pypi"] == {canonicalize_name(found[1]) for found in python if found}
+    node = [re.search(r"/node_modules/((?:@[^/]+/)?[^/]+)/package[.]json$", path) for path in held]
+    assert listed.get("npm", set()) == {quote(found[1], safe="/") for found in node if found}
+    assert len(listed["deb"]) == sum(bool(re.search(r"/dpkg/info/[^/]+[.]list$", path)) for path in held)
+    assert listed["generic"] == ({"python", "node"} if image == images.hub else {"python"})
+
+
+def test_every_file_that_the_hub_s_pages_fetch_is_there(run, images):
+    script = r"""
+        import re, sys
+        from pathlib import Path
+        import xnathub_conf
+        static = Path(sys.prefix, "share/jupyterhub/static")
+        pages = [*static.parent.rglob("*.html"), *Path(xnathub_conf.__path__[0]).rglob("*.html")]
+        text = "".join(page.read_text() for page in pages).replace("'", '"')
+        wanted = set(re.findall(r'static_url[(]"([^"]+[.]\w+)"', text))
+        wanted |= {f"{name}.js" for name in re.findall(r'"[.][.]/(components/[^"]+/[^"]+)"', text)}
+        styles = [static / name for name in wanted if name.endswith(".css")]
+        for style in styles:
+            for name in re.findall(r'(?:url[(]|@import) *"?(?!data:)([\w@./-]+)', style.read_text()):
+                wanted.add(str((style.parent / name).resolve().relative_to(static)))
+                if name.endswith(".css"):
+                    styles.append(style.parent / name)
+        print(len(wanted), *sorted(name for name in wanted if not (static / name).is_file()))
+    """
+    count, *missing = run(images.hub, ["python3", "-c", dedent(script)]).output.split()
+    assert int(count) > 10
+    assert missing == ["components/js-sha256/build/sha256.min.js"]  # which JupyterHub itself does not bring
+
+
+@pytest.mark.parametrize(("name", "most"), [("hub", 420), ("singleuser", 400)])
+def test_images_stay_small(docker_client, images, name, most):
+    assert docker_client.images.get(getattr(images, name)).attrs["Size"] < most * 1_000_000
 
 
 @pytest.mark.parametrize("name", ["hub", "singleuser"])
