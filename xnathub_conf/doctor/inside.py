@@ -30,8 +30,10 @@ for target, read_only in MOUNTS:
     told = {"target": target, "read": None, "write": None}
     folder = base + target
     try:
-        os.listdir(folder)
-        if file := first_file(folder):
+        one = os.path.isfile(folder)
+        if not one:
+            os.listdir(folder)
+        if file := folder if one else first_file(folder):
             with open(file, "rb") as stream:
                 stream.read(1)
             told["read"] = "file"
@@ -41,9 +43,12 @@ for target, read_only in MOUNTS:
         told["read"] = error.strerror
     probe = os.path.join(folder, ".xnathub-doctor-" + uuid.uuid4().hex)
     try:
-        with open(probe, "w") as stream:
-            stream.write("written")
-        os.remove(probe)
+        if os.path.isfile(folder):
+            open(folder, "ab").close()
+        else:
+            with open(probe, "w") as stream:
+                stream.write("written")
+            os.remove(probe)
         told["write"] = "ok"
     except OSError as error:
         told["write"] = error.strerror
