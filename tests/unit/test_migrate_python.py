@@ -204,3 +204,72 @@ def test_an_empty_setting_is_in_the_report_too(folder, capsys, setting):
         told(data["settings"], f"c.{setting.partition(' ')[0]}")["note"]
         == "It is empty, so the old hub had its default."
     )
+
+
+REFERENCE_ENV = f"JH_XNAT_SERVICE_TOKEN={TOKEN}\nJH_XNAT_PASSWORD=pa-word\nNB_UID=54\nNB_GID=55\n"
+
+
+def of_reference(folder, capsys, config, env=""):
+    """Migrate a configuration of one's own that runs with the reference's variables."""
+    (folder / "jupyterhub_config.py").write_text(config)
+    (folder / "my.env").write_text(REFERENCE_ENV + env)
+    data, site = move(capsys, "jupyterhub_config.py", "--env-file=my.env")
+    assert "letmein" not in json.dumps(data)
+    return data, site
+
+
+def test_any_variable_that_an_own_config_reads_is_carried_through_it(folder, capsys):
+    """Only a variable that is itself carried to the same key says a setting."""
+    _, site = of_reference(
+        folder,
+        capsys,
+        """\
+c.SwarmSpawner.mem_limit = os.environ['MEM']
+c.JupyterHub.db_url = 'postgresql://hub:' + os.environ['DATABASE_PASSWORD'] + '@db/hub'
+c.SwarmSpawner.environment = {'TZ': os.environ['TZ'], 'LAB': '1'}
+""",
+        "MEM=8G\nDATABASE_PASSWORD=letmein\nTZ=UTC\n",
+    )
+    assert site.servers.mem_limit == 8 * 1024**3
+    assert (folder / "secrets/hub_db_url").read_text().strip() == "postgresql://hub:letmein@db/hub"
+    assert {"TZ": "UTC", "LAB": "1"}.items() <= dict(site.servers.environment).items()
+
+
+def test_what_an_own_config_reads_and_nobody_sets_is_not_carried(folder, capsys):
+    data, site = of_reference(
+        folder,
+        capsys,
+        """\
+c.SwarmSpawner.mem_limit = os.environ['MEM']
+c.JupyterHub.db_url = 'postgresql://hub:' + os.environ['DATABASE_PASSWORD'] + '@db/hub'
+c.SwarmSpawner.environment = {'TZ': os.environ['TZ'], 'LAB': '1'}
+c.JupyterHub.services.append({'name': 'board', 'api_token': os.environ['BOARD']})
+""",
+    )
+    for name, key in (("SwarmSpawner.mem_limit", "servers.mem_limit"), ("JupyterHub.db_url", "hub.db_url"),
+                      ("SwarmSpawner.environment", "servers.environment")):  # fmt: skip
+        said = told(data["settings"], f"c.{name}")
+        assert (said["outcome"], key in said["note"]) == ("not carried", True), said
+    assert told(data["settings"], "c.JupyterHub.services")["outcome"] == "not carried"
+    assert site.servers.environment["LAB"] == "1"
+
+
+def test_the_last_assignment_of_an_own_config_counts(folder, capsys):
+    """Literals win over the image's defaults, which a configuration that does not read them never had."""
+    own = """\
+c.JupyterHub.spawner_class = 'dockerspawner.SwarmSpawner'
+c.SwarmSpawner.network_name = 'cardio-net'
+c.Spawner.start_timeout = 90
+c.Spawner.http_timeout = int(os.environ['JH_HTTP_TIMEOUT'])
+c.Spawner.http_timeout = 45
+"""
+    data, site = of_reference(folder, capsys, own, "JH_HTTP_TIMEOUT=60\n")
+    assert site.orchestrator.swarm.network_name == "cardio-net"
+    assert (site.servers.start_timeout, site.servers.http_timeout) == (90, 45)
+    assert not site.hub.shutdown_on_logout
+    first = next(each for each in data["settings"] if str(each["file"]).endswith(".py") and each["line"] == 4)
+    assert first["note"].endswith("jupyterhub_config.py:5 replaces it."), first
+    data, _ = of_reference(folder, capsys, "c.JupyterHub.spawner_class = 'dockerspawner.SwarmSpawner'\n")
+    assert not {"JH_NETWORK", "JH_START_TIMEOUT", "JH_HTTP_TIMEOUT"} & {
+        each["name"] for each in data["settings"]
+    }

@@ -8,7 +8,7 @@ from xnathub_conf.migration.claims import python_claims
 from xnathub_conf.migration.helm import base_url, kubernetes
 from xnathub_conf.migration.ledger import Ledger, at
 from xnathub_conf.migration.python_settings import carry_python, xnat_token
-from xnathub_conf.migration.reference import ARCHIVE, WORKSPACES
+from xnathub_conf.migration.reference import ARCHIVE, IMAGE, WORKSPACES
 from xnathub_conf.migration.services import overridden
 from xnathub_conf.migration.sources import Old
 from xnathub_conf.migration.stack import stack_parts, swarm, user
@@ -62,19 +62,15 @@ def carry(
     xnat(m)
     path = base_url(m, old.chart) if old.chart else "/jupyterhub/"
     _token_of_python(m)
-    for config in old.python:
-        variables = {**old.elsewhere, **old.hub}
-        carry_python(to, config, old.kind, variables, is_reference=old.is_reference)
     if not old.is_reference and not old.chart:
+        _python(m)
         _at_the_root(to)
-    addresses(m, to.site.get("hub", {}).get("base_url", path))
-    token(m)
     if old.kind == "kubernetes":
         server_ids(m, ("JH_XNAT_UID", "JH_XNAT_GID"))
         timeouts(m)
         kubernetes(m, old.chart) if old.chart else python_claims(m)
     else:
-        if old.is_reference and "shutdown_on_logout" not in to.site["hub"]:
+        if old.is_reference and not is_replaced(old):
             origin = Found("", "the reference's jupyterhub_config.py")
             to.put("hub.shutdown_on_logout", True, "shutdown_on_logout", origin)
         server_ids(m, ("NB_UID", "NB_GID"))
@@ -83,6 +79,12 @@ def carry(
         timeouts(m)
         user(m)
         hub_ids(m) if old.is_reference else None
+    if old.is_reference or old.chart:
+        # The last assignment counts: a configuration's own, over what the variables and values come to.
+        _python(m)
+        _without_unread(m)
+    addresses(m, to.site.get("hub", {}).get("base_url", path))
+    token(m)
     if old.is_reference:
         _one_extension(to)
     within_xnat_s(m)
@@ -93,6 +95,26 @@ def carry(
     _env_lines(m)
     to.site = {key: to.site[key] for key in sorted(to.site, key=_ORDER.index)}
     return to
+
+
+def _python(m: Migration) -> None:
+    variables = {**m.old.elsewhere, **m.old.hub}
+    for config in m.old.python:
+        carry_python(m.to, config, m.old.kind, variables, is_reference=m.old.is_reference)
+
+
+def is_replaced(old: Old) -> bool:
+    """Return whether the hub had a configuration of its own in place of the reference's."""
+    return any(config.is_whole for config in old.python)
+
+
+def _without_unread(m: Migration) -> None:
+    """Take out the image's defaults that the hub's own configuration does not read."""
+    read = {name for config in m.old.python for name in config.reads}
+    for entry in [*m.to.entries] if is_replaced(m.old) else ():
+        of_servers = any(key[0] in {"servers", "orchestrator"} for key in entry.keys)
+        if of_servers and entry.leaf is None and entry.name in IMAGE and entry.name not in read:
+            m.to.drop(entry)
 
 
 def _token_of_python(m: Migration) -> None:

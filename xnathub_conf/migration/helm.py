@@ -171,7 +171,7 @@ def kubernetes(m: Migration, chart: ChartValues) -> None:
                 continue
             rule = next(each for each in _RULES if each.fits(path))
             run(rule.how, to, node.name, node)
-    if "shutdown_on_logout" not in to.site["hub"]:
+    if "shutdown_on_logout" not in to.site.get("hub", {}):
         to.put("hub.shutdown_on_logout", False, "jupyterhub.hub.shutdownOnLogout", Found("", "the default"))
 
 

@@ -114,6 +114,12 @@ class Ledger:
         if carried and entry:
             said.keys |= entry.keys
 
+    def drop(self, entry: Entry) -> None:
+        """Take out a default that turns out to have had no part in the old deployment, with its line."""
+        for key in entry.keys:
+            _delete(self.site, key)
+        self.entries.remove(entry)
+
     def withdraw(self, key: KeyPath, why: str) -> bool:
         """Take a value out of the site again that it can't hold. Gives whether any entry put it there."""
         entries = [

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from xnathub_conf.migration import MigrationError
@@ -33,6 +34,8 @@ class Setting:
     """Whether it stands below an `if`, in a loop or in a function."""
     skipped: bool = False
     """Whether it stands where the hub's variables never lead."""
+    under: frozenset[str] = frozenset()
+    """The names and texts in the conditions that it stands under."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,14 @@ class PythonConfig:
     settings: list[Setting] = field(default_factory=list)
     others: list[Other] = field(default_factory=list)
     """Statements that set nothing on `c`."""
+    reads: frozenset[str] = frozenset()
+    """The environment's variables that it reads anywhere."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is the hub's configuration, and not a part of one that is elsewhere."""
+        named = Path(self.file).name == "jupyterhub_config.py"
+        return named or any(setting.trait == "JupyterHub.spawner_class" for setting in self.settings)
 
     @property
     def kind(self) -> Literal["swarm", "docker", "kubernetes"]:
@@ -68,17 +79,14 @@ class PythonConfig:
         return "docker" if "DockerSpawner" in classes and "SwarmSpawner" not in classes else "swarm"
 
 
-def read_python(text: str, file: str, environment: Mapping[str, str] | None = None) -> PythonConfig:
-    """Parse a configuration file; `environment` are the hub's variables as far as they are known. Raises MigrationError where it is not Python.
-
-    Without an environment no value is taken from a variable, not even its default.
-    """
+def read_python(text: str, file: str, environment: Mapping[str, str]) -> PythonConfig:
+    """Parse a configuration file; `environment` are the hub's variables as far as they are known. Raises MigrationError where it is not Python."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         raise MigrationError(f"{file}{line} is not Python.") from None
-    reader = _Reader(PythonConfig(file), Values(environment or {}), follows=environment is not None)
+    reader = _Reader(PythonConfig(file, reads=frozenset(variables_in(tree))), Values(environment))
     for index, statement in enumerate(tree.body):
         reader.read(statement, (index,))
     return reader.config
@@ -88,18 +96,19 @@ def read_python(text: str, file: str, environment: Mapping[str, str] | None = No
 class _Reader:
     config: PythonConfig
     values: Values
-    follows: bool
-    """Whether values and conditions are taken from the environment."""
+    under: frozenset[str] = frozenset()
 
     def read(
         self, statement: ast.stmt, path: KeyPath, *, conditional: bool = False, skipped: bool = False
     ) -> None:
         file, line = self.config.file, statement.lineno
         if trait := _trait(statement):
-            value, used, assumed = self.evaluated(_given(statement), in_parts=trait == "JupyterHub.services")
+            value, used, assumed = self.evaluated(_given(statement), in_parts=_in_parts(trait))
             variables = tuple(dict.fromkeys([*variables_in(statement), *used]))
             leaf = Node(file, (*path, trait), line, "")
-            self.config.settings.append(Setting(trait, value, leaf, variables, assumed, conditional, skipped))
+            self.config.settings.append(
+                Setting(trait, value, leaf, variables, assumed, conditional, skipped, self.under)
+            )
         elif isinstance(statement, _BLOCKS) and any(map(_trait, _statements(statement))):
             self.block(statement, path, conditional=conditional, skipped=skipped)
         else:
@@ -117,7 +126,10 @@ class _Reader:
     def block(self, statement: ast.stmt, path: KeyPath, *, conditional: bool, skipped: bool) -> None:
         """Read what stands under a condition; where the hub's variables decide it, one of the two branches holds."""
         holds = None
-        if isinstance(statement, ast.If) and self.follows and not conditional:
+        above = self.under
+        if isinstance(statement, ast.If):
+            self.under |= _words(statement.test)
+        if isinstance(statement, ast.If) and not conditional:
             value, _, assumed = self.evaluated(statement.test)
             holds = None if value is UNKNOWN or assumed else bool(value)
         self.values.forget(statement)
@@ -126,6 +138,7 @@ class _Reader:
             self.read(
                 each, (*path, index), conditional=conditional or holds is None, skipped=skipped or left_out
             )
+        self.under = above
 
     def evaluated(
         self, node: ast.expr | None, *, in_parts: bool = False
@@ -134,9 +147,27 @@ class _Reader:
         self.values.used, self.values.assumed = {}, {}
         value = self.values.value(node) if node else UNKNOWN
         used, assumed = tuple(self.values.used), tuple(self.values.assumed)
-        if not (in_parts or is_known(value)) or (used and not self.follows):
+        if not (in_parts or is_known(value)):
             value = UNKNOWN
         return value, used, assumed
+
+
+def _in_parts(trait: str) -> bool:
+    """Return whether of a setting's value what is known is of use, beside what is not."""
+    return trait == "JupyterHub.services" or trait.endswith("Spawner.environment")
+
+
+def _words(test: ast.expr) -> frozenset[str]:
+    """Return the names and texts in a condition."""
+    named = {each.id for each in ast.walk(test) if isinstance(each, ast.Name)}
+    return frozenset(
+        named
+        | {
+            each.value
+            for each in ast.walk(test)
+            if isinstance(each, ast.Constant) and isinstance(each.value, str)
+        }
+    )
 
 
 _BLOCKS = (ast.If, ast.For, ast.With, ast.Try, ast.FunctionDef)

@@ -15,6 +15,7 @@ from xnathub_conf.migration.traits import (
     carry_trait,
     common_name,
     key_of,
+    path_of,
     unknown_trait,
 )
 from xnathub_conf.migration.tree import Found
@@ -28,7 +29,7 @@ def carry_python(
 ) -> None:
     """Report what becomes of every statement of a jupyterhub_config.py; `variables` are the hub's.
 
-    Those of the reference's hub are carried by themselves, those of another one through the settings that read them.
+    Those that the reference's hub knows are carried before, all others through the settings that read them.
     """
     for setting in config.settings:
         if setting.trait == "KubeSpawner.volumes":
@@ -38,10 +39,11 @@ def carry_python(
             _setting(to, setting, kind, variables, is_reference=is_reference)
         except NotCarriedError as error:
             to.leave(f"c.{setting.trait}", at(setting.leaf), str(error))
-        for name in () if is_reference else setting.variables:
+        for name in setting.variables:
             leaf = variables[name].leaf if name in variables else None
             if leaf and not to.entry_of(leaf):
                 to.follow(leaf, setting.leaf, f"through {setting.leaf.origin}, which reads it")
+    _set_again(to, config, kind)
     for other in config.others:
         leaf, name = other.leaf, str(other.leaf.path[-1])
         if other.names_a_value or name in _SERVING or name.startswith("logger."):
@@ -63,14 +65,11 @@ def _setting(
     common = common_name(setting.trait)
     if setting.skipped:
         to.ignore(name, found, "The hub's variables never lead there.")
-    elif is_reference and len(setting.variables) == 1 and setting.variables[0] in variables:
-        to.ignore(name, found, f"The variable {setting.variables[0]} says it, and is in this list.")
+    elif variable := is_reference and _said_by(to, setting, kind, variables):
+        to.ignore(name, found, _SAYS.format(variable))
     elif common in NO_CONCERN_TRAITS:
         to.ignore(name, found, NO_CONCERN_TRAITS[common])
-    elif is_reference and (
-        setting.trait in {"JupyterHub.template_paths", "JupyterHub.load_roles", "JupyterHub.services"}
-        or (setting.conditional and common in OF_REFERENCE)
-    ):
+    elif is_reference and _is_the_reference_s(setting, common):
         to.ignore(name, found, OF_REFERENCE[common])
     elif setting.trait == "JupyterHub.services":
         _services(to, setting, name)
@@ -80,12 +79,52 @@ def _setting(
         raise NotCarriedError(
             f"It holds only under a condition. Look whether it does at your site, and write it as {key_of(setting.trait, kind)}."
         )
+    elif common == "Spawner.environment" and isinstance(setting.value, dict):
+        _environment(to, setting, kind, variables)
     elif setting.value is UNKNOWN:
         raise NotCarriedError(_unknown(setting, kind, variables))
     elif carry_trait(to, setting.trait, setting.value, (name, setting.leaf), kind):
         _assumed(to, setting)
     else:
         to.leave(name, found, unknown_trait(setting.trait))
+
+
+_SAYS = "The variable {} says it, and is in this list."
+
+
+def _said_by(to: Ledger, setting: Setting, kind: str, variables: Mapping[str, Found]) -> str:
+    """Return the one variable that a setting passes on as it is, where that variable is carried to the same key."""
+    path = path_of(setting.trait, kind)
+    if len(setting.variables) != 1 or not path or (name := setting.variables[0]) not in variables:
+        return ""
+    carried = any(each.name == name and path in each.keys for each in to.entries)
+    return name if carried and str(setting.value) == variables[name].value.strip() else ""
+
+
+def _set_again(to: Ledger, config: PythonConfig, kind: str) -> None:
+    """Correct what is said of settings that a variable said, where a later line of the file sets them again."""
+    for index, setting in enumerate(config.settings):
+        entry, path = to.entry_of(setting.leaf), path_of(setting.trait, kind)
+        if not entry or len(setting.variables) != 1 or entry.note != _SAYS.format(setting.variables[0]):
+            continue
+        for later in config.settings[index + 1 :]:
+            if (said := to.entry_of(later.leaf)) and path_of(later.trait, kind) == path and path in said.keys:
+                entry.note = f"{later.leaf.origin} replaces it."
+
+
+_IN_THE_REFERENCE = {
+    "Spawner.environment": "NB_UID",
+    "DockerSpawner.extra_container_spec": "NB_UID",
+    "DockerSpawner.tls_config": "tls_config",
+}
+"""Settings that the reference's file makes under a condition, and what that asks for."""
+
+
+def _is_the_reference_s(setting: Setting, common: str) -> bool:
+    """Return whether a setting is one of the reference's own file."""
+    if common == "JupyterHub.template_paths":
+        return bool(setting.value == ["/srv/jupyterhub/templates"])
+    return setting.conditional and _IN_THE_REFERENCE.get(common) in setting.under
 
 
 def _unknown(setting: Setting, kind: str, variables: Mapping[str, Found]) -> str:
@@ -100,6 +139,16 @@ def _unknown(setting: Setting, kind: str, variables: Mapping[str, Found]) -> str
         f"It comes from the variable {', '.join(unset)}, which these files don't set. Give the file that does with --env-file, or write "
         f"it as {key}."
     )
+
+
+def _environment(to: Ledger, setting: Setting, kind: str, variables: Mapping[str, Found]) -> None:
+    """Carry over the variables of servers whose values are known. Raises NotCarriedError for the others."""
+    known = {name: text for name, text in setting.value.items() if is_known([name, text])}
+    carry_trait(to, setting.trait, known, (f"c.{setting.trait}", setting.leaf), kind)
+    _assumed(to, setting)
+    if others := [name for name in setting.value if name not in known]:
+        named = ", ".join(name if isinstance(name, str) else "one whose name is code" for name in others)
+        raise NotCarriedError(f"{named}: {_unknown(setting, kind, variables)}")
 
 
 def _assumed(to: Ledger, setting: Setting) -> None:

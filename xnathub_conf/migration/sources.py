@@ -161,14 +161,15 @@ def _compose(
     )
     names = {*hub.own, *hub.environment}
     old.is_reference = any(name.startswith("JH_") for name in names) or "xnat/jupyterhub" in hub.image
+    if old.is_reference:
+        _with_defaults(old, reference.IMAGE, "the image's default")
     old.python = _mounted_python(old, hub, files[0][0].parent, compose)
-    return _with_defaults(old, reference.IMAGE, "the image's default") if old.is_reference else old
+    return old
 
 
 def _python(old: Old, text: str, file: str) -> PythonConfig:
-    """Read a jupyterhub_config.py; the variables of the reference's are carried by themselves."""
-    known = {name: found.value for name, found in old.hub.items()}
-    return read_python(text, file, None if old.is_reference else known)
+    """Read a jupyterhub_config.py, with the hub's variables."""
+    return read_python(text, file, {name: found.value for name, found in old.hub.items()})
 
 
 def _mounted_python(old: Old, hub: Service, folder: Path, compose: Compose) -> list[PythonConfig]:

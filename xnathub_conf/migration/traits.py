@@ -11,7 +11,7 @@ from xnathub_conf.migration.server_rights import CONTAINER_TRAITS, carry_contain
 from xnathub_conf.migration.site_mounts import amount, by_name
 from xnathub_conf.migration.tree import Node
 from xnathub_conf.site.hub_settings import SPAWNERS
-from xnathub_conf.site.problems import holds_secret
+from xnathub_conf.site.problems import KeyPath, holds_secret
 from xnathub_conf.site.rules.secret_values import is_hex
 from xnathub_conf.site.schema import jupyterhub_names
 
@@ -196,8 +196,31 @@ def common_name(trait: str) -> str:
     return trait
 
 
+def path_of(trait: str, kind: str) -> KeyPath:
+    """Return the key of a setting that has one of its own, as a path; an empty one else."""
+    target = _KEYS.get(common_name(trait), ("",))[0].replace("*", kind)
+    return tuple(target.split(".")) if target and not target.startswith("extra.") else ()
+
+
+_OTHER_KEYS = {
+    "JupyterHub.db_url": "hub.db_url, which names a file with it",
+    "JupyterHub.cookie_secret": "hub.cookie_secret, which names a file with it",
+    "JupyterHub.services": "hub.services",
+    "JupyterHub.load_roles": "hub.roles",
+    "JupyterHub.bind_url": "hub.bind_url and hub.base_url",
+    "JupyterHub.port": "hub.bind_url",
+    "DockerSpawner.image": "servers.allowed_images",
+    "SwarmSpawner.image": "servers.allowed_images",
+    "KubeSpawner.image": "servers.allowed_images",
+    "DockerSpawner.allowed_images": "servers.allowed_images",
+}
+"""Where settings have their place that become more than one key, or that rules of their own carry."""
+
+
 def key_of(trait: str, kind: str) -> str:
     """Return where a setting has its place in a site, as far as that is one key."""
+    if trait in _OTHER_KEYS:
+        return _OTHER_KEYS[trait]
     target = _KEYS.get(common_name(trait), ("",))[0].replace("*", kind)
     return target if target and not target.startswith("extra.") else "a key of site.yaml, or under `extra`"
 

@@ -132,7 +132,7 @@ def hub_ids(m: Migration) -> None:
     to, names = m.to, ("JH_UID", "JH_GID")
     found = {name: m.old.hub[name] for name in names if name in m.old.hub}
     if len([each for each in found.values() if each.value]) < len(names):
-        if {"uid", "gid"} <= set(to.site["hub"]):
+        if {"uid", "gid"} <= set(to.site.get("hub", {})):
             return
         to.ask(SOCKET, "hub.uid", "hub.gid")
         for name in names:
