@@ -519,7 +519,7 @@ def test_servers_find_their_way_out_and_reach_xnat_and_the_hub_directly():
     ).environment
     assert found["HTTP_PROXY"] == found["https_proxy"] == proxy
     direct = found["NO_PROXY"].split(",")
-    assert {"localhost", "127.0.0.1", "xnat.example.org", "10.0.0.0/8"} <= set(direct)
+    assert {"localhost", "127.0.0.1", "xnat.example.org", "jupyterhub-proxy", "10.0.0.0/8"} <= set(direct)
     assert found["no_proxy"] == "x"
 
 

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from xnathub_conf.site.hub_settings import hub_connect_url
+from xnathub_conf.site.hub_settings import PROXY_HOST, hub_connect_url
 from xnathub_conf.site.types import Site
 
 CA_FILE = "/etc/xnathub/ca.pem"
@@ -25,7 +25,8 @@ def site_variables(site: Site) -> dict[str, str]:
 def _no_proxy(site: Site) -> list[str]:
     """Return what servers reach directly: themselves, XNAT, the hub, the cluster, and what the site adds."""
     addresses = (site.xnat.url, site.xnat.public_url, hub_connect_url(site), site.hub.public_url)
-    hosts = [urlsplit(address).hostname for address in addresses if address]
+    # A proxy of the hub that is a container of its own takes servers' calls to the hub.
+    hosts = [*(urlsplit(address).hostname for address in addresses if address), PROXY_HOST]
     cluster = [".svc", ".cluster.local"] if site.orchestrator.kubernetes else []
     return list(
         dict.fromkeys(
