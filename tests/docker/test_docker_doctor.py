@@ -44,12 +44,8 @@ def stack(docker_client, host_address, tmp_path_factory) -> Iterator[Stack]:
             "jupyterHubApiUrl": f"{stack.url}/hub/api",
             "jupyterHubToken": stack.token,
         }
-        try:
-            stack.create()
+        with stack.deployed():
             yield stack
-        finally:
-            stack.remove()
-            stack.clean()
 
 
 def inside(stack: Stack, changes: dict | None = None, *arguments: str) -> Diagnosis:

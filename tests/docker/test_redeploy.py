@@ -37,13 +37,8 @@ def stack(docker_client, host_address, tmp_path_factory) -> Iterator[Stack]:
     orchestrator = {"swarm": {"network_name": f"{name}-net", "prefix": name}}
     with StandIn(demo_state(), host=host_address) as xnat:
         stack = Stack(docker_client, name, tmp_path_factory.mktemp("redeploy"), xnat, orchestrator)
-        try:
-            stack.create()
+        with stack.deployed():
             yield stack
-            print(stack.logs())
-        finally:
-            stack.remove()
-            stack.clean()
 
 
 def containers(stack: Stack, service: str) -> list[str]:

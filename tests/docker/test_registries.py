@@ -77,12 +77,9 @@ def stack(
         lines = f"registry.example.org someone else's\n{registry.host} {USER} {PASSWORD}\n"
         docker_client.secrets.create(name=f"{name}_logins", data=lines.encode(), labels={TEST: name})
         try:
-            stack.create()
-            yield stack
-            print(stack.logs())
+            with stack.deployed():
+                yield stack
         finally:
-            stack.remove()
-            stack.clean()
             with contextlib.suppress(ImageNotFound):
                 docker_client.images.remove(ahead, force=True)
 

@@ -41,16 +41,11 @@ def shared_stack(docker_client, host_address, tmp_path_factory) -> Iterator[Stac
     orchestrator = {"swarm": {"network_name": f"{name}-net", "prefix": name, "subnet": SUBNET}}
     with StandIn(demo_state(), host=host_address) as xnat:
         stack = Stack(docker_client, name, tmp_path_factory.mktemp("swarm"), xnat, orchestrator)
-        try:
-            software = site_software(stack.folder / "software")
-            stack.site["servers"] |= {**SITE_SERVERS, "security": ENGINE_SECURITY, "mounts": [software]}
-            stack.site["servers"]["ca_file"] = f"{software['source']}/authorities.pem"
-            stack.create()
+        software = site_software(stack.folder / "software")
+        stack.site["servers"] |= {**SITE_SERVERS, "security": ENGINE_SECURITY, "mounts": [software]}
+        stack.site["servers"]["ca_file"] = f"{software['source']}/authorities.pem"
+        with stack.deployed():
             yield stack
-            print(stack.logs())
-        finally:
-            stack.remove()
-            stack.clean()
 
 
 @pytest.fixture

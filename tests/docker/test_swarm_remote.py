@@ -55,13 +55,8 @@ def remote_stack(docker_client, host_address, tmp_path) -> Iterator[RemoteStack]
     with StandIn(demo_state(), host=host_address) as xnat:
         stack = RemoteStack(docker_client, name, tmp_path, xnat, orchestrator)
         stack.use(host_address)
-        try:
-            stack.create()
+        with stack.deployed():
             yield stack
-            print(stack.logs())
-        finally:
-            stack.remove()
-            stack.clean()
 
 
 def test_a_hub_with_postgresql_and_a_docker_elsewhere(remote_stack: RemoteStack):

@@ -8,9 +8,9 @@ import os
 import secrets
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import docker
 import requests
@@ -197,6 +197,17 @@ class Stack(Site):
         super().wait_until_up()
         # Swarm gives the hub its name on the network, by which servers ask it, when it is healthy.
         wait_for(lambda: self.hub_container().attrs["State"]["Health"]["Status"] == "healthy", 60)
+
+    @contextlib.contextmanager
+    def deployed(self) -> Iterator[Self]:
+        """Deploy it, and leave nothing of it; where all went well its log is printed for what comes after."""
+        try:
+            self.create()
+            yield self
+            print(self.logs())
+        finally:
+            self.remove()
+            self.clean()
 
     def remove(self) -> None:
         command("docker", "stack", "rm", self.name)
