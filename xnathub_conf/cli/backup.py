@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, TypeVar
 
+from xnathub_conf.cli.reports import count
 from xnathub_conf.operating.backup import Backup, opened_backup, write_backup
 from xnathub_conf.operating.hub_data import HubDataError, hub_data
 from xnathub_conf.operating.restore import restore
@@ -35,15 +36,8 @@ def backup(file: str, output: str) -> int:
             made = write_backup(data, Path(file).read_bytes(), sys.stdout.buffer)
         else:
             made = write_file(Path(output), lambda out: write_backup(data, Path(file).read_bytes(), out))
-    except SiteError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except (HubDataError, SecretError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"{output} can't be written: {error.strerror}.", file=sys.stderr)
-        return 2
+    except (SiteError, HubDataError, SecretError, OSError) as error:
+        return _failed(error, f"{output} can't be written")
     told = sys.stderr if output == "-" else sys.stdout
     print(f"Kept: {_holds(made)}.", file=told)
     if needed := _needed(loaded):
@@ -61,20 +55,19 @@ def restore_from(file: str, source: str) -> int:
         data = hub_data(loaded.site, os.environ)
         with _opened(source) as stream, opened_backup(stream) as found:
             done = restore(found, data)
-    except SiteError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except (HubDataError, SecretError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"{source} can't be read: {error.strerror}.", file=sys.stderr)
-        return 2
+    except (SiteError, HubDataError, SecretError, OSError) as error:
+        return _failed(error, f"{source} can't be read")
     print(f"From {found.made}, of xnathub {found.xnathub}: {_holds(found)}.")
     if found.cookie_secret and not data.cookie_secret:
         print("The cookie secret in it is left out: this hub's is named in site.yaml, or in a variable.")
     print(done)
     return 0
+
+
+def _failed(error: Exception, undone: str) -> int:
+    """Print why a command was not carried out, and return its exit code; `undone` is what the system refused."""
+    print(f"{undone}: {error.strerror}." if isinstance(error, OSError) else error, file=sys.stderr)
+    return 1 if isinstance(error, SiteError) else 2
 
 
 def write_file(path: Path, write: Callable[[IO[bytes]], _T]) -> _T:
@@ -100,11 +93,7 @@ def _opened(source: str) -> AbstractContextManager[IO[bytes]]:
 def _holds(backup: Backup) -> str:
     contents = backup.contents
     secret = "the cookie secret" if backup.cookie_secret else "no cookie secret"
-    return f"the database with {_count(contents.users, 'user')} and {_count(contents.servers, 'running server')}, {secret}, site.yaml"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
+    return f"the database with {count(contents.users, 'user')} and {count(contents.servers, 'running server')}, {secret}, site.yaml"
 
 
 def _needed(loaded: LoadedSite) -> list[str]:

@@ -42,13 +42,14 @@ def text_report(checked: Sequence[Checked]) -> str:
         lines.extend(map(str, each.problems))
         errors = sum(problem.severity == "error" for problem in each.problems)
         warnings = len(each.problems) - errors
-        counts = [_count(errors, "error")] * bool(errors) + [_count(warnings, "warning")] * bool(warnings)
+        counts = [count(errors, "error")] * bool(errors) + [count(warnings, "warning")] * bool(warnings)
         verdict = "valid" if each.valid else "not valid"
         lines.append(f"{each.file}: {verdict}" + (f" ({', '.join(counts)})" if counts else ""))
     return "\n".join(lines) + "\n"
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """Return a number and what it counts, in the plural where it is not one."""
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
