@@ -153,7 +153,8 @@ def judge(folder: Path, files: list[str], report: dict[str, Any], *, places: boo
     said: dict[str, Counter[tuple[str | int, ...]]] = {}
     lines: dict[str, dict[tuple[str | int, ...], int]] = {}
     for each in report["settings"]:
-        if each["file"]:
+        # A piece of Python among the values is one leaf, and each of its statements is listed besides.
+        if each["file"] and not (each["path"] and isinstance(each["path"][0], int)):
             said.setdefault(each["file"], Counter())[tuple(each["path"])] += 1
             lines.setdefault(each["file"], {})[tuple(each["path"])] = each["line"]
             assert each["outcome"] in {"carried", "not carried", "no concern"}

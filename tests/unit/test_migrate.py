@@ -426,7 +426,7 @@ def test_helm_values(folder, capsys):
     assert not (folder / "secrets/xnat_password").exists()
     for sentence in (
         "kubectl get secret xnat-hub --output jsonpath={.data.password} | base64 -d",
-        "jupyterhub.hub.extraConfig.mine: It is code.",
+        'c.JupyterHub.active_server_limit -> extra["JupyterHub.active_server_limit"]: 3',
         "jupyterhub.hub.config.JupyterHub.tornado_settings: ",
         "jupyterhub.singleuser.extraEnv.SECRET (2 values): Servers get no secrets",
         "jupyterhub.proxy.secretToken: The new chart makes a secret of its own.",

@@ -83,6 +83,13 @@ def carry(
         # The last assignment counts: a configuration's own, over what the variables and values come to.
         _python(m)
         _without_unread(m)
+    if old.chart and "shutdown_on_logout" not in to.site.get("hub", {}):
+        to.put(
+            "hub.shutdown_on_logout",
+            False,
+            "jupyterhub.hub.shutdownOnLogout",
+            Found("", "JupyterHub's default"),
+        )
     addresses(m, to.site.get("hub", {}).get("base_url", path))
     token(m)
     if old.is_reference:
@@ -105,7 +112,7 @@ def _python(m: Migration) -> None:
 
 def is_replaced(old: Old) -> bool:
     """Return whether the hub had a configuration of its own in place of the reference's."""
-    return any(config.is_whole for config in old.python)
+    return not old.chart and any(config.is_whole for config in old.python)
 
 
 def _without_unread(m: Migration) -> None:

@@ -20,6 +20,8 @@ class ChartValues:
     """Values of earlier files, and the later ones that count instead."""
     hidden: list[tuple[Node, Node]] = field(default_factory=list)
     """Values that are set again in the same file, and by what."""
+    code: dict[Node, str] = field(default_factory=dict)
+    """The pieces of Python among the values, and why one is not read."""
 
     @property
     def hub(self) -> Node:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from xnathub_conf.migration.chart import ChartValues
+from xnathub_conf.migration.chart_code import report_code
 from xnathub_conf.migration.chart_database import database, database_gone
 from xnathub_conf.migration.claims import site_mounts, storage
 from xnathub_conf.migration.images import allow_images
@@ -62,13 +63,6 @@ def _debug(to: Ledger, name: str, leaf: Node) -> None:
         to.ignore(name, at(leaf), "It is so by default.")
 
 
-def _shutdown_code(to: Ledger, name: str, leaf: Node) -> None:
-    if "shutdown_on_logout" in leaf.text and len(leaf.text.strip().splitlines()) == 1:
-        to.put("hub.shutdown_on_logout", "True" in leaf.text, name, at(leaf))
-    else:
-        raise NotCarriedError(CODE)
-
-
 def _cookie_secret(to: Ledger, name: str, leaf: Node) -> None:
     if leaf.text:
         carry_trait(to, "JupyterHub.cookie_secret", leaf.text, (name, leaf), "kubernetes")
@@ -83,8 +77,6 @@ def _escalation(to: Ledger, name: str, leaf: Node) -> None:
 _RULES: tuple[Rule, ...] = (
     Rule("enabled", nothing("The new chart is the hub's own.")),
     Rule("hub.shutdownOnLogout", key("hub.shutdown_on_logout", yes)),
-    Rule("hub.extraConfig.shutdownOnLogout", _shutdown_code),
-    Rule("hub.extraConfig.timeouts", nothing("The variables JH_START_TIMEOUT and JH_HTTP_TIMEOUT say it.")),
     Rule("hub.extraConfig.**", left(CODE)),
     Rule("hub.extraFiles.**", left(CODE)),
     Rule("hub.allowNamedServers", key("hub.allow_named_servers", yes)),
@@ -160,6 +152,7 @@ def kubernetes(m: Migration, chart: ChartValues) -> None:
     _traits(to, chart)
     _environment(to, chart.singleuser.get("extraEnv"))
     _registry_login(m, chart.top.get("jupyterhub", "imagePullSecret"))
+    report_code(to, chart)
     for leaf, by in chart.replaced:
         if not to.entry_of(leaf):
             to.ignore(leaf.name, at(leaf), f"{by.origin} replaces it.")
@@ -171,8 +164,6 @@ def kubernetes(m: Migration, chart: ChartValues) -> None:
                 continue
             rule = next(each for each in _RULES if each.fits(path))
             run(rule.how, to, node.name, node)
-    if "shutdown_on_logout" not in to.site.get("hub", {}):
-        to.put("hub.shutdown_on_logout", False, "jupyterhub.hub.shutdownOnLogout", Found("", "the default"))
 
 
 def _walk(node: Node, path: tuple[str, ...]) -> list[tuple[Node, tuple[str, ...]]]:
@@ -184,7 +175,7 @@ def _walk(node: Node, path: tuple[str, ...]) -> list[tuple[Node, tuple[str, ...]
 
 
 def _is_told_default(path: tuple[str, ...]) -> bool:
-    return path[0] == "hub" and path[1] not in {"db", "baseUrl"}
+    return path[0] == "hub" and path[1] not in {"db", "baseUrl", "extraConfig"}
 
 
 def base_url(m: Migration, chart: ChartValues) -> str:

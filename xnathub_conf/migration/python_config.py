@@ -81,12 +81,18 @@ class PythonConfig:
 
 def read_python(text: str, file: str, environment: Mapping[str, str]) -> PythonConfig:
     """Parse a configuration file; `environment` are the hub's variables as far as they are known. Raises MigrationError where it is not Python."""
+    return read_part(text, file, 1, Values(environment))
+
+
+def read_part(text: str, file: str, first: int, values: Values) -> PythonConfig:
+    """Parse Python that begins at the line `first` of a file; `values` are what was set before it. Raises MigrationError where it is not Python."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        line = f":{error.lineno + first - 1}" if isinstance(error, SyntaxError) and error.lineno else ""
         raise MigrationError(f"{file}{line} is not Python.") from None
-    reader = _Reader(PythonConfig(file, reads=frozenset(variables_in(tree))), Values(environment))
+    ast.increment_lineno(tree, first - 1)
+    reader = _Reader(PythonConfig(file, reads=frozenset(variables_in(tree))), values)
     for index, statement in enumerate(tree.body):
         reader.read(statement, (index,))
     return reader.config

@@ -7,6 +7,7 @@ from typing import Literal
 
 from xnathub_conf.migration import MigrationError, reference
 from xnathub_conf.migration.chart import ChartValues, read_chart
+from xnathub_conf.migration.chart_code import read_code
 from xnathub_conf.migration.compose import read_text
 from xnathub_conf.migration.python_config import PythonConfig, read_python
 from xnathub_conf.migration.services import Compose, Service
@@ -232,11 +233,12 @@ def _helm(trees: Sequence[Node], found: Mapping[str, Found], folder: Path) -> Ol
     )
     old.elsewhere = dict(chart.elsewhere)
     old.plugin = {name: each for name, each in {**old.hub, **found}.items() if name.startswith(_OF_XNAT)}
-    return _with_defaults(old, chart.defaults, "the chart's default")
+    _with_defaults(old, chart.defaults, "the chart's default")
+    old.python = read_code(chart, {name: each.value for name, each in old.hub.items()})
+    return old
 
 
-def _with_defaults(old: Old, defaults: Mapping[str, str], origin: str) -> Old:
+def _with_defaults(old: Old, defaults: Mapping[str, str], origin: str) -> None:
     for name, value in defaults.items():
         if name not in old.elsewhere:
             old.hub.setdefault(name, Found(value, origin))
-    return old

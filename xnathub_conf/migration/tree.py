@@ -32,6 +32,8 @@ class Node:
     tag: str = ""
     quoted: bool = False
     """Whether it is a scalar in quotes, or in a block: text, whatever it looks like."""
+    text_line: int = 0
+    """The line where a scalar's text begins: in a block, the one below the key."""
     hidden: "list[Node]" = field(default_factory=list)
     """What stands in the file at the same place and does not count: a doubled key, a merged one that is set again."""
 
@@ -175,6 +177,7 @@ class _Reader:
             node.value = entries
         else:
             node.quoted = bool(event.style)
+            node.text_line = line + (event.style in {"|", ">"})
             node.value = None if not event.style and _NULL.fullmatch(event.value) else event.value
         if event.anchor:
             self.anchors[event.anchor] = node
@@ -209,7 +212,7 @@ class _Reader:
 
     def copy(self, node: Node, path: KeyPath, line: int) -> Node:
         result = self.made(path, line, tag=node.tag)
-        result.quoted = node.quoted
+        result.quoted, result.text_line = node.quoted, node.text_line
         if isinstance(node.value, dict):
             result.value = {key: self.copy(each, (*path, key), each.line) for key, each in node.value.items()}
         elif isinstance(node.value, list):
