@@ -126,12 +126,14 @@ def test_a_service_that_stays_silent_is_told_with_its_log(stack: Stack):
 
 
 def test_doctor_tries_the_logins(stack: Stack, registry: Registry, image: str):
-    found = inside(stack)
+    missing = f"{registry.host}/private/missing:1 can't be had: "
+    assert missing in inside(stack).told("docker.images", "failed")
+    found = inside(stack, {"servers": {"images_ahead": [image]}})
     told = found.told("docker.registries", "failed")
     assert "registry.example.org does not take its login: " in told
     assert registry.host not in told
-    assert f"1 can be pulled ({image}, " in found.told("docker.images", "ok")
-    without = inside(stack, {"servers": {"registry_logins": None}})
+    assert f"1 can be pulled (xnathub-busybox:test, {image})" in found.told("docker.images", "ok")
+    without = inside(stack, {"servers": {"images_ahead": [image], "registry_logins": None}})
     assert "docker.registries" not in without.text
     assert "no basic auth credentials" in without.told("docker.images", "failed")
 

@@ -20,7 +20,7 @@ def test_an_upgrade_takes_effect_and_an_uninstall_keeps_the_claims(own_release: 
     token = release.namespace.get("secret", "xnathub-secrets")["data"]["hub_api_token"]
     before = release.pod_of("demo")["metadata"]["uid"]
 
-    release.values["site"]["servers"]["allowed_images"] = ["another:1"]
+    release.values["site"]["servers"] |= {"allowed_images": ["another:1"], "images_ahead": []}
     release.upgrade()
     sentence, _ = release.failure("alice")
     assert f"The image {SINGLEUSER} is not allowed." in sentence

@@ -37,7 +37,7 @@ def backup(file: str, output: str) -> int:
         else:
             made = write_file(Path(output), lambda out: write_backup(data, Path(file).read_bytes(), out))
     except (SiteError, HubDataError, SecretError, OSError) as error:
-        return _failed(error, f"{output} can't be written")
+        return _not_done(error, f"{output} can't be written")
     told = sys.stderr if output == "-" else sys.stdout
     print(f"Kept: {_holds(made)}.", file=told)
     if needed := _needed(loaded):
@@ -56,7 +56,7 @@ def restore_from(file: str, source: str) -> int:
         with _opened(source) as stream, opened_backup(stream) as found:
             done = restore(found, data)
     except (SiteError, HubDataError, SecretError, OSError) as error:
-        return _failed(error, f"{source} can't be read")
+        return _not_done(error, f"{source} can't be read")
     print(f"From {found.made}, of xnathub {found.xnathub}: {_holds(found)}.")
     if found.cookie_secret and not data.cookie_secret:
         print("The cookie secret in it is left out: this hub's is named in site.yaml, or in a variable.")
@@ -64,7 +64,7 @@ def restore_from(file: str, source: str) -> int:
     return 0
 
 
-def _failed(error: Exception, undone: str) -> int:
+def _not_done(error: Exception, undone: str) -> int:
     """Print why a command was not carried out, and return its exit code; `undone` is what the system refused."""
     print(f"{undone}: {error.strerror}." if isinstance(error, OSError) else error, file=sys.stderr)
     return 1 if isinstance(error, SiteError) else 2
