@@ -114,7 +114,7 @@ def walk(plugin: HubPlugin, state: State, place: Place) -> None:
     add_people(state)
     for name in NAMES:
         place.workspace(name)
-    wanted = [(name, dashboard) for dashboard in (None, DASHBOARD) for name in NAMES]
+    wanted = [(name, dashboard) for name in NAMES for dashboard in (None, DASHBOARD)]
     servers = {(name, new_event()): dashboard for name, dashboard in wanted}
 
     def start_one(server: tuple[str, str]) -> None:
@@ -127,9 +127,7 @@ def walk(plugin: HubPlugin, state: State, place: Place) -> None:
 
     def start_all() -> None:
         with ThreadPoolExecutor(3) as pool:
-            # A user's second server after the first: the plugin makes a user whom it has just not found.
-            for half in (list(servers)[: len(NAMES)], list(servers)[len(NAMES) :]):
-                list(pool.map(start_one, half))
+            list(pool.map(start_one, servers))
 
     start_all()
     _look(plugin, state, place, servers)

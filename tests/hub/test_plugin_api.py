@@ -1,6 +1,7 @@
 """What XNAT's plugin asks of the hub's REST API, for names that a path must not change."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -18,6 +19,19 @@ def test_users_are_made_under_their_own_name(hub, name):
     assert hub.api("GET", f"/users/{name}").status_code == 404
     assert hub.api("POST", f"/users/{name}").json()["name"] == name
     assert hub.api("GET", f"/users/{name}").json()["name"] == name
+
+
+def test_two_first_starts_of_a_person_at_once_make_one_user(hub):
+    """Each has seen that there is none; the plugin tells the person of any error."""
+    if hub.api("GET", "/users/o'brien").status_code == 200:
+        hub.api("DELETE", "/users/o'brien")
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: hub.api("POST", "/users/o'brien"), range(4)))
+    assert sorted(each.status_code for each in made) == [200, 200, 200, 201]
+    assert {each.json()["name"] for each in made} == {"o'brien"}
+    # What this would change is not dropped.
+    assert hub.api("POST", "/users/o'brien", json={"admin": True}).status_code == 409
+    assert not hub.api("GET", "/users/o'brien").json()["admin"]
 
 
 @pytest.mark.parametrize("servername", ["", "scan-7"], ids=["default", "named"])

@@ -11,6 +11,7 @@ from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.handlers.login import LoginHandler, LogoutHandler
 from jupyterhub.handlers.pages import HealthCheckHandler, SpawnHandler
 from jupyterhub.handlers.static import CacheControlStaticFilesHandler, LogoHandler
+from jupyterhub.scopes import needs_scope
 from jupyterhub.utils import new_token
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RequestHandler
@@ -169,7 +170,20 @@ class _InTurn(BaseHandler):
 
 
 class UserHandler(_InTurn, UserAPIHandler):
-    """A user in the REST API."""
+    """A user in the REST API.
+
+    XNAT's plugin makes a user whom it has just not found, and tells the person of an error where their other start was
+    there first: a service gets the user that there is.
+    """
+
+    @needs_scope("admin:users")
+    async def post(self, user_name: str) -> None:
+        """Make the user."""
+        existing = self.find_user(user_name)
+        if existing is None or self.current_user.kind != "service" or self.get_json_body():
+            await super().post(user_name)
+        else:
+            self.write(json.dumps(self.user_model(existing)))
 
 
 class StartPageHandler(_InTurn, SpawnHandler):
