@@ -82,14 +82,15 @@ def site(_web, _xnat, _hub):
     _hub.plugin.stop("alice")
 
 
-@pytest.fixture
-def echoes(kind, certificates, tmp_path):
+@pytest.fixture(scope="session")
+def echoes(kind, certificates, tmp_path_factory):
     """The web server before two servers that tell what reached them."""
+    folder = tmp_path_factory.mktemp("echoes")
     for name in ("fullchain.pem", "privkey.pem", "site.pem"):
-        (tmp_path / name).write_bytes((certificates / name).read_bytes())
+        (folder / name).write_bytes((certificates / name).read_bytes())
     with (
         Echo("xnat") as xnat,
         Echo("hub") as hub,
-        WebServer(kind, tmp_path, xnat.address, hub.address) as web,
+        WebServer(kind, folder, xnat.address, hub.address) as web,
     ):
         yield web

@@ -121,10 +121,13 @@ def attack(behind: Behind) -> bool:
     )
 
 
-def test_no_web_server_helps_against_a_body_that_is_a_request(kind, certificates, tmp_path):
-    """What the next tests would find without the gate."""
+def test_which_web_servers_let_a_body_that_is_a_request_through(kind, certificates, tmp_path):
+    """What the next tests would find without the gate. Traefik's file has bodies to the hub read, and given a length."""
     with behind_a_web_server(kind, tmp_path, certificates, gate=False) as behind:
-        assert any(attack(behind) for _ in range(100))
+        if kind == "traefik":
+            assert not any(attack(behind) for _ in range(8))
+        else:
+            assert any(attack(behind) for _ in range(100))
 
 
 def test_with_the_gate_a_body_that_is_a_request_is_a_body(behind):

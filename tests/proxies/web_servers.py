@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,16 +15,19 @@ from pathlib import Path
 
 import requests
 
-from tests.support import free_port, install, wait_until
+from tests.support import ROOT, cannot_test, free_port, install, wait_until
 
-SHIPPED = Path(__file__).parents[2] / "reverse-proxy"
-KINDS = ["nginx", "haproxy", "caddy"]
-PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+SHIPPED = ROOT / "reverse-proxy"
+KINDS = ["nginx", "haproxy", "caddy", "traefik"]
+_TRAEFIK = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xnathub-traefik"
+PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin:{_TRAEFIK}/bin"
 
 
 def install_web_servers(kinds: Sequence[str] = KINDS, layer: str = "proxies") -> None:
     """Make sure of the web servers that a layer of the tests needs."""
-    missing = [name for name in kinds if not shutil.which(name, path=PATH)]
+    if "traefik" in kinds:
+        _install_traefik(layer)
+    missing = [name for name in kinds if name != "traefik" and not shutil.which(name, path=PATH)]
     if not missing:
         return
     install(layer, *missing)
@@ -30,6 +35,29 @@ def install_web_servers(kinds: Sequence[str] = KINDS, layer: str = "proxies") ->
         # Nothing but the tests wants them, and port 80 may be wanted by others.
         root = [] if os.getuid() == 0 else ["sudo", "-n"]
         subprocess.run([*root, "systemctl", "disable", "--now", *missing], check=True)
+
+
+def _install_traefik(layer: str) -> None:
+    """Make sure of the pinned Traefik, which Debian hasn't: the package index has its published program."""
+    lock = ROOT / "requirements" / "traefik.lock"
+    _TRAEFIK.mkdir(parents=True, exist_ok=True)
+    with (_TRAEFIK / "installing").open("w") as installing:
+        fcntl.flock(installing, fcntl.LOCK_EX)
+        made = _TRAEFIK / "made-of"
+        if made.exists() and made.read_text() == lock.read_text():
+            return
+        made.unlink(missing_ok=True)
+        uv = Path(sys.executable).with_name("uv")
+        how = ["--quiet", "--no-cache", "--upgrade", "--require-hashes"]
+        done = subprocess.run(
+            [uv, "pip", "install", *how, "--target", _TRAEFIK, "-r", lock],
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=300,
+        )
+        if done.returncode:
+            cannot_test(layer, f"Traefik can't be had:\n{done.stderr[-1000:]}")
+        made.write_text(lock.read_text())
 
 
 def make_certificate(folder: Path) -> None:
@@ -66,6 +94,9 @@ class WebServer:
             "listen 80": f"listen {self.plain_port}",
             "bind :443": f"bind :{self.port}",
             "bind :80": f"bind :{self.plain_port}",
+            '":443"': f'":{self.port}"',
+            '":80"': f'":{self.plain_port}"',
+            "/etc/traefik": str(self.folder),
         }
         for old, new in changes.items():
             text = text.replace(old, new)
@@ -91,6 +122,10 @@ class WebServer:
                 text = text.replace("    user haproxy\n    group haproxy\n", "")
             (folder / "haproxy.cfg").write_text(text)
             return ["haproxy", "-db", "-f", folder / "haproxy.cfg"]
+        if self.kind == "traefik":
+            for name in ("traefik.yml", "traefik-xnat.yml"):
+                (folder / name).write_text(self.shipped(name))
+            return ["traefik", f"--configFile={folder}/traefik.yml"]
         ports = f"http_port {self.plain_port}\n\thttps_port {self.port}\n\tstorage file_system {folder}/caddy"
         (folder / "Caddyfile").write_text(f"{{\n\tadmin off\n\t{ports}\n}}\n" + self.shipped("Caddyfile"))
         return ["caddy", "run", "--adapter", "caddyfile", "--config", folder / "Caddyfile"]
