@@ -13,6 +13,7 @@ from xnathub_conf.cli.reports import write_out
 from xnathub_conf.migration import MigrationError
 from xnathub_conf.migration.carry import FOLDERS, carry, without_folders
 from xnathub_conf.migration.compose import read_text
+from xnathub_conf.migration.hiding import without_addresses_secrets
 from xnathub_conf.migration.ledger import Ledger
 from xnathub_conf.migration.report import Report
 from xnathub_conf.migration.sources import Old, read_old
@@ -66,14 +67,14 @@ def migrate(options: Options, environment: Mapping[str, str]) -> int:
         text, loaded = _fitting(ledger, options)
         without_hub = _without_hub(old, options)
     except MigrationError as error:
-        print(in_one_line(str(error)), file=sys.stderr)
+        print(in_one_line(without_addresses_secrets(str(error))), file=sys.stderr)
         return 1
     except SiteError as error:
         print(
             "The old settings can't be a site as they are. What is wrong with the site that they make:",
             file=sys.stderr,
         )
-        print(error, file=sys.stderr)
+        print(without_addresses_secrets(str(error)), file=sys.stderr)
         return 1
     folder = Path(options.secrets_dir)
     files = [(folder / name, value + "\n", 0o600) for name, value in ledger.secrets.items()]

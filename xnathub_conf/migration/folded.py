@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from xnathub_conf.migration.hiding import shown_path
 from xnathub_conf.migration.ledger import Entry, Outcome
 from xnathub_conf.migration.tree import Node
 from xnathub_conf.site.problems import KeyPath, dotted
@@ -86,7 +87,11 @@ def _lines(outcome: Outcome, group: Sequence[Entry], below: Counter[tuple[str, K
         parts.setdefault(whole or each, []).append(each)
     lines: dict[object, tuple[list[Entry], list[str]]] = {}
     for part, those in parts.items():
-        named = dotted(part[1]) + f" ({len(those)} values)" if isinstance(part, tuple) else those[0].name
+        named = (
+            dotted(shown_path(part[1], alone=False)) + f" ({len(those)} values)"
+            if isinstance(part, tuple)
+            else those[0].name
+        )
         # What is no concern needs no line of its own, unless much lies below it.
         alone = outcome == Outcome.NOT_CARRIED or isinstance(part, tuple)
         shared, said = lines.setdefault(part if alone else None, ([], []))

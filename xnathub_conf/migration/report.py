@@ -1,15 +1,15 @@
 """What `migrate` says: as text, as Markdown for a change request, or as JSON."""
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from xnathub_conf.migration.folded import Line, Paragraph, folded
+from xnathub_conf.migration.hiding import shown_key, shown_value, without_addresses_secrets
 from xnathub_conf.migration.ledger import Ledger, Outcome
-from xnathub_conf.operating.log_text import in_one_line, without_tokens
-from xnathub_conf.site.problems import KeyPath, dotted, holds_secret, sounds_secret
+from xnathub_conf.operating.log_text import in_one_line
+from xnathub_conf.site.problems import KeyPath, dotted
 
 _TITLES = {
     Outcome.CARRIED: "Carried over:",
@@ -38,6 +38,9 @@ class Report:
 
     def text(self) -> Iterator[str]:
         """Return the lines for a terminal."""
+        return map(without_addresses_secrets, self._text())
+
+    def _text(self) -> Iterator[str]:
         for line in self.written:
             yield f"{'Would write' if self.dry_run else 'Wrote'} {line}"
         for outcome, paragraphs in self._paragraphs():
@@ -65,7 +68,7 @@ class Report:
             yield f"\n## {title}\n\n| where | setting | becomes | why |\n|---|---|---|---|"
             for note, line in ((each.note, line) for each in paragraphs for line in each.lines):
                 keys = "<br>".join(
-                    _cell(f"{dotted(key)}: {_shown(key, value)}") for key, value in line.keys.items()
+                    _cell(f"{_key(key)}: {_shown(key, value)}") for key, value in line.keys.items()
                 )
                 yield f"| {_cell(line.origin)} | {_cell(line.name)} | {keys} | {_cell(note)} |"
         yield "\n## To do\n"
@@ -87,53 +90,29 @@ class Report:
                     "file": each.leaf.file if each.leaf else None,
                     "line": each.leaf.line if each.leaf else None,
                     "path": list(each.leaf.shown_path) if each.leaf else None,
-                    "name": each.name,
+                    "name": without_addresses_secrets(each.name),
                     "origin": each.origin,
                     "outcome": each.outcome.value,
-                    "keys": {dotted(key): json.loads(_shown(key, value)) for key, value in each.keys.items()},
-                    "note": each.note,
+                    "keys": {_key(key): json.loads(_shown(key, value)) for key, value in each.keys.items()},
+                    "note": without_addresses_secrets(each.note),
                 }
                 for each in self.ledger.entries
             ],
-            "to_do": list(self.steps),
+            "to_do": [*map(without_addresses_secrets, self.steps)],
         }
-
-
-_HIDDEN = "(not shown)"
-_OPEN = re.compile(
-    r"(?i)(://[^/@\s:]*:)[^@\s/]+(?=@)|(--?[\w-]*(?:token|passw(?:or)?d|secret|api-?key)[\w-]*[= ]\s*)\S+"
-)
-"""A password in an address, or one on a command line."""
 
 
 def _shown(key: KeyPath, value: object) -> str:
     """Return a value as JSON, without what may be a secret that stood open in the old files."""
-    hidden = holds_secret(key) and key[-1] != "image_pull_secrets"
-    return json.dumps(_HIDDEN if hidden and not _is_file(value) else _masked(value), ensure_ascii=False)
+    return json.dumps(shown_value(key, value), ensure_ascii=False)
 
 
-def _masked(value: object) -> object:
-    """Return data without what its keys, or the names beside values, say to be secrets."""
-    if isinstance(value, dict) and not _is_file(value):
-        names_secret = sounds_secret(str(value.get("name", "")))
-        return {
-            key: _HIDDEN
-            if not isinstance(each, dict | list)
-            and (holds_secret((key,)) or (names_secret and key == "value"))
-            else _masked(each)
-            for key, each in value.items()
-        }
-    if isinstance(value, list):
-        return [_masked(each) for each in value]
-    return _OPEN.sub(rf"\1\2{_HIDDEN}", without_tokens(value)) if isinstance(value, str) else value
-
-
-def _is_file(value: object) -> bool:
-    return isinstance(value, dict) and set(value) == {"file"}
+def _key(key: KeyPath) -> str:
+    return dotted(tuple(map(shown_key, key)))
 
 
 def _line(outcome: Outcome, line: Line, note: str) -> str:
-    keys = ", ".join(f"{dotted(key)}: {_shown(key, value)}" for key, value in line.keys.items())
+    keys = ", ".join(f"{_key(key)}: {_shown(key, value)}" for key, value in line.keys.items())
     if outcome == Outcome.CARRIED:
         return in_one_line(f"{line.origin}: {line.name} -> {keys}" + (f" ({note})" if note else ""))
     return in_one_line(
@@ -143,6 +122,7 @@ def _line(outcome: Outcome, line: Line, note: str) -> str:
 
 def _cell(text: str) -> str:
     """Return text as it stands in a cell: nothing in it is Markdown or HTML."""
+    text = without_addresses_secrets(text)
     for character in "\\`*_[]<>|":
         text = text.replace(character, "\\" + character if character != "<" else "&lt;")
     return in_one_line(text)

@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 import yaml
 
 from xnathub_conf.migration import MigrationError
-from xnathub_conf.site.problems import KeyPath, dotted, holds_secret
+from xnathub_conf.migration.hiding import shown_path
+from xnathub_conf.site.problems import KeyPath, dotted
 from xnathub_conf.site.yaml_source import MAX_DEPTH, MAX_NODES
 
 _TYPED = re.compile(r"true|True|TRUE|false|False|FALSE|-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?")
@@ -49,10 +50,8 @@ class Node:
 
     @property
     def shown_path(self) -> KeyPath:
-        """The path, without a secret that was taken for a key, as in `password: {letmein}`."""
-        if self.value is None and self.line and self.path and isinstance(self.path[-1], str):
-            return (*self.path[:-1], "(not shown)") if holds_secret(self.path[:-1]) else self.path
-        return self.path
+        """The path, without a secret that was taken for a key, as in `password: {letmein}` or `DB_PASSWORD=letmein:`."""
+        return shown_path(self.path, alone=self.value is None and bool(self.line))
 
     @property
     def text(self) -> str:
