@@ -91,6 +91,27 @@ def test_nothing_waits_for_a_pipe_that_a_file_names(folder, capsys):
     assert "There is no file pipe" in shown(capsys, "docker-stack.yml")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["docker-stack.yml", "--env-file=pipe"], ["pipe"], ["docker-stack.yml", "--env-file=/dev/zero"]],
+)
+def test_a_pipe_is_no_file(folder, capsys, arguments):
+    os.mkfifo(folder / "pipe")
+    assert "no plain file" in refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, '"a\\0b"', "~nobody-of-this-name/x"])
+def test_a_file_that_no_name_can_name(folder, capsys, name):
+    hub = (
+        f"    env_file: [{name}]\n    extends: {{file: {name}, service: x}}\n    configs: [c]\n    hostname:"
+    )
+    text = STACK.replace("    hostname:", hub).replace(
+        "docker.sock:rw", f'docker.sock:rw", "{name.strip(chr(34))}:/root/.docker/config.json'
+    )
+    (folder / "docker-stack.yml").write_text(f"include: [{name}]\nconfigs: {{c: {{file: {name}}}}}\n{text}")
+    assert "There is no file" in shown(capsys, "docker-stack.yml")
+
+
 def test_files_that_name_each_other(folder, capsys):
     """A circle ends; a chain without an end is refused."""
     hub = "    hostname:"
@@ -143,6 +164,57 @@ def test_yaml_that_is_none_or_grows(folder, capsys, text, said):
 def test_python_that_is_none(folder, capsys, content):
     (folder / "jupyterhub_config.py").write_bytes(content)
     assert "jupyterhub_config.py" in refused(capsys, "jupyterhub_config.py", "--xnat-url=https://x.org")
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("c.JupyterHub.bind_url = 'http://:99999/'", "is no address"), ("c.JupyterHub.bind_url = 'http://[::1/'", "is no address"), ("c.Spawner.cpu_limit = float('nan')", "It is code"),
+        ("c.Spawner.cpu_limit = 'inf'", "is no number"), ("c.JupyterHub.logo_file = '\\ud800'", "It is code"), ("c.Spawner.environment = {'A': '\\ud800'}", "It is code"),
+        ("c.JupyterHub.cookie_secret = 'x\\ud800'", "It is code"), ("c.JupyterHub.active_server_limit = 0x" + "f" * 20_000, "It is code"),
+        ("c.JupyterHub.services = [{'name': 'xnat', 'api_token': '\\ud800'}]", "hub.api_token"),
+        ("if A:\n  c.A.b = 1\n" + "".join(f"elif A{n}:\n  c.Spawner.mem_limit = '{n}G'\n" for n in range(600)) + "else:\n  c.A.b = 2", "only under a condition"),
+    ],
+)  # fmt: skip
+def test_python_whose_values_can_t_be(folder, capsys, config, said):
+    (folder / "jupyterhub_config.py").write_text(config)
+    assert said in shown(capsys, "jupyterhub_config.py", "--xnat-url=https://x.org")
+
+
+def test_a_row_of_conditions_ends_at_the_first_that_holds(folder, capsys):
+    rows = "if False:\n  c.Spawner.mem_limit = '1G'\nelif False:\n  c.Spawner.mem_limit = '2G'\nelif True:\n  c.Spawner.mem_limit = '3G'\nelif True:\n  c.Spawner.mem_limit = '4G'\nelse:\n  c.Spawner.mem_limit = '5G'\n"
+    (folder / "jupyterhub_config.py").write_text(rows)
+    data = json.loads(shown(capsys, "jupyterhub_config.py", "--xnat-url=https://x.org", "--json"))
+    held = [
+        (each["line"], each["outcome"]) for each in data["settings"] if each["name"] == "c.Spawner.mem_limit"
+    ]
+    assert held == [(line, "carried" if line == 6 else "no concern") for line in (2, 4, 6, 8, 10)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("JH_XNAT_URL: ${XNAT_URL:?}", 'JH_XNAT_URL: "http://["', "xnat.url"), ("JH_XNAT_URL: ${XNAT_URL:?}", 'JH_XNAT_URL: "x\\ud800"', "docker-stack.yml"),
+        ("hostname: jupyterhub", '"\\ud800": 1', "docker-stack.yml"),
+    ],
+)  # fmt: skip
+def test_a_stack_whose_values_can_t_be(folder, capsys, before, after, said):
+    (folder / "docker-stack.yml").write_text(STACK.replace(before, after))
+    assert main(["migrate", "docker-stack.yml", "--dry-run"]) == 1
+    out, err = capsys.readouterr()
+    assert not out
+    assert said in err
+
+
+def test_a_user_in_other_digits(folder, capsys):
+    text = STACK.replace("      JH_UID:\n", "").replace("    hostname:", '    user: "²:1"\n    hostname:')
+    (folder / "docker-stack.yml").write_text(text)
+    assert "hub.uid and hub.gid, in numbers" in shown(capsys, "docker-stack.yml")
+
+
+def test_a_shell_s_variable_that_is_no_text(folder, capsys, monkeypatch):
+    monkeypatch.setenv("XNAT_URL", "https://x.org/\udcff")
+    assert "no UTF-8 text" in refused(capsys, "docker-stack.yml")
 
 
 def test_a_secret_that_was_taken_for_a_key(folder, capsys):

@@ -14,7 +14,7 @@ from xnathub_conf.migration import MigrationError
 from xnathub_conf.migration.carry import FOLDERS, carry, without_folders
 from xnathub_conf.migration.compose import read_text
 from xnathub_conf.migration.hiding import without_addresses_secrets
-from xnathub_conf.migration.ledger import Ledger
+from xnathub_conf.migration.ledger import Ledger, NotCarriedError
 from xnathub_conf.migration.report import Report
 from xnathub_conf.migration.sources import Old, read_old
 from xnathub_conf.migration.without_hub import advice, patch, without
@@ -66,7 +66,7 @@ def migrate(options: Options, environment: Mapping[str, str]) -> int:
         )
         text, loaded = _fitting(ledger, options)
         without_hub = _without_hub(old, options)
-    except MigrationError as error:
+    except (MigrationError, NotCarriedError) as error:
         print(in_one_line(without_addresses_secrets(str(error))), file=sys.stderr)
         return 1
     except SiteError as error:
@@ -120,6 +120,10 @@ def _fitting(ledger: Ledger, options: Options) -> tuple[str, LoadedSite]:
         text = _site_text(ledger, options)
         try:
             return text, load(options.output, content=text.encode())
+        except UnicodeEncodeError:
+            raise MigrationError(
+                "A variable of the shell, or an option, holds what is no UTF-8 text. Set it anew."
+            ) from None
         except SiteError as error:
             errors = [
                 each for each in error.problems if each.severity == "error" and each.path not in _REQUIRED

@@ -1,8 +1,9 @@
 """Where browsers reach the old hub and XNAT, and whether these are two hosts."""
 
 import re
-from urllib.parse import urlsplit
 
+from xnathub_conf.migration.ledger import NotCarriedError
+from xnathub_conf.migration.rules import address, host_of
 from xnathub_conf.migration.tree import Found, Node
 from xnathub_conf.migration.variables import Migration
 
@@ -20,7 +21,7 @@ def addresses(m: Migration, base_url: str) -> None:
     own = (
         found is not None
         and (m.public_url or xnat_at.startswith("https:"))
-        and _host(found.value) != _host(xnat_at)
+        and host_of(found.value) != host_of(xnat_at)
     )
     if m.public_url and not own:
         if found:
@@ -39,15 +40,15 @@ def addresses(m: Migration, base_url: str) -> None:
         to.put("xnat.public_url", m.public_url.rstrip("/"), "--public-url", command)
     elif not own and public != to.site.get("xnat", {}).get("url"):
         to.put("xnat.public_url", public, name, found)
-    parts = urlsplit(public)
-    note = f"a host of its own, beside XNAT's {_host(xnat_at)}: docs/own-host.md" if own else ""
+    try:
+        parts = address(public)
+    except NotCarriedError as error:
+        to.leave(name, found, str(error))
+        return
+    note = f"a host of its own, beside XNAT's {host_of(xnat_at)}: docs/own-host.md" if own else ""
     to.put("hub.public_url", f"{parts.scheme}://{parts.netloc}{base_url}", name, found, note)
     if own:
         to.put("sign_in.xnat_session", False, name, found)
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).hostname or ""
 
 
 def _ingress(m: Migration) -> tuple[str, Found | None]:

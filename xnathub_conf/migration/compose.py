@@ -1,6 +1,8 @@
 """Compose files and env files, read as `docker compose` reads them (docs.docker.com/reference/compose-file)."""
 
+import os
 import re
+import stat
 from collections import ChainMap
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,9 +25,31 @@ _DEEPEST = 20
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
+def is_file(path: Path) -> bool:
+    """Return whether a plain file is there; one that can't be looked at is not."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Return the same of a folder."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def read_text(path: Path) -> str:
     """Read a file of the old deployment. Raises MigrationError where that can't be done."""
     try:
+        # What is no plain file may never end, or never begin.
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or str(path) == os.devnull):
+            raise MigrationError(
+                f"{path} is no plain file, but a pipe or a device. Write what it says into a file."
+            )
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
@@ -35,7 +59,7 @@ def read_text(path: Path) -> str:
         raise MigrationError(
             f"{path} can't be read: {error.strerror}. Check its name and its permissions."
         ) from None
-    except UnicodeDecodeError:
+    except ValueError:
         raise MigrationError(f"{path} is not UTF-8 text.") from None
 
 

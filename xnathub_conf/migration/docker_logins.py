@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from xnathub_conf.migration import MigrationError
-from xnathub_conf.migration.compose import read_text
+from xnathub_conf.migration.compose import is_folder, read_text
 from xnathub_conf.migration.ledger import Ledger, NotCarriedError, at
 from xnathub_conf.migration.tree import Found, Node
 from xnathub_conf.values.registry_logins import LoginsError, parse_registry_logins
@@ -18,15 +18,12 @@ def is_docker_config(target: str) -> bool:
 
 def carry_logins(to: Ledger, name: str, source: str, leaf: Node) -> None:
     """Carry over the logins in a file that the old hub mounted. Raises NotCarriedError."""
-    path = Path(leaf.file).parent / Path(source).expanduser()
     try:
-        file = path / "config.json" if path.is_dir() else path
-        if file.exists() and not file.is_file():
-            # A pipe would never end.
-            raise NotCarriedError(f"It is no plain file. {_BY_HAND}")
+        path = Path(leaf.file).parent / Path(source).expanduser()
+        file = path / "config.json" if is_folder(path) else path
         text = read_text(file)
         parse_registry_logins(text)
-    except MigrationError:
+    except (MigrationError, RuntimeError):
         raise NotCarriedError(
             f"It may hold logins of registries, and can't be read here. {_BY_HAND}"
         ) from None

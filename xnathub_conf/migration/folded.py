@@ -102,7 +102,7 @@ def _lines(outcome: Outcome, group: Sequence[Entry], below: Counter[tuple[str, K
 
 def _places(first: Entry, group: Sequence[Entry]) -> str:
     """Return the files and lines of some entries, those of the first one's file first."""
-    lines: dict[str, list[int]] = {first.leaf.file: []} if first.leaf else {}
+    lines: dict[str, list[int]] = {first.leaf.file: [first.leaf.line]} if first.leaf else {}
     for each in group:
         if each.leaf:
             lines.setdefault(each.leaf.file, []).append(each.leaf.line)

@@ -1,6 +1,7 @@
 """A jupyterhub_config.py, read and never run: each setting and each other statement with its line."""
 
 import ast
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,12 +88,15 @@ def read_python(text: str, file: str, environment: Mapping[str, str]) -> PythonC
 def read_part(text: str, file: str, first: int, values: Values) -> PythonConfig:
     """Parse Python that begins at the line `first` of a file; `values` are what was set before it. Raises MigrationError where it is not Python."""
     try:
-        tree = ast.parse(text)
+        with warnings.catch_warnings():
+            # Of escapes that Python does not know, with a part of the file.
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = f":{error.lineno + first - 1}" if isinstance(error, SyntaxError) and error.lineno else ""
         raise MigrationError(f"{file}{line} is not Python.") from None
     ast.increment_lineno(tree, first - 1)
-    reader = _Reader(PythonConfig(file, reads=frozenset(variables_in(tree))), values)
+    reader = _Reader(PythonConfig(file, reads=frozenset(variables_in(tree))), values, _holding(tree))
     for index, statement in enumerate(tree.body):
         reader.read(statement, (index,))
     return reader.config
@@ -102,6 +106,8 @@ def read_part(text: str, file: str, first: int, values: Values) -> PythonConfig:
 class _Reader:
     config: PythonConfig
     values: Values
+    holding: set[ast.AST]
+    """The statements that are a setting, or have one below them."""
     under: frozenset[str] = frozenset()
 
     def read(
@@ -115,7 +121,7 @@ class _Reader:
             self.config.settings.append(
                 Setting(trait, value, leaf, variables, assumed, conditional, skipped, self.under)
             )
-        elif isinstance(statement, _BLOCKS) and any(map(_trait, _statements(statement))):
+        elif isinstance(statement, _BLOCKS) and statement in self.holding:
             self.block(statement, path, conditional=conditional, skipped=skipped)
         else:
             known = False
@@ -131,19 +137,28 @@ class _Reader:
 
     def block(self, statement: ast.stmt, path: KeyPath, *, conditional: bool, skipped: bool) -> None:
         """Read what stands under a condition; where the hub's variables decide it, one of the two branches holds."""
-        holds = None
         above = self.under
-        if isinstance(statement, ast.If):
-            self.under |= _words(statement.test)
-        if isinstance(statement, ast.If) and not conditional:
-            value, _, assumed = self.evaluated(statement.test)
-            holds = None if value is UNKNOWN or assumed else bool(value)
         self.values.forget(statement)
-        for index, (each, first) in enumerate(_parts(statement)):
-            left_out = holds is not None and first is not holds
-            self.read(
-                each, (*path, index), conditional=conditional or holds is None, skipped=skipped or left_out
-            )
+        index = 0
+        # A long row of elif is as many blocks in one another, which no call for each would stand.
+        rest: ast.stmt | None = statement
+        while rest:
+            statement, rest, holds = rest, None, None
+            if isinstance(statement, ast.If):
+                self.under |= _words(statement.test)
+                if not conditional and not skipped:
+                    value, _, assumed = self.evaluated(statement.test)
+                    holds = None if value is UNKNOWN or assumed else bool(value)
+                match statement.orelse:
+                    case [ast.If() as other] if other in self.holding:
+                        rest = other
+            conditional = conditional or holds is None
+            for each, first in _parts(statement):
+                if each is not rest:
+                    left_out = holds is not None and first is not holds
+                    self.read(each, (*path, index), conditional=conditional, skipped=skipped or left_out)
+                    index += 1
+            skipped = skipped or holds is True
         self.under = above
 
     def evaluated(
@@ -189,8 +204,16 @@ def _parts(statement: ast.stmt) -> Iterator[tuple[ast.stmt, bool]]:
             yield each, False
 
 
-def _statements(statement: ast.stmt) -> Iterator[ast.stmt]:
-    return (node for node in ast.walk(statement) if isinstance(node, ast.stmt))
+def _holding(tree: ast.Module) -> set[ast.AST]:
+    """Return the statements that are a setting or have one below them."""
+    above = {below: node for node in ast.walk(tree) for below in ast.iter_child_nodes(node)}
+    holding: set[ast.AST] = set()
+    for each in above:
+        node: ast.AST | None = each if isinstance(each, ast.stmt) and _trait(each) else None
+        while node and node not in holding:
+            holding.add(node)
+            node = above.get(node)
+    return holding
 
 
 def _trait(statement: ast.stmt) -> str | None:

@@ -1,6 +1,7 @@
 """What an expression of a jupyterhub_config.py comes to, as far as that is plain without running it."""
 
 import ast
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,13 +29,21 @@ def is_known(value: object) -> bool:
     while values:
         each = values.pop()
         left -= 1
-        if each is UNKNOWN or left < 0:
+        if left < 0 or not _can_be_written(each):
             return False
         if isinstance(each, dict):
             values += [*each.keys(), *each.values()]
         elif isinstance(each, list | tuple | set | frozenset):
             values += each
     return True
+
+
+def _can_be_written(value: object) -> bool:
+    if isinstance(value, str):
+        return not any("\ud800" <= character <= "\udfff" for character in value)
+    if isinstance(value, int):
+        return abs(value) < 2**63
+    return value is not UNKNOWN and (not isinstance(value, float) or math.isfinite(value))
 
 
 @dataclass

@@ -1,9 +1,11 @@
 """Tables of rules: what an old setting's path looks like, and what becomes of it. The first rule that fits counts."""
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 from xnathub_conf.migration.ledger import Ledger, NotCarriedError, at
 from xnathub_conf.migration.tree import Node
@@ -86,9 +88,32 @@ def put_tree(to: Ledger, target: str | KeyPath, value: object, name: str, node: 
         to.follow(leaf, lead, f"with {lead.origin}")
 
 
+def address(text: str) -> SplitResult:
+    """Read an address. Raises NotCarriedError where its host or its port can't be."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port, parts.hostname
+    except ValueError:
+        raise NotCarriedError("It is no address. Write the key of site.yaml by hand.") from None
+    return parts
+
+
+def host_of(text: str) -> str:
+    """Return the host of an address; nothing where it has none."""
+    try:
+        return address(text).hostname or ""
+    except NotCarriedError:
+        return ""
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is a whole number in the digits that programs read."""
+    return re.fullmatch(r"[0-9]{1,18}", text) is not None
+
+
 def whole(text: str) -> int:
     """Read a whole number. Raises NotCarriedError."""
-    if not re.fullmatch(r"[0-9]{1,18}", text.strip()):
+    if not is_number(text.strip()):
         raise NotCarriedError("It is no whole number. Write the key of site.yaml by hand.")
     return int(text)
 
@@ -96,9 +121,12 @@ def whole(text: str) -> int:
 def number(text: str) -> float:
     """Read a number. Raises NotCarriedError."""
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
-        raise NotCarriedError("It is no number. Write the key of site.yaml by hand.") from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise NotCarriedError("It is no number. Write the key of site.yaml by hand.")
+    return value
 
 
 def yes(text: str) -> bool:

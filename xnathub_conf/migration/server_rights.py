@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from xnathub_conf.migration.ledger import Ledger, NotCarriedError, at
+from xnathub_conf.migration.rules import is_number
 from xnathub_conf.migration.site_mounts import MOUNT_TRAITS, amount, carry_mounts
 from xnathub_conf.migration.tree import Node
 
@@ -79,7 +80,7 @@ def _runs_as(value: object) -> dict[str, object]:
     user, _, group = str(value).partition(":")
     if user in {"0", "root"}:
         return {f"{_SECURITY}.start_as_root": True}
-    if not (user.isdigit() and group.isdigit()):
+    if not (is_number(user) and is_number(group)):
         raise NotCarriedError("write it as servers.uid and servers.gid, in numbers.")
     return {"servers.uid": int(user), "servers.gid": int(group), f"{_SECURITY}.start_as_root": False}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xnathub_conf.migration import MigrationError
-from xnathub_conf.migration.compose import interpolate, read_env, read_text
+from xnathub_conf.migration.compose import interpolate, is_file, read_env, read_text
 from xnathub_conf.migration.tree import Found, Node, parse_tree
 from xnathub_conf.site.yaml_source import MAX_BYTES
 
@@ -25,7 +25,7 @@ class Variables(Mapping[str, str]):
         self.used: dict[Node, None] = {}
 
     def __getitem__(self, name: str) -> str:
-        found = self.found[name]
+        found = _as_text(name, self.found[name])
         if found.leaf:
             self.used[found.leaf] = None
         return found.value
@@ -35,6 +35,13 @@ class Variables(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self.found)
+
+
+def _as_text(name: str, found: Found) -> Found:
+    """Return a variable as it is. Raises MigrationError where the shell has other bytes in it than text."""
+    if not found.leaf and any("\udc80" <= character <= "\udcff" for character in found.value):
+        raise MigrationError(f"The shell's variable {name} is no UTF-8 text. Set it anew.")
+    return found
 
 
 @dataclass
@@ -116,7 +123,7 @@ class Compose:
             self._add(self.services.setdefault(name, Service(name)), node, path, 0)
 
     def _other(self, node: Node, path: Path, *, whole: bool = True) -> bool:
-        if not path.is_file():
+        if not is_file(path):
             self.missing[node] = f"There is no file {path}, so what it says is not in this list."
             return False
         text = read_text(path)
@@ -152,7 +159,7 @@ class Compose:
             full = path.parent / name
             if not name and entry.value:
                 raise MigrationError(f"{entry.origin}: {entry.name} names no file.")
-            if name and full.is_file():
+            if name and is_file(full):
                 self._env_file(service, full)
             elif name and entry.get("required").text == "false":
                 self.absent[entry] = f"There is no file {full}, and it need not be there."
@@ -215,7 +222,7 @@ class Compose:
             if each.value is not None:
                 self._set(service, name, Found(each.text, leaf.origin, leaf))
             elif name in self.variables:
-                outside = self.variables[name]
+                outside = _as_text(name, self.variables[name])
                 if outside.leaf:
                     self.uses.setdefault(outside.leaf, []).append(leaf)
                 self._set(service, name, Found(outside.value, leaf.origin, leaf))

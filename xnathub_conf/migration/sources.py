@@ -8,7 +8,7 @@ from typing import Literal
 from xnathub_conf.migration import MigrationError, reference
 from xnathub_conf.migration.chart import ChartValues, read_chart
 from xnathub_conf.migration.chart_code import read_code
-from xnathub_conf.migration.compose import read_text
+from xnathub_conf.migration.compose import is_file, read_text
 from xnathub_conf.migration.python_config import PythonConfig, read_python
 from xnathub_conf.migration.services import Compose, Service
 from xnathub_conf.migration.tree import Found, Node, parse_tree
@@ -71,7 +71,7 @@ def read_old(
     )
     compose = Compose({name: Found(value, "the shell") for name, value in environment.items()})
     found: dict[str, Found] = {}
-    for path in dict.fromkeys([*(each for each in default if each.exists()), *env_files, *told.plain]):
+    for path in dict.fromkeys([*(each for each in default if is_file(each)), *env_files, *told.plain]):
         compose.variables = {
             **found,
             **{name: Found(value, "the shell") for name, value in environment.items()},
@@ -198,7 +198,7 @@ def _mounted_python(old: Old, hub: Service, folder: Path, compose: Compose) -> l
         builds = [node.get("build") for node in hub.nodes]
         contexts = [each.text or each.get("context").text for each in builds if each.line]
         sources = [folder / context / "jupyterhub_config.py" for context in contexts]
-    return [_python(old, read_text(path), str(path)) for path in sources if path.is_file()]
+    return [_python(old, read_text(path), str(path)) for path in sources if is_file(path)]
 
 
 def _hub_service(services: Mapping[str, Service], wanted: str | None) -> str:

@@ -1,12 +1,10 @@
 """What a compose file says of the hub, part by part, and what becomes of it."""
 
-from urllib.parse import urlsplit
-
 from xnathub_conf.migration.docker_api import docker_api
 from xnathub_conf.migration.docker_logins import carry_logins, is_docker_config
 from xnathub_conf.migration.host_folders import folders
 from xnathub_conf.migration.ledger import Ledger, Outcome, at
-from xnathub_conf.migration.rules import Rule, apply, key, left, nothing, run
+from xnathub_conf.migration.rules import Rule, apply, host_of, is_number, key, left, nothing, run
 from xnathub_conf.migration.services import Compose, Service
 from xnathub_conf.migration.traits import CODE
 from xnathub_conf.migration.tree import Found, Node
@@ -51,7 +49,7 @@ def _user(to: Ledger, name: str, leaf: Node) -> None:
     elif "uid" in hub or "gid" in hub:
         to.leave(name, at(leaf), f"The variables JH_UID and JH_GID say hub.uid: {hub.get('uid')} and hub.gid: {hub.get('gid')}. If this one "
                  "counts, change them.")  # fmt: skip
-    elif uid.isdigit() and int(uid) > 0 and gid.isdigit():
+    elif is_number(uid) and int(uid) > 0 and is_number(gid):
         to.put("hub.uid", int(uid), name, at(leaf))
         to.put("hub.gid", int(gid), name, at(leaf))
     else:
@@ -143,7 +141,7 @@ def _others_on(m: Migration, network: str) -> list[str]:
 
 def _xnat_by_name(m: Migration) -> None:
     """Say so where XNAT's address is the name of a service, which is known on that service's networks alone."""
-    host = urlsplit(m.to.site["xnat"]["url"]).hostname
+    host = host_of(m.to.site["xnat"]["url"])
     if m.old.compose and host in m.old.compose.services:
         m.to.to_do.append(
             f"xnat.url calls XNAT by the name of its service, {host}, which is not known on the new hub's network. Write an address "
@@ -193,7 +191,7 @@ def _port(to: Ledger, node: Node) -> None:
             to.ignore(name, at(lead), "Servers call the hub on its network, without a published port.")
         else:
             to.leave(name, at(lead), why)
-    elif not published.isdigit() and published:
+    elif published and not is_number(published):
         to.leave(name, at(lead), "A range of ports. Write the one that the proxy calls as hub.bind_url.")
     else:
         if published not in {"8000", ""}:

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from xnathub_conf.migration.images import allow_images, images_of, list_of_names
 from xnathub_conf.migration.ledger import Ledger, NotCarriedError, at
-from xnathub_conf.migration.rules import number, whole, yes
+from xnathub_conf.migration.rules import address, number, whole, yes
 from xnathub_conf.migration.server_rights import CONTAINER_TRAITS, carry_container
 from xnathub_conf.migration.site_mounts import amount, by_name
 from xnathub_conf.migration.tree import Node
@@ -331,7 +330,7 @@ def _data(value: object) -> object:
 
 
 def _bind_url(to: Ledger, value: str, name: str, leaf: Node) -> None:
-    parts = urlsplit(value)
+    parts = address(value)
     path = f"/{parts.path.strip('/')}/" if parts.path.strip("/") else "/"
     if path != "/jupyterhub/":
         to.put("hub.base_url", path, name, at(leaf))

@@ -160,6 +160,13 @@ class _Reader:
             raise MigrationError(f"{self.file}:{line}: too much for a file of a deployment.")
         return Node(self.file, path, line, value, tag)
 
+    def check(self, event: Any) -> None:
+        """Raise MigrationError where a scalar is no text, as "\\ud800" is not."""
+        if any("\ud800" <= character <= "\udfff" for character in event.value):
+            raise MigrationError(
+                f"{self.file}:{_line(event)}: there is half a character here, which is no text."
+            )
+
     def node(self, event: Any, events: Iterator[object], path: KeyPath) -> Node:
         line = _line(event)
         if isinstance(event, yaml.AliasEvent):
@@ -175,6 +182,7 @@ class _Reader:
                 entries.append(self.node(inner, events, (*path, len(entries))))
             node.value = entries
         else:
+            self.check(event)
             node.quoted = bool(event.style)
             node.text_line = line + (event.style in {"|", ">"})
             node.value = None if not event.style and _NULL.fullmatch(event.value) else event.value
@@ -194,6 +202,7 @@ class _Reader:
                 base = self.node(event, events, node.path)
                 merged += [(each, isinstance(event, yaml.AliasEvent)) for each in base.items or [base]]
                 continue
+            self.check(event)
             key = self.node(next(events), events, (*node.path, event.value))
             if key.value is None or isinstance(key.value, str):
                 key.line = _line(event)

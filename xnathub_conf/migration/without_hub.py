@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from xnathub_conf.migration import MigrationError
-from xnathub_conf.migration.compose import read_text
+from xnathub_conf.migration.compose import is_file, is_folder, read_text
 from xnathub_conf.migration.services import Compose, Service
 from xnathub_conf.migration.tree import Node, parse_tree
 
@@ -142,9 +142,9 @@ def _proxies(node: Node, hub: str) -> Iterator[str]:
         path = Path(node.file).parent / source if source else Path()
         for file in (
             sorted(path.glob("*.conf"))
-            if source and path.is_dir()
+            if source and is_folder(path)
             else [path]
-            if path.suffix == ".conf" and path.is_file()
+            if path.suffix == ".conf" and is_file(path)
             else []
         ):
             for number, line in enumerate(read_text(file).splitlines(), 1):
