@@ -177,16 +177,15 @@ def test_values_for_kubernetes_are_printed(tmp_path, capsys):
     assert "kind: Deployment" in capsys.readouterr().out
 
 
-TLS = """\
+RAW = """\
 extra:
-  JupyterHub.ssl_cert: /run/tls/hub.pem
-  JupyterHub.ssl_key: /run/tls/hub.key
   Authenticator.enable_auth_state: true
 """
 
 
-def test_files_and_variables_of_raw_settings_come_along(render):
-    stack = render(SITE + TLS)
+def test_a_certificate_and_variables_of_raw_settings_come_along(render):
+    files = "uid: 1234\n  tls: {cert: /run/tls/hub.pem, key: /run/tls/hub.key}"
+    stack = render(SITE.replace("uid: 1234", files) + RAW)
     hub = stack["services"]["hub"]
     assert {"source": "hub.pem", "target": "/run/tls/hub.pem"} in hub["configs"]
     (key,) = [each for each in hub["secrets"] if each["source"] == "hub.key"]
@@ -212,7 +211,6 @@ def test_the_hub_is_called_as_the_site_says(render):
         ("logging: {audit_file: /var/log/hub/audit.log}", "logging.audit_file: only the folder"),
         ("logging: {audit_file: /srv/jupyterhub/sub/audit.log}", "logging.audit_file: only the folder"),
         ("extra: {JupyterHub.extra_log_file: /var/log/hub.log}", "extra JupyterHub.extra_log_file: "),
-        ("extra: {JupyterHub.ssl_cert: /a.pem}", "one without the other"),
         ("extra: {ConfigurableHTTPProxy.should_start: false}", "leave it out; the proxy is a container of its own"),
         ("pages: {logo: /a/site}", "as the site file itself is"),
         ("xnat: {ca_file: /a/x.pem}\npages: {logo: /b/x.pem}", "would both be the config x.pem"),

@@ -44,7 +44,7 @@ def separate_proxy(site: Site, environment: Mapping[str, str]) -> dict[str, Any]
     if not host:
         return {}
     through_it = f"http://{host}:{public_port(site)}"
-    of_servers = hub_connect_url(site) if site.extra.get("JupyterHub.ssl_cert") else through_it
+    of_servers = hub_connect_url(site) if site.hub.tls else through_it
     return {
         "ConfigurableHTTPProxy.should_start": False,
         "ConfigurableHTTPProxy.api_url": f"http://{on_control(site, PROXY_FOR_HUB)}:{PROXY_API_PORT}",

@@ -82,6 +82,8 @@ _KEYS: dict[str, tuple[str, Callable[[object], Any]]] = {
     "JupyterHub.log_level": ("logging.level", _text),
     "JupyterHub.upgrade_db": ("hub.upgrade_db", _bool),
     "JupyterHub.public_url": ("hub.public_url", _text),
+    "JupyterHub.ssl_cert": ("hub.tls.cert", _text),
+    "JupyterHub.ssl_key": ("hub.tls.key", _text),
     "JupyterHub.trusted_downstream_ips": ("hub.trusted_proxies", list_of_names),
     "JupyterHub.logo_file": ("pages.logo", _text),
     "JupyterHub.admin_users": ("hub.admin_users", list_of_names),
@@ -253,12 +255,7 @@ def carry_trait(to: Ledger, trait: str, value: object, place: tuple[str, Node], 
     elif trait in {"JupyterHub.ip", "JupyterHub.port"}:
         address, port = (value, 8000) if trait.endswith("ip") else ("", value)
         _listens(to, address, port, name, leaf)
-    elif trait in {
-        "DockerSpawner.image",
-        "SwarmSpawner.image",
-        "KubeSpawner.image",
-        "DockerSpawner.allowed_images",
-    }:
+    elif _OTHER_KEYS.get(trait) == "servers.allowed_images":
         allow_images(to, value, name, leaf)
     elif trait in _SECRETS:
         found = at(leaf)

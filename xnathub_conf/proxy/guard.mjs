@@ -1,6 +1,7 @@
 // Puts the gate into configurable-http-proxy's class.
 import { admit, check, dropCredentials, isNavigation, isProgram } from "./access.mjs";
 import { api } from "./api.mjs";
+import { watchCertificate } from "./certificate.mjs";
 import { confineRequest, confineResponse, cookiePath } from "./cookies.mjs";
 import { HEADERS, redirect, refuse, withoutToken } from "./answers.mjs";
 import { guardFraming } from "./framing.mjs";
@@ -178,7 +179,10 @@ function gateOf(proxy) {
   let gate = gates.get(proxy);
   if (!gate) {
     gates.set(proxy, (gate = { settings: null, renewals: null, streams: new Streams(), patience: new Patience(proxy.log) }));
-    if (proxy.proxy) listen(proxy, gate);
+    if (proxy.proxy) {
+      listen(proxy, gate);
+      watchCertificate(proxy);
+    }
     // Winston makes the whole line first, twice for each request, and then throws it away.
     if (proxy.log.isDebugEnabled?.() === false) proxy.log.debug = () => proxy.log;
   }

@@ -58,14 +58,14 @@ def _secret_files(loaded: LoadedSite) -> Iterator[str]:
     docker = loaded.site.orchestrator.swarm or loaded.site.orchestrator.docker
     if docker and docker.tls:
         yield from (docker.tls.ca_cert, docker.tls.client_cert, docker.tls.client_key)
-    if key := loaded.site.extra.get("JupyterHub.ssl_key"):
-        yield key
+    if loaded.site.hub.tls:
+        yield loaded.site.hub.tls.key
 
 
 def config_files(loaded: LoadedSite, secrets: dict[str, str]) -> list[str]:
     """Name the files that the site names and that are no secrets, each of which is a config."""
     site = loaded.site
-    files = site.xnat.ca_file, site.pages.logo, site.extra.get("JupyterHub.ssl_cert")
+    files = site.xnat.ca_file, site.pages.logo, site.hub.tls.cert if site.hub.tls else None
     found = dict.fromkeys(file for file in files if file and file not in secrets.values())
     named = _named(found, "config")
     if "site" in named or SITE in (*found, *secrets.values()):

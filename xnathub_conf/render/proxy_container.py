@@ -50,7 +50,7 @@ def proxy_service(loaded: LoadedSite, image: str) -> dict[str, Any]:
                 "CMD",
                 "python3",
                 "-c",
-                health(port, "/_chp_healthz", tls=bool(site.extra.get("JupyterHub.ssl_cert"))),
+                health(port, "/_chp_healthz", tls=site.hub.tls is not None),
             ],
             "interval": "5s",
             "timeout": "5s",
@@ -63,8 +63,8 @@ def proxy_service(loaded: LoadedSite, image: str) -> dict[str, Any]:
 def files_of_the_proxy(site: Site) -> list[str]:
     """Name the files that the proxy reads: the service token's, of which it makes its own, and a certificate with its key."""
     token = site.hub.api_token
-    tls = (site.extra.get(f"JupyterHub.ssl_{name}") for name in ("cert", "key"))
-    return [*([token.where] if token.kind == "file" else []), *(file for file in tls if file)]
+    tls = [site.hub.tls.cert, site.hub.tls.key] if site.hub.tls else []
+    return [*([token.where] if token.kind == "file" else []), *tls]
 
 
 def _command(site: Site, port: int) -> list[str]:
@@ -79,9 +79,8 @@ def _command(site: Site, port: int) -> list[str]:
         f"--error-target={hub_url}{site.hub.base_url}hub/error",
         f"--log-level={_log_level(site)}",
     ]
-    for name in ("cert", "key"):
-        if file := site.extra.get(f"JupyterHub.ssl_{name}"):
-            words.append(f"--ssl-{name}={file}")
+    if site.hub.tls:
+        words += [f"--ssl-cert={site.hub.tls.cert}", f"--ssl-key={site.hub.tls.key}"]
     if site.extra.get("JupyterHub.subdomain_host"):
         words.append("--host-routing")
     return [literal(word) for word in words]

@@ -67,9 +67,6 @@ def _proxy(site: Site) -> Iterator[str]:
             yield f"extra ConfigurableHTTPProxy.{name}: leave it out; the proxy is a container of its own, and the rendered file says what it needs."
     if site.extra.get("JupyterHub.data_files_path"):
         yield "extra JupyterHub.data_files_path: the image has the files of pages where JupyterHub expects them."
-    certificate, key = (site.extra.get(f"JupyterHub.ssl_{name}") for name in ("cert", "key"))
-    if bool(certificate) != bool(key):
-        yield "extra JupyterHub.ssl_cert and JupyterHub.ssl_key: one without the other is of no use."
 
 
 def _network(swarm: Swarm | Docker) -> Iterator[str]:

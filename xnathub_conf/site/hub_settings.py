@@ -61,12 +61,12 @@ def reverse_proxies(site: Site) -> int:
     """Return how many reverse proxies stand in front of the hub's own."""
     if site.hub.reverse_proxies is not None:
         return site.hub.reverse_proxies
-    return int(browsers_use_tls(site))
+    return int(browsers_use_tls(site) and not site.hub.tls)
 
 
 def browsers_use_tls(site: Site) -> bool:
-    """Return whether browsers reach the hub over https, which is what its public address begins with then."""
-    return (site.hub.public_url or "").startswith("https:")
+    """Return whether browsers reach the hub over https: with a certificate of its own, or by its public address."""
+    return site.hub.tls is not None or (site.hub.public_url or "").startswith("https:")
 
 
 def own_host(site: Site) -> bool:
@@ -160,6 +160,9 @@ def settings_by_code(site: Site) -> list[Setting]:
 def _hub(site: Site) -> Iterator[Setting]:
     hub = site.hub
     yield Setting("JupyterHub.bind_url", hub.bind_url.rstrip("/") + hub.base_url, ("hub", "bind_url"))
+    if hub.tls:
+        yield Setting("JupyterHub.ssl_cert", hub.tls.cert, ("hub", "tls", "cert"))
+        yield Setting("JupyterHub.ssl_key", hub.tls.key, ("hub", "tls", "key"))
     yield Setting("JupyterHub.hub_bind_url", hub_bind_url(site), ("hub", "hub_bind_url"))
     yield Setting("JupyterHub.hub_connect_url", hub_connect_url(site), ("hub", "hub_connect_url"))
     if hub.public_url:

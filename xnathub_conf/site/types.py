@@ -42,6 +42,14 @@ class Xnat:
 
 
 @dataclass(frozen=True)
+class HubTls:
+    """The certificate with which the hub's proxy speaks https itself, where no web server that does stands before it. Not on Kubernetes, where an Ingress has the certificate."""
+
+    cert: str
+    key: str
+
+
+@dataclass(frozen=True)
 class Service:
     """One program that calls the hub."""
 
@@ -68,6 +76,7 @@ class Hub:
     reverse_proxies: int | None
     trusted_proxies: tuple[str, ...]
     bind_url: str
+    tls: HubTls | None
     hub_bind_url: str | None
     hub_connect_url: str | None
     api_token: Secret

@@ -39,6 +39,7 @@ from xnathub_conf.site.rules.sign_in import (
     check_user_names,
 )
 from xnathub_conf.site.rules.site_mounts import check_site_mounts
+from xnathub_conf.site.rules.tls import check_certificate, check_tls
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 
@@ -46,6 +47,7 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_literal_secrets,
     check_same_secrets,
     check_addresses,
+    check_tls,
     check_path_rules,
     check_mounts,
     check_site_mounts,
@@ -82,3 +84,4 @@ def check_host(document: Document, site: Site, environment: Mapping[str, str]) -
     """Add what only the hub's host can tell: secrets and files that can't be read, or are no good."""
     check_secrets(document, site, environment)
     check_files(document, site, environment)
+    check_certificate(document, site)

@@ -21,6 +21,8 @@ def check_files(document: Document, site: Site, environment: Mapping[str, str]) 
         files += [
             ((*here, name), getattr(docker.tls, name)) for name in ("ca_cert", "client_cert", "client_key")
         ]
+    if site.hub.tls:
+        files += [(("hub", "tls", "cert"), site.hub.tls.cert), (("hub", "tls", "key"), site.hub.tls.key)]
     files += [(("extra", trait), site.extra.get(trait)) for trait in _FILES]
     for path, name in files:
         if name:
@@ -62,7 +64,7 @@ def _check_audit_file(document: Document, site: Site) -> None:
             report(document, ("logging", "audit_file"), "file", found, fix)
 
 
-_FILES = ("JupyterHub.ssl_cert", "JupyterHub.ssl_key", "KubeSpawner.k8s_api_ssl_ca_cert")
+_FILES = ("KubeSpawner.k8s_api_ssl_ca_cert",)
 """Traits that name a file which the hub reads as it starts."""
 
 _NEEDED_VARIABLES = (

@@ -11,7 +11,7 @@ from xnathub_conf.site.problems import KeyPath, dotted
 from xnathub_conf.site.rules.reporting import report
 from xnathub_conf.site.rules.sign_in import check_scopes
 from xnathub_conf.site.schema import jupyterhub_names, node_at
-from xnathub_conf.site.types import Site
+from xnathub_conf.site.types import HubTls, Site
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.pod_config import Part, decided
 from xnathub_conf.values.pod_level import (
@@ -194,6 +194,7 @@ def _with_every_key(site: Site) -> Site:
     """
     secret, kubernetes = Secret("env", "NAME"), site.orchestrator.kubernetes
     hub = replace(site.hub, hub_bind_url=None, public_url="https://x/", db_url=secret, cookie_secret=secret)
+    hub = replace(hub, tls=HubTls(cert="/x", key="/x"))
     if kubernetes:
         kubernetes = replace(kubernetes, namespace="x")
     pages = replace(site.pages, logo="/x")
