@@ -22,20 +22,19 @@ def test_without_the_api_server_nothing_is_lost(release: Release, cluster: Clust
     plugin.ensure_user("alice")
     token = {"Authorization": f"token {plugin.token('demo', 'test', 600)}"}
     with cluster.without_api_server():
-        sentence, seconds = release.failing_options("alice", options, plugin)
+        sentence = release.failing_options("alice", options, plugin)
         assert sentence.endswith(SENTENCE)
-        print(f"told after {seconds:.1f} s")
         assert plugin.server("alice", EVENT) is None
         assert plugin.server("demo", EVENT)["ready"]
-        answer = requests.get(f"{url}/user/demo/{EVENT}/api", headers=token, timeout=20)
+        answer = requests.get(f"{url}/user/demo/{EVENT}/api", headers=token, timeout=60)
         assert "version" in answer.json()
     # Services lead nowhere, and no pod is placed, until the node has been heard of again.
-    wait_for(lambda: healthy(url), 120)
+    wait_for(release.healthy, 180)
     log = release.namespace.kubectl("logs", "deployment/hub")
     assert log.count("Not starting alice's server") == 1
     assert "The Kubernetes API can't be reached" in log
     assert release.pod_of("demo", EVENT)["metadata"]["uid"] == before
-    wait_for(lambda: starts(release, "alice"), 120)
+    wait_for(lambda: starts(release, "alice"), 240)
     # The default server, which REST clients start, too.
     release.start("alice")
     release.stop_all()
@@ -49,12 +48,12 @@ def test_servers_on_a_node_that_is_gone_are_put_away(release: Release, cluster: 
     evicted = release.pod_of("demo")["metadata"]["name"]
     with cluster.without_node():
         stopped = requests.delete(
-            f"{url}/hub/api/users/alice/server", headers={"Authorization": f"token {token}"}, timeout=40
+            f"{url}/hub/api/users/alice/server", headers={"Authorization": f"token {token}"}, timeout=90
         )
         assert stopped.status_code in {202, 204}, stopped.text
         release.namespace.kubectl("delete", "pod", evicted, "--wait=false", "--grace-period=1")
         wait_for(lambda: not release.servers(), 180)
-    wait_for(lambda: healthy(url), 120)
+    wait_for(release.healthy, 180)
     assert release.plugin.server("alice") is None
     assert release.plugin.server("demo") is None
     assert release.start("demo")["ready"]
@@ -64,13 +63,6 @@ def starts(release: Release, user: str) -> bool:
     try:
         return bool(release.start(user, servername=EVENT))
     except HubError:
-        return False
-
-
-def healthy(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/hub/health", timeout=5).status_code == 200
-    except requests.RequestException:
         return False
 
 
@@ -95,7 +87,7 @@ def test_pods_that_the_hub_does_not_know_are_removed_and_nothing_else(release: R
     def names() -> set[str]:
         return {pod["metadata"]["name"] for pod in release.servers()}
 
-    wait_for(lambda: "jupyter-bob" not in names(), 60)
+    wait_for(lambda: "jupyter-bob" not in names(), 180)
     time.sleep(5)
     assert "jupyter-carl" in names()
     assert release.pod_of("demo", EVENT)["metadata"]["uid"] == known

@@ -56,7 +56,7 @@ def settle(release: Release, user: str) -> bool:
             return False
         return len(release.servers()) == (2 if server else 1)
 
-    wait_for(settled, 120, lambda: f"{plugin.server(user, NAME)} {len(release.servers())}")
+    wait_for(settled, 240, lambda: f"{plugin.server(user, NAME)} {len(release.servers())}")
     return plugin.server(user, NAME) is not None
 
 
@@ -82,11 +82,11 @@ class Going:
 
     def wait(self, step: str) -> None:
         if step == "created":
-            wait_for(lambda: len(self.release.servers()) == 2, 60)
+            wait_for(lambda: len(self.release.servers()) == 2, 120)
         elif step == "xnat":
-            wait_for(lambda: not self.release.xnat.faults.on, 60)
+            wait_for(lambda: not self.release.xnat.faults.on, 120)
         else:
-            assert self.reached[step].wait(90), step
+            assert self.reached[step].wait(180), step
 
 
 def test_killed_at_a_step(release: Release):
@@ -111,7 +111,7 @@ def test_killed_at_a_step(release: Release):
         assert release.plugin.server("demo")["ready"]
         if runs:
             release.stop("alice", NAME)
-            wait_for(lambda: len(release.servers()) == 1, 60)
+            wait_for(lambda: len(release.servers()) == 1, 120)
         assert "Traceback" not in release.namespace.kubectl("logs", "deployment/hub")
     # After all of that, a start is like any other.
     release.start("alice", servername=NAME)
@@ -126,7 +126,7 @@ def test_a_hub_that_restarts_while_the_api_server_is_away_loses_no_server(releas
 
     def works() -> bool:
         try:
-            return "version" in requests.get(f"{url}/user/demo/api", headers=token, timeout=20).json()
+            return "version" in requests.get(f"{url}/user/demo/api", headers=token, timeout=60).json()
         except (requests.RequestException, ValueError):
             return False
 
@@ -166,17 +166,14 @@ def test_a_server_on_a_node_that_is_drained_has_ended_and_starts_again(release: 
     (release.workspace("demo") / "kept.txt").write_text("kept")
     before = release.pod_of("demo")["metadata"]["uid"]
     # As `kubectl drain` does, but for pods of others on this node.
-    cluster.kubectl("cordon", "node")
-    try:
+    with cluster.without_room():
         release.namespace.kubectl(
             "delete", "pod", "--selector", "component=singleuser-server", "--wait=false"
         )
         wait_for(lambda: release.plugin.server("demo") is None, 120)
-        sentence, _ = release.failure("demo")
+        sentence = release.failure("demo")
         assert "No node of the cluster can take the server" in sentence
         wait_for(lambda: not release.servers(), 60)
-    finally:
-        cluster.kubectl("uncordon", "node")
     release.start("demo")
     assert release.pod_of("demo")["metadata"]["uid"] != before
     code = "import os; print(open(os.path.expandvars('$JUPYTERHUB_ROOT_DIR/kept.txt')).read())"

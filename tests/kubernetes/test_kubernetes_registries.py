@@ -60,7 +60,7 @@ def pull_secrets(release: Release) -> list[str]:
 
 
 def test_without_a_login_the_keys_are_named(private: Release, registry: Registry):
-    told, _ = private.failure("demo", image=f"{registry.host}/private/none:1", command=WEB_SERVER.command)
+    told = private.failure("demo", image=f"{registry.host}/private/none:1", command=WEB_SERVER.command)
     assert f"The image {registry.host}/private/none:1 can't be pulled: " in told
     assert "site.yaml: orchestrator.kubernetes.image_pull_secrets, or servers.registry_logins." in told
 

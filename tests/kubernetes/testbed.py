@@ -19,6 +19,7 @@ import psutil
 import requests
 import yaml
 
+from tests.hub.test_older_databases import make_database
 from tests.plugin_pages import request
 from tests.secret_search import Search
 from tests.support import SITE_SERVERS, free_port, run_code, signed_in, site_software
@@ -93,6 +94,33 @@ class Cluster:
             kubelet.resume()
             self._wait_for_the_node()
 
+    @contextmanager
+    def without_room(self) -> Iterator[None]:
+        """The node takes no new pods within the block, as one that is drained.
+
+        The scheduler may not know of it at once: where the API server was away, it looks at the node again up to a minute later.
+        """
+        self.kubectl("cordon", "node")
+        try:
+            wait_for(self._places_nothing, 180)
+            yield
+        finally:
+            self.kubectl("uncordon", "node")
+
+    def _places_nothing(self) -> bool:
+        """Return whether the scheduler finds no node for a pod that asks for nothing."""
+        name = f"probe-{uuid.uuid4().hex[:10]}"
+        container = {"name": "probe", "image": BUSYBOX, "imagePullPolicy": "Never"}
+        spec = {"containers": [container], "terminationGracePeriodSeconds": 0}
+        self.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
+        try:
+            self.kubectl("wait", "--for=condition=PodScheduled=false", f"pod/{name}", "--timeout=5s")
+        except AssertionError:
+            return False
+        finally:
+            self.kubectl("delete", "pod", name, "--now")
+        return True
+
     def _wait_for_the_node(self) -> None:
         """Wait until the node, which was out of sight, has been seen again, and has stayed so for 15 seconds.
 
@@ -131,7 +159,7 @@ def new_namespace(cluster: Cluster) -> Iterator[Namespace]:
     try:
         cluster.kubectl("create", "namespace", namespace.name)
         cluster.kubectl(
-            "wait", "--for=create", "serviceaccount/default", "--timeout=30s", "--namespace", namespace.name
+            "wait", "--for=create", "serviceaccount/default", "--timeout=90s", "--namespace", namespace.name
         )
         namespace.folder.mkdir(parents=True)
         for name, mode in {"xnat-archive": "ReadWriteMany", "xnat-workspaces": "ReadWriteMany"}.items():
@@ -215,8 +243,9 @@ def site_values(xnat_url: str) -> dict[str, Any]:
                 "mem_guarantee": "64M",
                 "mem_limit": "1G",
                 "caps": {"generic_resources": {"gpu": 1}},
-                "start_timeout": 40,
-                "http_timeout": 20,
+                # Long, for a machine that has much else to do.
+                "start_timeout": 120,
+                "http_timeout": 60,
                 "stop_timeout": 2,
                 "sweep_interval": 3,
             },
@@ -242,14 +271,21 @@ class Release:
         file.write_text(json.dumps(self.values))
         self.namespace.cluster.helm(
             *("upgrade", "--install", "hub", str(self.chart), "--namespace", self.namespace.name),
-            *("--values", str(file), "--wait", "--timeout", "180s"),
+            *("--values", str(file), "--wait", "--timeout", "300s"),
         )
         self.wait_until_up()
 
     def wait_until_up(self) -> None:
         """Wait until the hub answers through the proxy."""
-        self.namespace.kubectl("rollout", "status", "deployment/hub", "--timeout=90s")
-        wait_for(lambda: requests.get(f"{self.url}/hub/health", timeout=10).status_code == 200, 60)
+        self.namespace.kubectl("rollout", "status", "deployment/hub", "--timeout=180s")
+        wait_for(self.healthy, 180)
+
+    def healthy(self) -> bool:
+        """Return whether the hub answers through the proxy, which may hold a request for 20 s while there is no hub."""
+        try:
+            return requests.get(f"{self.url}/hub/health", timeout=30).status_code == 200
+        except requests.RequestException:
+            return False
 
     @property
     def url(self) -> str:
@@ -261,7 +297,7 @@ class Release:
     def plugin(self) -> HubPlugin:
         """XNAT's plugin, linked to this hub."""
         token = self.secrets("xnathub-secrets")["hub_api_token"].decode()
-        return HubPlugin(HubLink(f"{self.url}/hub/api", self.url, token), start_timeout=90)
+        return HubPlugin(HubLink(f"{self.url}/hub/api", self.url, token), start_timeout=180)
 
     def secrets(self, name: str) -> dict[str, bytes]:
         """Return what a Secret of the release holds."""
@@ -303,28 +339,27 @@ class Release:
         plugin.start(user, request(options))
         return plugin.wait_ready(user, servername)
 
-    def failure(self, user: str, **environment: Any) -> tuple[str, float]:
-        """Start a server that can't start; give what the user reads, and the seconds until then."""
+    def failure(self, user: str, **environment: Any) -> str:
+        """Start a server that can't start, and return what the user reads."""
         self.workspace(user)
         options = self.state.launch(user, "P1", environment=self.environment(**environment))
         return self.failing_options(user, options)
 
-    def failing_options(
-        self, user: str, options: dict[str, Any], plugin: HubPlugin | None = None
-    ) -> tuple[str, float]:
+    def failing_options(self, user: str, options: dict[str, Any], plugin: HubPlugin | None = None) -> str:
+        """Start a server that can't start, whose options XNAT has stored, and return what the user reads."""
         plugin = plugin or self.plugin
         plugin.ensure_user(user)
-        began = time.monotonic()
+        end = time.monotonic() + 180
         try:
             plugin.start(user, request(options))
         except HubError as error:
-            return str(error), time.monotonic() - began
-        while time.monotonic() < began + 60:
+            return str(error)
+        while time.monotonic() < end:
             for event in plugin.progress(user, options["servername"]):
                 if event.get("failed"):
-                    return str(event["message"]), time.monotonic() - began
+                    return str(event["message"])
                 assert not event.get("ready"), "the server started"
-        raise AssertionError("nothing was said within a minute")
+        raise AssertionError("nothing was said within 180 s")
 
     def stop(self, user: str, servername: str = "") -> None:
         self.plugin.stop(user, servername)
@@ -334,7 +369,23 @@ class Release:
         for user in plugin.users():
             for servername in user["servers"] or ():
                 plugin.stop(user["name"], servername)
-        wait_for(lambda: not self.servers(), 30)
+        wait_for(lambda: not self.servers(), 90)
+
+    def start_on_old_database(self, version: str) -> Path:
+        """Start the hub on a database that another JupyterHub has made, with a user `user0`; return its folder."""
+        pod = ("--selector", "app.kubernetes.io/component=hub")
+        self.namespace.kubectl("scale", "deployment/hub", "--replicas=0")
+        self.namespace.kubectl("wait", "--for=delete", "pod", *pod, "--timeout=180s")
+        folder = self.namespace.folder / "hub-db-dir"
+        (file,) = folder.rglob("jupyterhub.sqlite")
+        owner = file.stat()
+        for each in file.parent.glob("jupyterhub.sqlite*"):
+            each.unlink()
+        make_database(version, f"sqlite:///{file}")
+        os.chown(file, owner.st_uid, owner.st_gid)
+        self.namespace.kubectl("scale", "deployment/hub", "--replicas=1")
+        self.wait_until_up()
+        return file.parent
 
     def servers(self) -> list[dict[str, Any]]:
         """Return the pods of users' servers."""
@@ -378,9 +429,12 @@ class Release:
 
 @contextmanager
 def new_release(
-    cluster: Cluster, chart: Path = CHART, jupyterhub: dict[str, Any] | None = None
+    cluster: Cluster, chart: Path = CHART, jupyterhub: dict[str, Any] | None = None, **servers: Any
 ) -> Iterator[Release]:
-    """A chart, installed with helm, and a stand-in XNAT beside the cluster; the chart's small hub unless told otherwise."""
+    """A chart, installed with helm, and a stand-in XNAT beside the cluster; the chart's small hub unless told otherwise.
+
+    `servers` are keys of the site for users' servers.
+    """
     with new_namespace(cluster) as namespace, StandIn(demo_state(), host=NODE) as xnat:
         archive = namespace.folder / "xnat-archive"
         make_sample_archive(archive)
@@ -390,6 +444,7 @@ def new_release(
         software = {**site_software(archive / "software"), "source": "/data/xnat/archive/software"}
         values["site"]["servers"] |= {**SITE_SERVERS, "mounts": [software], "images_ahead": [SINGLEUSER]}
         values["site"]["servers"]["ca_file"] = f"{software['source']}/authorities.pem"
+        values["site"]["servers"] |= servers
         values["secrets"] = {"xnatPassword": xnat.state.user("jupyterhub").password}
         values["jupyterhub"] = jupyterhub or values["jupyterhub"]
         release = Release(namespace, values, xnat.state, xnat, chart)
