@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.helpers import SAMPLE, put, site_of
 from xnathub_conf.launch.plan import PlanError, read_plan
 from xnathub_conf.launch.policy import Policy, PolicyRefusal
+from xnathub_conf.launch.site_variables import site_variables
 from xnathub_conf.values.paths import PathTranslation
 from xnathub_conf.values.reserved_names import RESERVED_TARGETS
 
@@ -521,6 +522,9 @@ def test_servers_find_their_way_out_and_reach_xnat_and_the_hub_directly():
     direct = found["NO_PROXY"].split(",")
     assert {"localhost", "127.0.0.1", "xnat.example.org", "jupyterhub-proxy", "10.0.0.0/8"} <= set(direct)
     assert found["no_proxy"] == "x"
+    claims = [{"path": "/data/xnat", "claim_name": "xnat"}]
+    site = site_of(orchestrator={"kubernetes": {"claims": claims}}, servers__http_proxy=proxy)
+    assert {"hub", "proxy-public", ".svc"} <= set(site_variables(site)["NO_PROXY"].split(","))
 
 
 def test_the_sites_authorities_are_mounted_and_named():

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from xnathub_conf.site.hub_settings import PROXY_HOST, hub_connect_url
+from xnathub_conf.site.hub_settings import CHART_PROXY_HOST, PROXY_HOST, hub_connect_url
 from xnathub_conf.site.types import Site
 
 CA_FILE = "/etc/xnathub/ca.pem"
@@ -27,7 +27,7 @@ def _no_proxy(site: Site) -> list[str]:
     addresses = (site.xnat.url, site.xnat.public_url, hub_connect_url(site), site.hub.public_url)
     # A proxy of the hub that is a container of its own takes servers' calls to the hub.
     hosts = [*(urlsplit(address).hostname for address in addresses if address), PROXY_HOST]
-    cluster = [".svc", ".cluster.local"] if site.orchestrator.kubernetes else []
+    cluster = [CHART_PROXY_HOST, ".svc", ".cluster.local"] if site.orchestrator.kubernetes else []
     return list(
         dict.fromkeys(
             ["localhost", "127.0.0.1", "::1", *filter(None, hosts), *cluster, *site.servers.no_proxy]

@@ -28,6 +28,9 @@ MOST_USERS = 1_000_000
 PROXY_HOST = "jupyterhub-proxy"
 """The name of a proxy in a container of its own, on the network that it shares with the hub and users' servers."""
 
+CHART_PROXY_HOST = "proxy-public"
+"""The Service of the proxy in our chart, and in Zero to JupyterHub's."""
+
 PROXY_FOR_HUB, HUB_FOR_PROXY = "proxy-for-hub", "hub-for-proxy"
 """What such a proxy and its hub call each other on a network that they alone have: no server comes between them."""
 
