@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from tests.doctor import Diagnosis, diagnose, diagnosis, keep
-from tests.kubernetes.testbed import SINGLEUSER, Cluster, Namespace, Release, new_namespace, site_values
+from tests.kubernetes.testbed import SINGLEUSER, UID, Cluster, Namespace, Release, new_namespace, site_values
 from tests.support import merged
 
 FILE = "/etc/xnathub/site.yaml"
@@ -48,6 +49,7 @@ def test_in_the_hub_s_pod(release: Release):
     assert "to the hub's account" in found.told("kubernetes.api", "ok")
     assert found["kubernetes.rights"] == found["hub.scopes"] == found["xnat.plan"] == "ok"
     assert found["kubernetes.pod"] == "ok"
+    assert "has xnathub's gate" in found.told("hub.proxy", "ok")
     assert "3 mounts lie in xnat-workspaces, xnat-archive" in found.told("kubernetes.plan", "ok")
     assert re.search(r"xnathub-singleuser:test 6\.\d+\.\d+", found.told("kubernetes.jupyterhub", "ok"))
     assert "org.xnat.xnathub.doctor" not in release.namespace.kubectl("get", "pods", "--show-labels")
@@ -226,6 +228,50 @@ def test_nodes(as_admin, namespace: Namespace):
         assert as_admin({"tolerations": [{"key": "doctor", "value": "x"}]})["kubernetes.nodes"] == "failed"
     finally:
         namespace.cluster.kubectl("taint", "node", name, "doctor=gpu:NoSchedule-")
+
+
+def test_a_pod_looks_around_on_each_node(release: Release, tmp_path: Path):
+    namespace, workspace = release.namespace, release.workspace("alice")
+    volume = f"{namespace.name}-gone"
+    claims = [
+        {"path": f"/data/xnat/{name}", "claim_name": f"xnat-{name}"} for name in ("archive", "workspaces")
+    ]
+
+    def on_each_node(changes: dict[str, Any], status: str) -> str:
+        kubernetes = {"namespace": namespace.name, "claims": claims}
+        here = {"orchestrator": {"kubernetes": kubernetes}}
+        (tmp_path / "site.yaml").write_text(
+            yaml.safe_dump(merged(merged(release.values["site"], here), changes))
+        )
+        left_out = [f"--skip={subject}" for subject in ("xnat", "hub", "public_url", "kubernetes.jupyterhub")]
+        config = {"KUBECONFIG": namespace.cluster.environment["KUBECONFIG"]}
+        found = diagnose(tmp_path / "site.yaml", *left_out, environment=config)
+        assert "org.xnat.xnathub.doctor" not in namespace.kubectl("get", "pods", "--show-labels")
+        return found.told("kubernetes.each_node", status)
+
+    assert "as they should be: node." in on_each_node({}, "ok")
+
+    workspace.chmod(0o755)
+    os.chown(workspace, 0, 0)
+    told = on_each_node({"xnat": {"url": "http://10.89.0.1:1"}}, "failed")
+    release.workspace("alice")
+    assert f"node: /data/xnat/workspaces/users: not writable for UID {UID}, owned by 0; " in told
+    assert "no way to XNAT: Connection refused. All is well on: none." in told
+
+    spec = {
+        "capacity": {"storage": "1Gi"},
+        "accessModes": ["ReadWriteMany"],
+        "hostPath": {"path": str(namespace.folder / "gone"), "type": "Directory"},
+        "claimRef": {"namespace": namespace.name, "name": "gone"},
+    }
+    namespace.cluster.apply(
+        {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": volume}, "spec": spec}
+    )
+    namespace.volumes.append(volume)
+    namespace.claim("gone", "ReadWriteMany")
+    claims.append({"path": "/data/gone", "claim_name": "gone"})
+    told = on_each_node({}, "failed")
+    assert "node: The node can't mount a volume: MountVolume.SetUp failed" in told
 
 
 def test_pull_secrets(as_admin, namespace: Namespace):

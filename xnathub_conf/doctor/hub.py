@@ -6,7 +6,12 @@ from urllib.parse import urlsplit
 
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
 from xnathub_conf.doctor.http import NoAnswer, fetch, tells_requests_apart, trust
-from xnathub_conf.site.hub_settings import PROXY_VARIABLE, hub_bind_url, hub_connect_url
+from xnathub_conf.site.hub_settings import (
+    CHART_PROXY_HOST,
+    PROXY_VARIABLE,
+    hub_bind_url,
+    hub_connect_url,
+)
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.values.secret import SecretError
 from xnathub_conf.web import hub_proof
@@ -168,9 +173,11 @@ def proxy_address(examination: Examination) -> str:
     parts = urlsplit(_here(examination.site.hub.bind_url))
     environment = examination.environment
     # In a container of its own on Docker and Swarm; on Kubernetes in a pod of its own with this Service.
-    apart = environment.get(PROXY_VARIABLE) or environment.get("PROXY_PUBLIC_SERVICE_HOST")
-    host = apart or parts.hostname or ""
+    host = environment.get(PROXY_VARIABLE) or environment.get("PROXY_PUBLIC_SERVICE_HOST")
     port = environment.get("PROXY_PUBLIC_SERVICE_PORT") or parts.port
+    if not host and examination.site.orchestrator.kubernetes and examination.at_hub:
+        host, port = CHART_PROXY_HOST, 80
+    host = host or parts.hostname or ""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 

@@ -16,15 +16,8 @@ from kubernetes_asyncio.client.exceptions import ApiException
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
 from xnathub_conf.doctor.images import exact_images
 from xnathub_conf.doctor.kubernetes_jupyterhubs import which_jupyterhub_in_pods
-from xnathub_conf.doctor.kubernetes_reading import (
-    REFUSALS,
-    api_reason,
-    has_labels,
-    hub_rights,
-    pod_to_try,
-    takes_work,
-    too_small,
-)
+from xnathub_conf.doctor.kubernetes_nodes import ALL_SECONDS, Where, look_at_nodes, no_hub, nodes_for_servers
+from xnathub_conf.doctor.kubernetes_reading import REFUSALS, api_reason, hub_rights, pod_to_try, too_small
 from xnathub_conf.launch.policy import PolicyRefusal
 from xnathub_conf.site.hub_settings import pull_secrets
 from xnathub_conf.site.problems import KeyPath
@@ -52,6 +45,7 @@ class KubernetesChecks:
         self._site = examination.site
         self._settings = settings
         self._api: Any = None
+        self._nodes: list[Any] = []
         self._in_pod = _NAMESPACE_FILE.exists()
         self._namespace = settings.namespace or (
             _NAMESPACE_FILE.read_text("utf-8").strip() if self._in_pod else "default"
@@ -70,6 +64,7 @@ class KubernetesChecks:
             Check("kubernetes.pod", self.pod, api),
             Check("kubernetes.quotas", _told(self.quotas), api),
             Check("kubernetes.nodes", _told(self.nodes), api),
+            Check("kubernetes.each_node", _told(self.each_node), ("kubernetes.nodes",), ALL_SECONDS),
             *(
                 Check(f"kubernetes.pull_secret.{name}", _told(self._pull_secret(name)), api)
                 for name in pull_secrets(self._site)
@@ -218,30 +213,19 @@ class KubernetesChecks:
         """Some node has the labels that the site, and the plan, ask for, and no taint that is not tolerated."""
         core = client.CoreV1Api(self._api)
         nodes = (await self._call(lambda: core.list_node(_request_timeout=_CALL_SECONDS), what="nodes")).items
-        selector = self._settings.node_selector
-        plan = self._examination.plan
-        expressions = node_expressions(plan.constraints) if plan else []
-        labelled = [node for node in nodes if has_labels(node.metadata.labels or {}, selector, expressions)]
-        asked = " and ".join(
-            [*(f"{k}={v}" for k, v in selector.items()), *map(str, plan.constraints if plan else ())]
+        self._nodes, finding = nodes_for_servers(nodes, self._settings, self._examination.plan)
+        return finding
+
+    async def each_node(self) -> Finding:
+        """Each node that takes servers has the claims, the ways to XNAT and the hub, the time and the room that they need."""
+        apps = client.AppsV1Api(self._api)
+        hub = await self._call(
+            lambda: apps.read_namespaced_deployment("hub", self._namespace, _request_timeout=_CALL_SECONDS),
+            missing=no_hub(self._namespace),
+            what="Deployments",
         )
-        if not labelled:
-            return failed(
-                f"No node of {len(nodes)} has {asked}.",
-                "Label a node, kubectl label node NODE NAME=VALUE, or correct the selector.",
-                (*_HERE, "node_selector"),
-            )
-        fitting = [node for node in labelled if takes_work(node, self._settings.tolerations)]
-        if not fitting:
-            taints = sorted(
-                {f"{t.key}={t.value or ''}:{t.effect}" for node in labelled for t in node.spec.taints or ()}
-            )
-            return failed(
-                f"None of the {len(labelled)} nodes takes servers; taints: {', '.join(taints) or 'none'}.",
-                "Add them to tolerations, or see `kubectl get nodes`.",
-                (*_HERE, "tolerations"),
-            )
-        return ok(f"{len(fitting)} of {len(nodes)} nodes take servers" + (f" ({asked})." if asked else "."))
+        where = Where(self._api, self._namespace, hub)
+        return await look_at_nodes(self._examination, self._settings, where, self._nodes)
 
     def _pull_secret(self, name: str) -> Callable[[], Awaitable[Finding]]:
         async def check() -> Finding:
