@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -53,6 +54,24 @@ def test_xnat_is_asked_as_the_service_account_which_leaves_no_session(xnat, site
         ("DELETE", "/data/JSESSION"),
     ]
     assert xnat.state.sessions("jupyterhub") == []
+
+
+@pytest.mark.parametrize(
+    ("address", "public", "said"),
+    [
+        ("https://xnat.example.org", "https://jupyter.example.org/jupyterhub/", "to xnat.example.org alone"),
+        ("https://example.org/xnat", "https://example.org/jupyterhub/", "below /xnat/ alone"),
+    ],
+)
+def test_a_session_that_never_comes_is_warned_of(site_file, capsys, address, public, said):
+    assert main(["plugin", site_file]) == 0
+    assert capsys.readouterr().err == ""
+    file = Path(site_file)
+    site = yaml.safe_load(file.read_text())
+    site["xnat"]["url"], site["hub"]["public_url"] = address, public
+    file.write_text(yaml.safe_dump(site))
+    assert main(["plugin", site_file]) == 0
+    assert said in capsys.readouterr().err
 
 
 def test_what_contradicts_the_site_is_found(xnat, site_file, capsys):

@@ -12,14 +12,14 @@ from tests.hub.test_older_databases import make_database
 from xnathub_conf.operating.database_upgrade import DatabaseRefused, upgrade
 
 
-@pytest.fixture
-def old_database(postgres):
-    """Return the address of a database of JupyterHub 4.0.2 with 20 users."""
+@pytest.fixture(params=["4.0.2", "5.3.0"])
+def old_database(postgres, request):
+    """Return the address of an older JupyterHub's database with 20 users."""
     address = postgres.url.replace("+psycopg", "").rpartition("/")[0]
     admin = {"host": str(postgres.folder), "port": postgres.port, "user": "postgres", "autocommit": True}
     with psycopg.connect(dbname="postgres", **admin) as connection:
         connection.execute("create database old owner hub")
-    make_database("4.0.2", f"{postgres.url.rpartition('/')[0]}/old", users=20)
+    make_database(request.param, f"{postgres.url.rpartition('/')[0]}/old", users=20)
     yield f"{address}/old"
     with psycopg.connect(dbname="postgres", **admin) as connection:
         connection.execute("drop database old with (force)")

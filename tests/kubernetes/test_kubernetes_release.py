@@ -22,7 +22,7 @@ def test_an_upgrade_takes_effect_and_an_uninstall_keeps_the_claims(own_release: 
 
     release.values["site"]["servers"] |= {"allowed_images": ["another:1"], "images_ahead": []}
     release.upgrade()
-    sentence, _ = release.failure("alice")
+    sentence = release.failure("alice")
     assert f"The image {SINGLEUSER} is not allowed." in sentence
     # What runs goes on, and secrets that the chart made stay what they are.
     assert release.pod_of("demo")["metadata"]["uid"] == before
@@ -37,6 +37,10 @@ def test_an_upgrade_takes_effect_and_an_uninstall_keeps_the_claims(own_release: 
 
     release.upgrade()
     assert {user["name"] for user in release.plugin.users()} >= {"demo", "alice"}
+
+    folder = release.start_on_old_database("4.0.2")
+    assert "user0" in {user["name"] for user in release.plugin.users()}
+    assert len(list(folder.glob("jupyterhub.sqlite.backup-*"))) == 1
 
 
 def test_a_bad_site_is_refused_with_the_path_of_its_key(release: Release, tmp_path):
@@ -94,7 +98,7 @@ def test_each_right_is_needed(release: Release, complete_role, resource, verb):
         options = release.state.launch("demo", "P1", environment=release.environment())
         plugin = release.plugin
         if (resource, verb) == ("pods", "create"):
-            sentence, _ = release.failing_options("demo", options)
+            sentence = release.failing_options("demo", options)
             assert 'cannot create resource "pods"' in sentence
             return
         try:

@@ -66,3 +66,5 @@ def test_a_user_works_in_a_pod_of_the_subchart_s_hub(cluster, whole_chart):
             }.items()
         )
         release.stop("demo")
+        release.start_on_old_database("4.0.2")
+        assert "user0" in {user["name"] for user in release.plugin.users()}
