@@ -1,10 +1,10 @@
-"""XNAT and its hub on two host names over https, behind nginx as docs/own-host.md sets it up."""
+"""XNAT and its hub on two host names over https, behind each web server as docs/own-host.md sets it up."""
 
 import re
-from textwrap import dedent
 
 import pytest
 import requests
+import yaml
 
 from tests.plugin_pages import EVENT, request
 from tests.proxies.web_servers import SHIPPED, WebServer
@@ -14,33 +14,60 @@ from xnathub_conf.standin import HubLink, HubPlugin
 XNAT, JUPYTER = "127.0.0.1", "localhost"
 
 
-def documented() -> str:
-    """Return the shipped file with the two servers of the page."""
-    shipped, page = (SHIPPED / "nginx.conf").read_text(), (ROOT / "docs" / "own-host.md").read_text()
+def documented(kind: str) -> str:
+    """Return a web server's shipped file, changed as the page says."""
+    name = {
+        "nginx": "nginx.conf",
+        "haproxy": "haproxy.cfg",
+        "caddy": "Caddyfile",
+        "traefik": "traefik-xnat.yml",
+    }[kind]
+    shipped, page = (SHIPPED / name).read_text(), (ROOT / "docs" / "own-host.md").read_text()
+    new = re.search(rf"(?i)\n### {kind}\n[^#]*?```\w+\n(.*?)```\n", page, re.DOTALL)[1]
+    return (
+        _CHANGES[kind](shipped, new).replace("xnat.example.org", XNAT).replace("jupyter.example.org", JUPYTER)
+    )
+
+
+def nginx(shipped: str, new: str) -> str:
     connection = "proxy_set_header Connection $connection_upgrade;\n"
     settings = shipped[shipped.index("    ssl_certificate ") : shipped.index(connection) + len(connection)]
     places = shipped[shipped.index("    location = /jupyterhub {") : shipped.index("    location / {")]
-    own = dedent(page[page.index("        server {") : page.index("    On Kubernetes the chart's")])
     comment = re.compile(r" +# Here the lines of the shipped file.*\n +#.*\n")
-    assert comment.search(own)
-    own = comment.sub(lambda _: settings + places, own)
-    return shipped.replace(places, "").replace("xnat.example.org", XNAT) + own.replace(
-        "jupyter.example.org", JUPYTER
-    )
+    assert comment.search(new)
+    return shipped.replace(places, "") + comment.sub(lambda _: settings + places, new)
+
+
+def haproxy(shipped: str, new: str) -> str:
+    start = shipped.index("    http-request redirect location")
+    return shipped[:start] + new + shipped[shipped.index("\nbackend xnat") :]
+
+
+def caddy(shipped: str, new: str) -> str:
+    before, site = shipped.split("# CHANGE the name:")
+    assert "import hub" in site
+    return before + site.replace("\timport hub\n", "") + new
+
+
+def traefik(shipped: str, new: str) -> str:
+    routes = yaml.safe_load(shipped)
+    for name, changed in yaml.safe_load(new)["http"]["routers"].items():
+        routes["http"]["routers"][name].update(changed)
+    return yaml.safe_dump(routes)
+
+
+_CHANGES = {"nginx": nginx, "haproxy": haproxy, "caddy": caddy, "traefik": traefik}
 
 
 class TwoNames(WebServer):
     def shipped(self, name: str) -> str:
-        assert name == "nginx.conf"
-        return self.with_values(documented())
+        return super().shipped(name) if name == "traefik.yml" else self.with_values(documented(self.kind))
 
 
-@pytest.fixture(scope="module")
-def web(certificates, tmp_path_factory):
-    """The web server before both; `web.plugin` is XNAT's plugin."""
-    folder, port = tmp_path_factory.mktemp("own-host"), free_port()
-    for name in ("fullchain.pem", "privkey.pem"):
-        (folder / name).write_bytes((certificates / name).read_bytes())
+@pytest.fixture(scope="session")
+def two_names(certificates, tmp_path_factory):
+    """XNAT and hub, with the port that the web server before them has, and XNAT's plugin."""
+    port, ca = free_port(), str(certificates / "fullchain.pem")
     public = f"https://{JUPYTER}:{port}/jupyterhub"
     changes = {
         "xnat": {"public_url": f"https://{XNAT}:{port}"},
@@ -50,16 +77,24 @@ def web(certificates, tmp_path_factory):
     with new_standin() as xnat:
         xnat.state.environment = SMALL_SERVER
         hub = RunningHub(tmp_path_factory.mktemp("hub"), xnat, changes)
-        link = HubLink(f"{public}/hub/api", public, hub.token, str(folder / "fullchain.pem"))
+        link = HubLink(f"{public}/hub/api", public, hub.token, ca)
         try:
-            hub.start()
-            with TwoNames(
-                "nginx", folder, xnat.url.removeprefix("http://"), f"127.0.0.1:{hub.port}", port
-            ) as server:
-                server.plugin, server.state = HubPlugin(link, start_timeout=90), xnat.state
-                yield server
+            yield hub.start(), port, HubPlugin(link, start_timeout=90)
         finally:
             hub.stop()
+
+
+@pytest.fixture(scope="module")
+def web(kind, two_names, certificates, tmp_path_factory):
+    """The web server before both; `web.plugin` is XNAT's plugin."""
+    folder = tmp_path_factory.mktemp("own-host")
+    for name in ("fullchain.pem", "privkey.pem", "site.pem"):
+        (folder / name).write_bytes((certificates / name).read_bytes())
+    hub, port, plugin = two_names
+    xnat = hub.xnat
+    with TwoNames(kind, folder, xnat.url.removeprefix("http://"), f"127.0.0.1:{hub.port}", port) as server:
+        server.plugin, server.state = plugin, xnat.state
+        yield server
 
 
 @pytest.fixture
@@ -85,7 +120,7 @@ def test_each_name_leads_to_its_own(web):
     assert visitor.get(f"https://{XNAT}:{web.port}/jupyterhub/hub/login", timeout=30).status_code == 404
     for name in (XNAT, JUPYTER):
         plain = visitor.get(f"http://{name}:{web.plain_port}/x", allow_redirects=False, timeout=30)
-        assert plain.headers["Location"] == f"https://{name}/x"
+        assert re.fullmatch(rf"https://{name}(:\d+)?/x", plain.headers["Location"])
 
 
 def test_xnat_s_button_signs_in_once_and_every_cookie_is_for_https(web, address):
