@@ -1,35 +1,56 @@
 """The hub on a host name of its own: XNAT's button opens the notebook, nobody types a password, and no cookie is shared."""
 
 import re
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import go, sign_in_to_xnat
-from tests.noting import Notes
-from tests.support import RunningHub, new_standin
+from tests.proxies.two_names import TwoNames
+from tests.proxies.web_servers import install_web_servers, make_certificate
+from tests.support import RunningHub, free_port, new_standin
 from xnathub_conf.standin import HubLink
+
+XNAT, JUPYTER = "xnat.localhost", "jupyter.localhost"
+"""Names that browsers find on this machine."""
+
+KERNEL = """
+async () => {
+  const server = location.pathname.replace(/lab.*/, "");
+  const xsrf = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)[1];
+  const made = await fetch(`${server}api/kernels`, { method: "POST", headers: { "X-XSRFToken": xsrf }, body: "{}" });
+  const socket = new WebSocket(`wss://${location.host}${server}api/kernels/${(await made.json()).id}/channels`);
+  return await new Promise((done) => {
+    socket.onmessage = (event) => done(JSON.parse(event.data).channel);
+    socket.onclose = (event) => done(`closed: ${event.code}`);
+  });
+}
+"""
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """XNAT at xnat.localhost and its hub at jupyter.localhost, names that browsers find on this machine."""
+    """XNAT and its hub over https behind nginx as docs/own-host.md sets it up."""
+    install_web_servers(["nginx"], "browser")
+    folder, port = tmp_path_factory.mktemp("own-host"), free_port()
+    make_certificate(folder)
+    address = f"https://{JUPYTER}:{port}/jupyterhub"
     with new_standin() as xnat:
-        folder = tmp_path_factory.mktemp("own-host")
-        hub = RunningHub(folder, xnat)
-        address = f"http://jupyter.localhost:{hub.port}/jupyterhub"
-        xnat_address = f"http://xnat.localhost:{urlsplit(xnat.url).port}"
-        text = hub.site_file.read_text()
-        text = text.replace("hub:\n", f"hub:\n  public_url: {address}/\n", 1)
-        text = text.replace("xnat:\n", f"xnat:\n  public_url: {xnat_address}\n", 1)
-        hub.site_file.write_text(text + "sign_in: {xnat_session: false}\n")
+        changes = {
+            "xnat": {"public_url": f"https://{XNAT}:{port}"},
+            "hub": {"public_url": f"{address}/"},
+            "sign_in": {"xnat_session": False},
+        }
+        hub = RunningHub(folder, xnat, changes)
         xnat.hub = HubLink(f"{hub.url}/hub/api", address, hub.token)
-        hub.public, hub.xnat_public = address, xnat_address
-        hub.noted = Notes(hub, "demo")
+        hub.public, hub.xnat_public = address, f"https://{XNAT}:{port}"
+        where = ("nginx", folder, xnat.url.removeprefix("http://"), f"127.0.0.1:{hub.port}", port)
         hub.start()
-        yield hub
-        hub.stop()
+        try:
+            with TwoNames(*where, names=(XNAT, JUPYTER)):
+                yield hub
+        finally:
+            hub.stop()
 
 
 @pytest.fixture
@@ -37,7 +58,7 @@ def new_page(chromium):
     contexts = []
 
     def new():
-        contexts.append(chromium.new_context())
+        contexts.append(chromium.new_context(ignore_https_errors=True))
         page = contexts[-1].new_page()
         page.set_default_timeout(60_000)
         return page
@@ -48,7 +69,7 @@ def new_page(chromium):
 
 
 def change_to(page, site, name):
-    page.context.clear_cookies(domain="xnat.localhost")
+    page.context.clear_cookies(domain=XNAT)
     sign_in_to_xnat(page, site.xnat, site.xnat_public, name)
 
 
@@ -58,7 +79,7 @@ def press_the_button(page, site, name):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.get_by_role("button", name="Start Jupyter on Synthetic phantoms").click()
-    page.wait_for_url(re.compile(r"http://jupyter\.localhost:"), timeout=120_000, wait_until="commit")
+    page.wait_for_url(re.compile(r"https://jupyter\.localhost:"), timeout=120_000, wait_until="commit")
     return asked
 
 
@@ -66,16 +87,18 @@ def test_xnat_s_button_opens_the_notebook_and_nobody_types_a_password(site, new_
     page = new_page()
     asked = press_the_button(page, site, "demo")
     page.wait_for_url(re.compile(r"/user/demo/\d{8}T\d{9}Z/lab"))
-    expect(page.locator("#jp-main-dock-panel, .jp-Launcher").first).to_be_visible()
+    expect(page.locator("#jp-main-dock-panel, .jp-Launcher").first).to_be_visible(timeout=60_000)
     with_token = [url for url in asked if "token=" in url]
     assert len(with_token) == 1, with_token
     assert not [url for url in asked if "/hub/login" in url]
+    assert page.evaluate(KERNEL) == "iopub"
+    assert all(each["secure"] for each in page.context.cookies(site.public) if each["name"] != "_xsrf")
     hosts = {each["domain"]: set() for each in page.context.cookies()}
     for each in page.context.cookies():
         hosts[each["domain"]].add(each["name"])
-    assert "JSESSIONID" in hosts["xnat.localhost"]
-    assert "JSESSIONID" not in hosts["jupyter.localhost"]
-    assert not {name for name in hosts["xnat.localhost"] if name.startswith(("jupyterhub", "xnathub", "xh-"))}
+    assert "JSESSIONID" in hosts[XNAT]
+    assert "JSESSIONID" not in hosts[JUPYTER]
+    assert not {name for name in hosts[XNAT] if name.startswith(("jupyterhub", "xnathub", "xh-"))}
     # The token opened this once: in another browser, whoever found it in a log gets nowhere.
     other = new_page()
     go(other, with_token[0])

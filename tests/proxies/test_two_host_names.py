@@ -4,64 +4,13 @@ import re
 
 import pytest
 import requests
-import yaml
 
 from tests.plugin_pages import EVENT, request
-from tests.proxies.web_servers import SHIPPED, WebServer
-from tests.support import ROOT, SMALL_SERVER, RunningHub, Visitor, free_port, new_standin
+from tests.proxies.two_names import TwoNames
+from tests.support import SMALL_SERVER, RunningHub, Visitor, free_port, new_standin
 from xnathub_conf.standin import HubLink, HubPlugin
 
 XNAT, JUPYTER = "127.0.0.1", "localhost"
-
-
-def documented(kind: str) -> str:
-    """Return a web server's shipped file, changed as the page says."""
-    name = {
-        "nginx": "nginx.conf",
-        "haproxy": "haproxy.cfg",
-        "caddy": "Caddyfile",
-        "traefik": "traefik-xnat.yml",
-    }[kind]
-    shipped, page = (SHIPPED / name).read_text(), (ROOT / "docs" / "own-host.md").read_text()
-    new = re.search(rf"(?i)\n### {kind}\n[^#]*?```\w+\n(.*?)```\n", page, re.DOTALL)[1]
-    return (
-        _CHANGES[kind](shipped, new).replace("xnat.example.org", XNAT).replace("jupyter.example.org", JUPYTER)
-    )
-
-
-def nginx(shipped: str, new: str) -> str:
-    connection = "proxy_set_header Connection $connection_upgrade;\n"
-    settings = shipped[shipped.index("    ssl_certificate ") : shipped.index(connection) + len(connection)]
-    places = shipped[shipped.index("    location = /jupyterhub {") : shipped.index("    location / {")]
-    comment = re.compile(r" +# Here the lines of the shipped file.*\n +#.*\n")
-    assert comment.search(new)
-    return shipped.replace(places, "") + comment.sub(lambda _: settings + places, new)
-
-
-def haproxy(shipped: str, new: str) -> str:
-    start = shipped.index("    http-request redirect location")
-    return shipped[:start] + new + shipped[shipped.index("\nbackend xnat") :]
-
-
-def caddy(shipped: str, new: str) -> str:
-    before, site = shipped.split("# CHANGE the name:")
-    assert "import hub" in site
-    return before + site.replace("\timport hub\n", "") + new
-
-
-def traefik(shipped: str, new: str) -> str:
-    routes = yaml.safe_load(shipped)
-    for name, changed in yaml.safe_load(new)["http"]["routers"].items():
-        routes["http"]["routers"][name].update(changed)
-    return yaml.safe_dump(routes)
-
-
-_CHANGES = {"nginx": nginx, "haproxy": haproxy, "caddy": caddy, "traefik": traefik}
-
-
-class TwoNames(WebServer):
-    def shipped(self, name: str) -> str:
-        return super().shipped(name) if name == "traefik.yml" else self.with_values(documented(self.kind))
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +41,8 @@ def web(kind, two_names, certificates, tmp_path_factory):
         (folder / name).write_bytes((certificates / name).read_bytes())
     hub, port, plugin = two_names
     xnat = hub.xnat
-    with TwoNames(kind, folder, xnat.url.removeprefix("http://"), f"127.0.0.1:{hub.port}", port) as server:
+    addresses = (xnat.url.removeprefix("http://"), f"127.0.0.1:{hub.port}")
+    with TwoNames(kind, folder, *addresses, port, names=(XNAT, JUPYTER)) as server:
         server.plugin, server.state = plugin, xnat.state
         yield server
 

@@ -1,0 +1,75 @@
+"""A web server before an XNAT and its hub on two host names, set up as docs/own-host.md says."""
+
+from __future__ import annotations
+
+import re
+
+import requests
+import yaml
+
+from tests.proxies.web_servers import SHIPPED, WebServer
+from tests.support import ROOT
+
+_FILES = {
+    "nginx": "nginx.conf",
+    "haproxy": "haproxy.cfg",
+    "caddy": "Caddyfile",
+    "traefik": "traefik-xnat.yml",
+}
+
+
+class TwoNames(WebServer):
+    """A web server as WebServer is, with XNAT's name and the hub's."""
+
+    def __init__(self, *where, names: tuple[str, str]) -> None:
+        super().__init__(*where)
+        self.names = names
+
+    def shipped(self, name: str) -> str:
+        if name != _FILES[self.kind]:
+            return super().shipped(name)
+        xnat, hub = self.names
+        return self.with_values(
+            documented(self.kind).replace("xnat.example.org", xnat).replace("jupyter.example.org", hub)
+        )
+
+    def get(self, path: str, **kwargs) -> requests.Response:
+        return super().get(path, headers={"Host": f"{self.names[1]}:{self.port}"}, **kwargs)
+
+
+def documented(kind: str) -> str:
+    """Return a web server's shipped file, changed as the page says."""
+    shipped, page = (SHIPPED / _FILES[kind]).read_text(), (ROOT / "docs" / "own-host.md").read_text()
+    new = re.search(rf"(?i)\n### {kind}\n[^#]*?```\w+\n(.*?)```\n", page, re.DOTALL)
+    assert new
+    return _CHANGES[kind](shipped, new[1])
+
+
+def _nginx(shipped: str, new: str) -> str:
+    connection = "proxy_set_header Connection $connection_upgrade;\n"
+    settings = shipped[shipped.index("    ssl_certificate ") : shipped.index(connection) + len(connection)]
+    places = shipped[shipped.index("    location = /jupyterhub {") : shipped.index("    location / {")]
+    comment = re.compile(r" +# Here the lines of the shipped file.*\n +#.*\n")
+    assert comment.search(new)
+    return shipped.replace(places, "") + comment.sub(lambda _: settings + places, new)
+
+
+def _haproxy(shipped: str, new: str) -> str:
+    start = shipped.index("    http-request redirect location")
+    return shipped[:start] + new + shipped[shipped.index("\nbackend xnat") :]
+
+
+def _caddy(shipped: str, new: str) -> str:
+    before, site = shipped.split("# CHANGE the name:")
+    assert "import hub" in site
+    return before + site.replace("\timport hub\n", "") + new
+
+
+def _traefik(shipped: str, new: str) -> str:
+    routes = yaml.safe_load(shipped)
+    for name, changed in yaml.safe_load(new)["http"]["routers"].items():
+        routes["http"]["routers"][name].update(changed)
+    return yaml.safe_dump(routes)
+
+
+_CHANGES = {"nginx": _nginx, "haproxy": _haproxy, "caddy": _caddy, "traefik": _traefik}
