@@ -23,7 +23,7 @@ from xnathub_conf.migration.report import Report
 from xnathub_conf.site.problems import dotted, holds_secret
 from xnathub_conf.site.schema import jupyterhub_names
 
-TOKEN = "t0ken-" * 8
+TOKEN = "t0ken-9xbz2-" * 4
 COUNTS: Counter[str] = Counter()
 """How many files there were, and leaves that were carried, not carried, and no concern, over all cases of a run."""
 

@@ -24,7 +24,7 @@ from xnathub_conf.site.load import load
 from xnathub_conf.site.old_names import OLD_NAMES
 from xnathub_conf.site.schema import node_at
 
-TOKEN = "t0ken-" * 8
+TOKEN = "t0ken-9xbz2-" * 4
 OF_REFERENCE = {"JUPYTERHUB_SINGLEUSER_EXTENSION": "0"}
 """What the reference's hub gives every server, for its images with JupyterHub 4.0."""
 STACK = """\
@@ -231,7 +231,8 @@ environments = st.fixed_dictionaries(
         "JH_NETWORK": names, "JH_UID": ids, "JH_GID": ids, "NB_UID": ids, "NB_GID": ids,
         "JH_START_TIMEOUT": st.integers(1, 180).map(str), "JH_HTTP_TIMEOUT": st.integers(1, 900).map(str),
         "JH_XNAT_URL": st.just("https://xnat.example.org"), "JH_XNAT_USERNAME": texts, "JH_XNAT_PASSWORD": texts,
-        "JH_XNAT_SERVICE_TOKEN": st.text(string.ascii_letters + string.punctuation, min_size=32, max_size=64),
+        # One of few characters could be guessed, and is replaced.
+        "JH_XNAT_SERVICE_TOKEN": st.text(string.ascii_letters + string.punctuation, min_size=16, max_size=48).map(lambda text: text + string.hexdigits[:16]),
     },
 )  # fmt: skip
 tls = st.none() | st.fixed_dictionaries({

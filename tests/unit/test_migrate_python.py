@@ -100,8 +100,8 @@ def test_a_plain_hub_in_a_compose_file(folder, capsys):
         ("c.DockerSpawner.image", "carried", "the default of the variable IMAGE"),
         ("c.Spawner.mem_limit", "not carried", "comes from the variable MEMORY, which these files don't set"),
         ("c.JupyterHub.db_url", "not carried", "a file of the old hub's"),
-        ("c.JupyterHub.services", "not carried", "Others have no key"),
-        ("c.JupyterHub.load_roles", "not carried", "Other roles have no key"),
+        ("c.JupyterHub.services", "not carried", "cull-idle: XNAT's plugin stops idle servers"),
+        ("c.JupyterHub.load_roles", "not carried", "For cull-idle, not at hub.services here"),
         ("OTHER", "not carried", "No key of site.yaml"),
     ):
         assert told(settings, name)["outcome"] == outcome, name
@@ -273,3 +273,38 @@ c.Spawner.http_timeout = 45
     assert not {"JH_NETWORK", "JH_START_TIMEOUT", "JH_HTTP_TIMEOUT"} & {
         each["name"] for each in data["settings"]
     }
+
+
+CALLERS = f"""\
+import os
+c.JupyterHub.spawner_class = "dockerspawner.SwarmSpawner"
+c.JupyterHub.load_roles = [
+    {{"name": "board", "scopes": ["list:users"], "services": ["board"]}},
+    {{"name": "aid", "scopes": ["read:servers"], "users": ["carol"], "services": ["nobody"]}},
+]
+c.JupyterHub.services = [
+    {{"name": "xnat", "api_token": "{TOKEN}"}},
+    {{"name": "board", "api_token": os.environ["BOARD"], "url": "http://board"}},
+]
+"""
+
+
+def test_other_services_and_roles_of_a_config_are_carried(folder, capsys):
+    (folder / "jupyterhub_config.py").write_text(CALLERS)
+    data, site = move(capsys, "jupyterhub_config.py")
+    assert [(each.name, each.scopes) for each in site.hub.services] == [("board", ("list:users",))]
+    assert [(each.name, each.users) for each in site.hub.roles] == [("aid", ("carol",))]
+    settings = data["settings"]
+    services, roles = told(settings, "c.JupyterHub.services"), told(settings, "c.JupyterHub.load_roles")
+    assert (services["outcome"], services["note"]) == (
+        "not carried",
+        "board: url: The hub leads nobody to it: give it an address of its own at the web server.",
+    )
+    assert [*services["keys"]] == ["hub.services[0]", "hub.api_token"]
+    assert "aid: services: For nobody, not at hub.services here" in roles["note"]
+    assert [*roles["keys"]] == ["hub.roles[0]"]
+    assert any("service_board_token in the folder of the secrets" in step for step in data["to_do"])
+    # Where the old files have its token, so has the new hub.
+    (folder / "my.env").write_text(f"BOARD={TOKEN[::-1]}\n")
+    move(capsys, "jupyterhub_config.py", "--env-file=my.env", "--force")
+    assert (folder / "secrets/service_board_token").read_text() == TOKEN[::-1] + "\n"

@@ -80,3 +80,58 @@ def test_code_that_is_no_text_is_left(folder, capsys):
     (folder / "zero.yaml").write_text(CODE)
     report, _ = move(capsys, "zero.yaml")
     assert told(report["settings"], "hub.extraConfig.d.e")["outcome"] == "not carried"
+
+
+SERVICES = f"""\
+hub:
+  services:
+    xnat-plugin: {{apiToken: {TOKEN}, display: false}}
+    server_board: {{api_token: {TOKEN[::-1]}, url: "http://board:9000", admin: true}}
+    exporter: {{apiToken: short}}
+    made: {{display: false}}
+    culler: {{command: [python3, -m, jupyterhub_idle_culler]}}
+    nothing: {{apiToken: {TOKEN}}}
+    server.board: {{apiToken: {TOKEN}}}
+  loadRoles:
+    xnat: {{scopes: [admin:servers, admin:users, proxy], services: [xnat-plugin]}}
+    board: {{scopes: [list:users, read:servers], services: [server_board, server.board, exporter, made]}}
+    help_desk: {{description: first aid, scopes: [read:servers], users: [carol], groups: [aid]}}
+    user: {{scopes: [self, read:users]}}
+"""
+
+
+def test_other_services_and_roles_of_values_are_carried(folder, capsys):
+    (folder / "zero.yaml").write_text(SERVICES)
+    report, site = move(capsys, "zero.yaml")
+    assert [(each.name, each.scopes) for each in site.hub.services] == [
+        (name, ("list:users", "read:servers")) for name in ("server-board", "exporter", "made")
+    ]
+    assert [(each.name, each.scopes, each.users) for each in site.hub.roles] == [
+        ("help-desk", ("read:servers",), ("carol",))
+    ]
+    assert (folder / "secrets/service_server_board_token").read_text() == TOKEN[::-1] + "\n"
+    assert (folder / "secrets/hub_api_token").read_text() == TOKEN + "\n"
+    assert len((folder / "secrets/service_exporter_token").read_text()) == 65
+    settings, steps = report["settings"], "\n".join(report["to_do"])
+    assert "The token of the service exporter is new." in steps
+    assert (
+        r"kubectl get secret hub --output jsonpath='{.data.hub\.services\.made\.apiToken}' | base64 -d"
+        in steps
+    )
+    assert "--from-file=secrets/service_made_token" in steps
+    for name, outcome, why in (
+        ("services.server_board.api_token", "carried", "server_board before"),
+        ("services.server_board.url", "not carried", "an address of its own"),
+        ("services.server_board.admin", "not carried", "what its scopes say"),
+        ("services.exporter.apiToken", "carried", "too short"),
+        ("server.board\"].apiToken", "not carried", "the name of another service"),
+        ("services.culler.command[0]", "not carried", "inactivity timeout"),
+        ("services.nothing.apiToken", "not carried", "No role in these files"),
+        ("loadRoles.xnat.scopes[2]", "not carried", "could do more: proxy."),
+        ("loadRoles.board.scopes[0]", "no concern", "at hub.services"),
+        ("loadRoles.help_desk.users[0]", "carried", ""),
+        ("loadRoles.help_desk.groups[0]", "not carried", "no groups of users"),
+        ("loadRoles.user.scopes[0]", "not carried", "JupyterHub's own role user"),
+    ):
+        assert told(settings, name)["outcome"] == outcome, told(settings, name)
+        assert why in told(settings, name)["note"], told(settings, name)

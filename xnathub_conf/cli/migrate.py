@@ -119,7 +119,7 @@ def _fitting(ledger: Ledger, options: Options) -> tuple[str, LoadedSite]:
     while True:
         text = _site_text(ledger, options)
         try:
-            return text, load(options.output, content=text.encode())
+            loaded = load(options.output, content=text.encode())
         except UnicodeEncodeError:
             raise MigrationError(
                 "A variable of the shell, or an option, holds what is no UTF-8 text. Set it anew."
@@ -131,6 +131,10 @@ def _fitting(ledger: Ledger, options: Options) -> tuple[str, LoadedSite]:
             taken = [_withdrawn(ledger, problem) for problem in errors]
             if not any(taken):
                 raise
+        else:
+            named = {Path(file).name for file in _files(ledger.site)}
+            ledger.secrets = {name: value for name, value in ledger.secrets.items() if name in named}
+            return text, loaded
 
 
 def _withdrawn(ledger: Ledger, problem: Problem) -> bool:

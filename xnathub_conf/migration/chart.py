@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from xnathub_conf.migration import MigrationError, reference
+from xnathub_conf.migration.hub_services import is_xnat
 from xnathub_conf.migration.ledger import at
 from xnathub_conf.migration.tree import Found, Node, parse_tree
 
@@ -92,6 +93,14 @@ def _merge(chart: ChartValues, base: Node, over: Node) -> None:
             base.keys[key] = node
 
 
+def _xnat_s(services: Node) -> Node:
+    """Return the service that XNAT calls the hub as: by its plain name, else the only one whose name has it."""
+    names = [
+        name for name, node in services.keys.items() if node.keys and is_xnat(node.get("name").text or name)
+    ]
+    return services.get("xnat" if "xnat" in names or len(names) != 1 else names[0])
+
+
 def _variables(chart: ChartValues) -> None:
     extra = chart.hub.get("extraEnv")
     entries = [*extra.keys.items(), *((each.get("name").text, each) for each in extra.items)]
@@ -107,7 +116,7 @@ def _variables(chart: ChartValues) -> None:
             chart.elsewhere[name] = Found(command, secret.get("key").origin, next(secret.leaves()))
         elif isinstance(value.value, str):
             chart.variables[name] = at(value)
-    service = chart.hub.get("services", "xnat")
+    service = _xnat_s(chart.hub.get("services"))
     for name in ("apiToken", "api_token"):
         if (token := service.get(name)).text:
             before = chart.variables.get("JH_XNAT_SERVICE_TOKEN")

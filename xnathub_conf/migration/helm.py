@@ -5,6 +5,7 @@ from collections.abc import Callable
 from xnathub_conf.migration.chart import ChartValues
 from xnathub_conf.migration.chart_code import report_code
 from xnathub_conf.migration.chart_database import database, database_gone
+from xnathub_conf.migration.chart_services import services
 from xnathub_conf.migration.claims import site_mounts, storage
 from xnathub_conf.migration.images import allow_images
 from xnathub_conf.migration.ledger import Ledger, NotCarriedError, at
@@ -85,10 +86,9 @@ _RULES: tuple[Rule, ...] = (
     Rule("hub.activeServerLimit", key("extra.JupyterHub.active_server_limit", whole)),
     Rule("hub.consecutiveFailureLimit", key("extra.KubeSpawner.consecutive_failure_limit", whole)),
     Rule("hub.config.**", left(LOOK)),
-    Rule("hub.loadRoles.**", left("The service xnat gets what XNAT's plugin needs and no more; hub.api_scopes would change it.")),
-    Rule("hub.services.xnat.**", nothing("The service xnat: the hub has it, with hub.api_token.")),
-    Rule("hub.services.**", left("The hub has the service xnat alone. Others have no key of site.yaml: let XNAT's admin know, or "
-                                 "call the hub's API with a token of an admin.")),
+    Rule("hub.loadRoles.**", left("It is no role. Write what it was for as hub.roles.")),
+    Rule("hub.services.*", left("It is no service. Write what it was for as hub.services.")),
+    Rule("hub.services.**", nothing("The service xnat: the hub has it, with hub.api_token.")),
     Rule("hub.db.type", nothing("hub.db_url says where the hub's database is; without it, it is a file.")),
     Rule("hub.db.**", left("If the hub's database is to be this one, put its URL into a file and name that as hub.db_url.")),
     Rule("hub.cookieSecret", _cookie_secret),
@@ -152,6 +152,7 @@ def kubernetes(m: Migration, chart: ChartValues) -> None:
     _traits(to, chart)
     _environment(to, chart.singleuser.get("extraEnv"))
     _registry_login(m, chart.top.get("jupyterhub", "imagePullSecret"))
+    services(to, chart)
     report_code(to, chart)
     for leaf, by in chart.replaced:
         if not to.entry_of(leaf):

@@ -56,6 +56,8 @@ class Ledger:
     """The keys that something of `to_do` asks for."""
     volumes: dict[str, object] = field(default_factory=dict)
     """The volumes of servers' pods by name, of which others say where they are mounted."""
+    callers: dict[str, list[str]] = field(default_factory=dict)
+    """The old hub's services by name, with the scopes that its roles give them."""
     _of: dict[Node, Entry] = field(default_factory=dict)
 
     def entry_of(self, leaf: Node | None) -> Entry | None:

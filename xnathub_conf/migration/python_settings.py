@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from xnathub_conf.migration.hub_services import is_xnat, know_services
 from xnathub_conf.migration.ledger import Ledger, NotCarriedError, at
 from xnathub_conf.migration.python_config import PythonConfig, Setting
 from xnathub_conf.migration.python_values import UNKNOWN, is_known
@@ -34,6 +35,7 @@ def carry_python(
     for setting in config.settings:
         if setting.trait == "KubeSpawner.volumes":
             to.volumes |= by_name(setting.value)
+    know_services(to, _listed(config, "JupyterHub.services"), _listed(config, "JupyterHub.load_roles"))
     for setting in config.settings:
         try:
             _setting(to, setting, kind, variables, is_reference=is_reference)
@@ -71,8 +73,6 @@ def _setting(
         to.ignore(name, found, NO_CONCERN_TRAITS[common])
     elif is_reference and _is_the_reference_s(setting, common):
         to.ignore(name, found, OF_REFERENCE[common])
-    elif setting.trait == "JupyterHub.services":
-        _services(to, setting, name)
     elif common in LEFT and (setting.value is UNKNOWN or setting.conditional):
         raise NotCarriedError(LEFT[common])
     elif setting.conditional and setting.value is not UNKNOWN:
@@ -159,29 +159,18 @@ def _assumed(to: Ledger, setting: Setting) -> None:
         entry.note = f"{entry.note}; {note}" if entry.note else note
 
 
-def _services(to: Ledger, setting: Setting, name: str) -> None:
-    """Report of the hub's services besides XNAT's, whose token becomes hub.api_token by itself."""
-    services = setting.value if isinstance(setting.value, list) else [UNKNOWN]
-    if any(not _is_xnat(each) for each in services) or not xnat_token(setting):
-        to.leave(
-            name,
-            at(setting.leaf),
-            "The hub has the service xnat, by hub.api_token. Others have no key: run them beside the hub.",
-        )
+def _listed(config: PythonConfig, trait: str) -> list[object]:
+    """Return the entries of a setting that is a list, from all lines that say it plainly."""
+    values = [each.value for each in config.settings if each.trait == trait and not each.skipped]
+    return [entry for value in values if isinstance(value, list) for entry in value]
 
 
 def xnat_token(setting: Setting) -> str | None:
     """Return the token of XNAT's service, where a setting of services says it."""
     services = setting.value if isinstance(setting.value, list) and not setting.conditional else []
     tokens = [
-        each["api_token"] for each in services if _is_xnat(each) and is_known(each.get("api_token", UNKNOWN))
+        each["api_token"]
+        for each in services
+        if isinstance(each, dict) and is_xnat(each.get("name")) and is_known(each.get("api_token", UNKNOWN))
     ]
     return tokens[0] if len(tokens) == 1 and isinstance(tokens[0], str) else None
-
-
-def _is_xnat(service: object) -> bool:
-    return (
-        isinstance(service, dict)
-        and isinstance(service.get("name"), str)
-        and "xnat" in service["name"].lower()
-    )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from xnathub_conf.migration.hub_services import OF_XNAT, carry_list
 from xnathub_conf.migration.images import allow_images, images_of, list_of_names
 from xnathub_conf.migration.ledger import Ledger, NotCarriedError, at
 from xnathub_conf.migration.rules import address, number, whole, yes
@@ -134,7 +135,6 @@ NO_CONCERN_TRAITS = {
     "DockerSpawner.use_internal_ip": "Servers are always reached by their network's address.",
 }
 LEFT = {
-    "JupyterHub.load_roles": "The service xnat gets what XNAT's plugin needs; hub.api_scopes would change it. Other roles have no key.",
     "JupyterHub.template_paths": "The hub has pages of its own; `pages` names the site on them.",
     "JupyterHub.template_vars": "The hub has pages of its own; `pages` names the site on them.",
     "JupyterHub.cookie_secret_file": "Put its content into a file of secrets, and name that as hub.cookie_secret. Without it people sign in once more.",
@@ -168,7 +168,7 @@ _SECRETS = {"JupyterHub.db_url": "db_url", "JupyterHub.cookie_secret": "cookie_s
 OF_REFERENCE = {
     "JupyterHub.template_paths": LEFT["JupyterHub.template_paths"],
     "JupyterHub.services": "The service xnat, whose token is hub.api_token.",
-    "JupyterHub.load_roles": "The service xnat gets what XNAT's plugin needs; hub.api_scopes would change it.",
+    "JupyterHub.load_roles": OF_XNAT,
     "DockerSpawner.extra_container_spec": "servers.uid and servers.gid say what servers run as.",
     "Spawner.environment": "servers.uid and servers.gid say what servers run as.",
     "DockerSpawner.tls_config": "The variables for Docker's TLS say it.",
@@ -203,6 +203,8 @@ def path_of(trait: str, kind: str) -> KeyPath:
     return tuple(target.split(".")) if target and not target.startswith("extra.") else ()
 
 
+_IMAGES = ("DockerSpawner.image", "SwarmSpawner.image", "KubeSpawner.image", "DockerSpawner.allowed_images")
+
 _OTHER_KEYS = {
     "JupyterHub.db_url": "hub.db_url, which names a file with it",
     "JupyterHub.cookie_secret": "hub.cookie_secret, which names a file with it",
@@ -210,10 +212,7 @@ _OTHER_KEYS = {
     "JupyterHub.load_roles": "hub.roles",
     "JupyterHub.bind_url": "hub.bind_url and hub.base_url",
     "JupyterHub.port": "hub.bind_url",
-    "DockerSpawner.image": "servers.allowed_images",
-    "SwarmSpawner.image": "servers.allowed_images",
-    "KubeSpawner.image": "servers.allowed_images",
-    "DockerSpawner.allowed_images": "servers.allowed_images",
+    **dict.fromkeys(_IMAGES, "servers.allowed_images"),
 }
 """Where settings have their place that become more than one key, or that rules of their own carry."""
 
@@ -255,7 +254,7 @@ def carry_trait(to: Ledger, trait: str, value: object, place: tuple[str, Node], 
     elif trait in {"JupyterHub.ip", "JupyterHub.port"}:
         address, port = (value, 8000) if trait.endswith("ip") else ("", value)
         _listens(to, address, port, name, leaf)
-    elif _OTHER_KEYS.get(trait) == "servers.allowed_images":
+    elif trait in _IMAGES:
         allow_images(to, value, name, leaf)
     elif trait in _SECRETS:
         found = at(leaf)
@@ -270,6 +269,8 @@ def carry_trait(to: Ledger, trait: str, value: object, place: tuple[str, Node], 
     elif common == "KubeSpawner.volumes":
         to.volumes |= by_name(value)
         to.ignore(name, at(leaf), "What servers mount of it stands at volume_mounts, in this list by itself.")
+    elif trait in {"JupyterHub.services", "JupyterHub.load_roles"}:
+        carry_list(to, "services" if trait.endswith("services") else "roles", value, place)
     elif trait.endswith(".client_kwargs") and isinstance(value, dict) and set(value) == {"base_url"}:
         to.put(f"orchestrator.{kind}.docker_host", _text(value["base_url"]), name, at(leaf))
     elif trait.endswith(".tls_config") and isinstance(value, dict):

@@ -6,7 +6,6 @@ xnat-docker-compose, xnat-jupyterhub-plugin).
 
 import os.path
 import re
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,11 +13,10 @@ from xnathub_conf.migration import reference
 from xnathub_conf.migration.ledger import Ledger, NotCarriedError
 from xnathub_conf.migration.rules import whole
 from xnathub_conf.migration.sources import Old
+from xnathub_conf.migration.tokens import safe_token
 from xnathub_conf.migration.tree import Found
 from xnathub_conf.site.old_names import WITHOUT_KEY
 from xnathub_conf.site.schema import node_at
-
-_TOKEN_LENGTH = 32
 
 NO_CONCERN = {**WITHOUT_KEY, "JH_SPAWNER": "`orchestrator` says it."}
 """Variables that are no concern of the hub any more, and why."""
@@ -103,16 +101,11 @@ def token(m: Migration) -> None:
         _of_the_cluster(m, "hub.api_token", "hub_api_token", name)
         return
     old = m.old.hub.get(name, Found("", "new"))
-    if (
-        len(old.value) >= _TOKEN_LENGTH
-        and old.value.isascii()
-        and old.value.isprintable()
-        and old.value.strip() == old.value
-    ):
+    new, wrong = safe_token(old)
+    if not wrong:
         to.secret("hub.api_token", "hub_api_token", old, shown)
         return
-    new = Found(secrets.token_hex(_TOKEN_LENGTH), old.origin, old.leaf)
-    note = "a new one: the old one is too short to be safe" if old.value else "a new one"
+    note = f"a new one: the old one {wrong}" if old.value else "a new one"
     to.secret("hub.api_token", "hub_api_token", new, shown, note)
     to.to_do.append(
         f"The token that XNAT calls the hub with is new. Put what is in the file hub_api_token into XNAT's Jupyter "
