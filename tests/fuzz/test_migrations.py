@@ -122,8 +122,9 @@ def report_of(folder: Path, files: list[str], env_files: tuple[str, ...] = (), *
 def judge_text(report: dict[str, Any], text: str) -> None:
     """Judge that each value's place is in the text, by itself or in a range of lines."""
     for file in {each["file"] for each in report["settings"] if each["file"]}:
-        found = re.findall(rf"{re.escape(file)}:(\d+)(?:-(\d+))?", text)
-        lines = {line for first, last in found for line in range(int(first), int(last or first) + 1)}
+        found = re.findall(rf"{re.escape(file)}:(\d+(?:-\d+)?(?:, \d+(?:-\d+)?)*)", text)
+        ranges = [part.partition("-") for each in found for part in each.split(", ")]
+        lines = {line for first, _, last in ranges for line in range(int(first), int(last or first) + 1)}
         assert {each["line"] for each in report["settings"] if each["file"] == file} <= lines, (file, text)
 
 

@@ -188,3 +188,16 @@ def test_an_address_of_xnat_that_is_a_secret_has_to_be_given(folder, capsys):
     assert main(["migrate", "values.yaml", "--dry-run", "--public-url=https://x.org"]) == 1
     assert "Give it with --xnat-url; this shows it: kubectl get secret a" in capsys.readouterr().err
     assert 'xnat.url: "https://x.org"' in printed(capsys, "values.yaml", "--xnat-url=https://x.org")
+
+
+def test_a_range_of_lines_holds_no_line_of_another_setting(folder, capsys):
+    (folder / "jupyterhub_config.py").write_text(
+        "c.JupyterHub.proxy_auth_token = 'a'\n"
+        "\n"
+        "c.ConfigurableHTTPProxy.auth_token = 'b'\n"
+        "c.Spawner.default_url = '/lab'\n"
+        "c.JupyterHub.proxy_auth_token = 'c'\n"
+    )
+    out = printed(capsys, "docker-stack.yml", "jupyterhub_config.py")
+    line = next(line for line in out.splitlines() if "c.ConfigurableHTTPProxy.auth_token" in line)
+    assert "jupyterhub_config.py:1-3, 5: c.JupyterHub.proxy_auth_token, c.Conf" in line

@@ -124,7 +124,7 @@ def test_other_services_and_roles_of_values_are_carried(folder, capsys):
         ("services.server_board.url", "not carried", "an address of its own"),
         ("services.server_board.admin", "not carried", "what its scopes say"),
         ("services.exporter.apiToken", "carried", "too short"),
-        ("server.board\"].apiToken", "not carried", "the name of another service"),
+        ('server.board"].apiToken', "not carried", "the name of another service"),
         ("services.culler.command[0]", "not carried", "inactivity timeout"),
         ("services.nothing.apiToken", "not carried", "No role in these files"),
         ("loadRoles.xnat.scopes[2]", "not carried", "could do more: proxy."),

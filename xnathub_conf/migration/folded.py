@@ -1,5 +1,6 @@
 """The entries of a report as few lines: what has the same reason is one paragraph, what lies together one line."""
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ def folded(entries: Sequence[Entry]) -> dict[Outcome, list[Paragraph]]:
     """Return what is to be shown of each outcome; every entry is in one line, by its name or below one that is named."""
     leads = {each.leaf: each for each in entries if each.leaf}
     below = Counter(part for each in entries for part in _above(each))
+    places = _Places(entries)
     groups: dict[tuple[Outcome, Entry | None, str], list[Entry]] = {}
     for each in _in_order(entries):
         lead = _first(each, leads)
@@ -43,7 +45,11 @@ def folded(entries: Sequence[Entry]) -> dict[Outcome, list[Paragraph]]:
         groups.setdefault((each.outcome, own, note), []).append(each)
     result: dict[Outcome, list[Paragraph]] = {}
     for (outcome, own, note), group in groups.items():
-        lines = [Line(_places(own, group), own.name, own.keys)] if own else _lines(outcome, group, below)
+        lines = (
+            [Line(places.of(own, group), own.name, own.keys)]
+            if own
+            else _lines(outcome, group, below, places)
+        )
         result.setdefault(outcome, []).append(Paragraph(note, lines))
     return result
 
@@ -78,7 +84,9 @@ def _above(entry: Entry) -> list[tuple[str, KeyPath]]:
     return [(leaf.file, leaf.path[:length]) for length in range(1, len(leaf.path) + 1)]
 
 
-def _lines(outcome: Outcome, group: Sequence[Entry], below: Counter[tuple[str, KeyPath]]) -> list[Line]:
+def _lines(
+    outcome: Outcome, group: Sequence[Entry], below: Counter[tuple[str, KeyPath]], places: "_Places"
+) -> list[Line]:
     """Return one line for each place all of whose leaves are in the group, and for each of the other leaves."""
     own = Counter(part for each in group for part in _above(each))
     parts: dict[object, list[Entry]] = {}
@@ -97,17 +105,42 @@ def _lines(outcome: Outcome, group: Sequence[Entry], below: Counter[tuple[str, K
         shared, said = lines.setdefault(part if alone else None, ([], []))
         shared += those
         said.append(named)
-    return [Line(_places(those[0], those), ", ".join(dict.fromkeys(said))) for those, said in lines.values()]
+    return [
+        Line(places.of(those[0], those), ", ".join(dict.fromkeys(said))) for those, said in lines.values()
+    ]
 
 
-def _places(first: Entry, group: Sequence[Entry]) -> str:
-    """Return the files and lines of some entries, those of the first one's file first."""
-    lines: dict[str, list[int]] = {first.leaf.file: [first.leaf.line]} if first.leaf else {}
-    for each in group:
-        if each.leaf:
-            lines.setdefault(each.leaf.file, []).append(each.leaf.line)
-    if not lines:
-        return first.origin
-    return ", ".join(
-        f"{file}:{min(at)}" + (f"-{max(at)}" if max(at) > min(at) else "") for file, at in lines.items()
-    )
+class _Places:
+    """Where the entries of a report stand, to name some of them by their lines."""
+
+    def __init__(self, entries: Sequence[Entry]):
+        self.lines: dict[str, list[int]] = {}
+        for each in entries:
+            if each.leaf:
+                self.lines.setdefault(each.leaf.file, []).append(each.leaf.line)
+        for lines in self.lines.values():
+            lines.sort()
+
+    def of(self, first: Entry, group: Sequence[Entry]) -> str:
+        """Return the files and lines of some entries, those of the first one's file first; a range holds no line of another entry."""
+        found: dict[str, set[int]] = {first.leaf.file: {first.leaf.line}} if first.leaf else {}
+        for each in group:
+            if each.leaf:
+                found.setdefault(each.leaf.file, set()).add(each.leaf.line)
+        if not found:
+            return first.origin
+        return ", ".join(f"{file}:{self._ranges(file, sorted(lines))}" for file, lines in found.items())
+
+    def _ranges(self, file: str, lines: Sequence[int]) -> str:
+        ranges: list[tuple[int, int]] = []
+        for line in lines:
+            last = ranges[-1][1] if ranges else None
+            if last is not None and not self._lie_between(file, last, line):
+                ranges[-1] = (ranges[-1][0], line)
+            else:
+                ranges.append((line, line))
+        return ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in ranges)
+
+    def _lie_between(self, file: str, first: int, last: int) -> bool:
+        lines = self.lines[file]
+        return bisect_right(lines, first) < bisect_left(lines, last)
