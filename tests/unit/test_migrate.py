@@ -426,7 +426,7 @@ def test_helm_values(folder, capsys):
     assert (folder / "secrets/hub_db_url").read_text() == url
     assert not (folder / "secrets/xnat_password").exists()
     for sentence in (
-        "kubectl get secret xnat-hub --output jsonpath={.data.password} | base64 -d",
+        "kubectl --namespace NAMESPACE get secret xnat-hub --output jsonpath={.data.password} | base64 -d",
         'c.JupyterHub.active_server_limit -> extra["JupyterHub.active_server_limit"]: 3',
         "jupyterhub.hub.config.JupyterHub.tornado_settings: ",
         "jupyterhub.singleuser.extraEnv.SECRET (2 values): Servers get no secrets",
@@ -645,9 +645,9 @@ def test_each_form_of_a_compose_file_is_read(folder, capsys):
         ("gpus", ".gpus", "not carried", "servers.caps.generic_resources"),
         ("env_file", "JH_XNAT_URL", "carried", ""),
         ("env_file that is not there", "env_file[1].path", "no concern", "There is no file no.env"),
-        ("secrets, short", "services.jupyterhub.secrets[0]", "not carried", "`xnathub render`"),
-        ("secrets, long", "services.jupyterhub.secrets[1].target", "not carried", "`xnathub render`"),
-        ("secrets, defined", "secrets.long.file", "not carried", "`xnathub render`"),
+        ("secrets, short", "services.jupyterhub.secrets[0]", "not carried", "beside the rendered one"),
+        ("secrets, long", "services.jupyterhub.secrets[1].target", "not carried", "beside the rendered one"),
+        ("secrets, defined", "secrets.long.file", "not carried", "beside the rendered one"),
         ("configs with content", "configs.ours.content", "not carried", "Its lines are in this list"),
         ("configs with content", "c.JupyterHub.active_server_limit", "carried", ""),
         ("anchors and merge keys", "services.jupyterhub.logging.driver", "not carried", "No key"),

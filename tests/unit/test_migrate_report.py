@@ -186,7 +186,10 @@ def test_an_address_of_xnat_that_is_a_secret_has_to_be_given(folder, capsys):
     values = (folder / "values.yaml").read_text().replace('value: "http://xnat-web"', secret)
     (folder / "values.yaml").write_text(values)
     assert main(["migrate", "values.yaml", "--dry-run", "--public-url=https://x.org"]) == 1
-    assert "Give it with --xnat-url; this shows it: kubectl get secret a" in capsys.readouterr().err
+    assert (
+        "Give it with --xnat-url; this shows it: kubectl --namespace NAMESPACE get secret a"
+        in capsys.readouterr().err
+    )
     assert 'xnat.url: "https://x.org"' in printed(capsys, "values.yaml", "--xnat-url=https://x.org")
 
 

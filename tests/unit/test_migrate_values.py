@@ -115,7 +115,7 @@ def test_other_services_and_roles_of_values_are_carried(folder, capsys):
     settings, steps = report["settings"], "\n".join(report["to_do"])
     assert "The token of the service exporter is new." in steps
     assert (
-        r"kubectl get secret hub --output jsonpath='{.data.hub\.services\.made\.apiToken}' | base64 -d"
+        r"kubectl --namespace NAMESPACE get secret hub --output jsonpath='{.data.hub\.services\.made\.apiToken}' | base64 -d"
         in steps
     )
     assert "--from-file=secrets/service_made_token" in steps

@@ -12,12 +12,13 @@ from xnathub_conf.cli.init import EDITOR_LINE, SCHEMA_FILE, write_schema
 from xnathub_conf.cli.reports import write_out
 from xnathub_conf.migration import MigrationError
 from xnathub_conf.migration.carry import FOLDERS, carry, without_folders
+from xnathub_conf.migration.change_over import old_hub_away
 from xnathub_conf.migration.compose import read_text
 from xnathub_conf.migration.hiding import without_addresses_secrets
 from xnathub_conf.migration.ledger import Ledger, NotCarriedError
 from xnathub_conf.migration.report import Report
 from xnathub_conf.migration.sources import Old, read_old
-from xnathub_conf.migration.without_hub import advice, patch, without
+from xnathub_conf.migration.without_hub import patch, without
 from xnathub_conf.operating.log_text import in_one_line
 from xnathub_conf.render.yaml_text import yaml_text
 from xnathub_conf.site.load import LoadedSite, load
@@ -220,13 +221,7 @@ def _steps(ledger: Ledger, old: Old, loaded: LoadedSite, options: Options) -> It
         for warning in loaded.warnings
         if warning.path not in ledger.asked
     )
-    if old.compose and old.service and len(old.compose.services) > 1:
-        yield from advice(old.compose, old.service, options.without_hub)
-    elif old.kind != "kubernetes":
-        yield (
-            "Remove the old stack before the new one is deployed: both want the hub's port, and maybe the network. "
-            "Running servers end with it; notebooks stay in the workspaces."
-        )
+    yield from old_hub_away(old, options.without_hub)
     # The files that the site wants, whether they are written or still to be made.
     wanted = {
         Path(file).name for file in _files(ledger.site) if str(Path(file).parent) == ledger.secrets_path
@@ -239,7 +234,7 @@ def _steps(ledger: Ledger, old: Old, loaded: LoadedSite, options: Options) -> It
         yield f"xnathub render swarm {options.output} > xnathub-stack.yml, and deploy that (docs/swarm.md)"
     elif old.kind == "kubernetes":
         given = " ".join(f"--from-file={path}" for path in secrets)
-        yield f"kubectl create secret generic xnathub-secrets {given}".rstrip()
+        yield f"kubectl --namespace NAMESPACE create secret generic xnathub-secrets {given}".rstrip()
         yield f"xnathub render kubernetes {options.output} > xnathub-values.yaml, and install the chart with it (docs/kubernetes.md)"
     else:
         yield f"xnathub render docker {options.output} > xnathub-compose.yaml, and start that (docs/docker.md)"

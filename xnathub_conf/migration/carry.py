@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from xnathub_conf.migration import MigrationError
 from xnathub_conf.migration.browser_addresses import addresses
+from xnathub_conf.migration.change_over import api_address, network_policy
 from xnathub_conf.migration.claims import python_claims
 from xnathub_conf.migration.helm import base_url, kubernetes
 from xnathub_conf.migration.ledger import Ledger, at
@@ -90,7 +91,11 @@ def carry(
             "jupyterhub.hub.shutdownOnLogout",
             Found("", "JupyterHub's default"),
         )
-    addresses(m, to.site.get("hub", {}).get("base_url", path))
+    path = to.site.get("hub", {}).get("base_url", path)
+    addresses(m, path)
+    api_address(m, path)
+    if old.kind == "kubernetes":
+        network_policy(m)
     token(m)
     if old.is_reference:
         _one_extension(to)

@@ -110,7 +110,7 @@ def _variables(chart: ChartValues) -> None:
         secret = entry.get("valueFrom", "secretKeyRef")
         if secret.keys:
             command = (
-                f"kubectl get secret {secret.get('name').text} "
+                f"kubectl --namespace NAMESPACE get secret {secret.get('name').text} "
                 f"--output jsonpath={{.data.{secret.get('key').text}}} | base64 -d"
             )
             chart.elsewhere[name] = Found(command, secret.get("key").origin, next(secret.leaves()))

@@ -49,9 +49,7 @@ def _data(name: str, node: Node) -> dict[object, object]:
 
 def _shown_by(name: str) -> str:
     """Return the command that shows the token which the old chart made for a service."""
-    return (
-        f"kubectl get secret hub --output jsonpath='{{.data.hub\\.services\\.{name}\\.apiToken}}' | base64 -d"
-    )
+    return f"kubectl --namespace NAMESPACE get secret hub --output jsonpath='{{.data.hub\\.services\\.{name}\\.apiToken}}' | base64 -d"
 
 
 def _parts(to: Ledger, node: Node, lead: Node, lost: dict[str, str]) -> None:

@@ -78,13 +78,15 @@ def storage(m: Migration, chart: ChartValues) -> None:
     rows = (("ARCHIVE", "archive", ARCHIVE, archive), ("WORKSPACE", "workspaces", WORKSPACES, workspaces))
     for kind, section, default, claimed in rows:
         source, target, name = prefixes(m, kind, default)
+        if kind == "WORKSPACE" and not target and (inner := _inner(held_in)):
+            target, name = inner, held_in.get("static", "subPath").name
         taken = [each["path"] for each in claims]
         path = root = plain(source.value)
         if target and target.value.startswith("/") and plain(target.value) in taken:
             to.leave(name, target, _SAME)
         elif target:
             translated = True
-            root, path = _translated(m, section, path, name, claimed.value)
+            root, path = _translated(m.to, section, path, (name, target), claimed.value)
         if root in taken:
             to.leave(name or f"JH_XNAT_PT_{kind}_PREFIX", target or source, _SAME)
             path = root = next(each for each in (default, f"/{section}") if each not in taken)
@@ -150,9 +152,22 @@ def _claim(to: Ledger, found: Found, default: str) -> Found:
     return Found(default, "the chart's default")
 
 
-def _translated(m: Migration, section: str, source: str, name: str, claim: str) -> tuple[str, str]:
+def _inner(held_in: Node) -> Found | None:
+    """Return the folder of a claim that holds XNAT's workspaces, where it is not the claim as a whole."""
+    sub = held_in.get("static", "subPath")
+    above = sub.text.strip("/").removesuffix(_SUBPATH)
+    folder = os.path.normpath(above).strip("/") if above else ""
+    fits = (
+        sub.line and above.endswith("/") and folder and ".." not in folder and not re.search(r"[{}]", folder)
+    )
+    return Found(folder, sub.origin, sub) if fits else None
+
+
+def _translated(
+    to: Ledger, section: str, source: str, named: tuple[str, Found], claim: str
+) -> tuple[str, str]:
     """Carry over a prefix of XNAT's path translation; gives the path of the claim, and that of the folder."""
-    to, target = m.to, m.old.plugin[name]
+    name, target = named
     if target.value.startswith("/"):
         path = plain(target.value)
         to.put(f"paths.{section}", [{"from": source, "to": path}], name, target)

@@ -123,6 +123,7 @@ _RULES: tuple[Rule, ...] = (
     Rule("singleuser.storage.extraVolumes.**", left(_ENTRIES)),
     Rule("singleuser.storage.extraVolumeMounts.**", left(_ENTRIES)),
     Rule("singleuser.storage.**", left("Workspaces are mounted as XNAT says: users/NAME in the claim that holds them.")),
+    Rule("singleuser.networkPolicy.**", left("Write it into the values of the new chart, as networkPolicy.serverEgress, if it is still wanted.")),
     Rule("singleuser.**", left("No key of site.yaml stands for it. If it is still wanted, look for a trait of KubeSpawner and write it "
                                "under `extra`.")),
     Rule("cull.**", left("XNAT's plugin stops idle servers: set the inactivity timeout in XNAT's Jupyter settings.")),

@@ -159,7 +159,7 @@ class Ledger:
             if found.leaf:
                 self._of[found.leaf] = entry
         elif outcome == Outcome.CARRIED and entry.outcome == Outcome.NO_CONCERN:
-            entry.name, entry.outcome, entry.note = name, outcome, note
+            entry.name, entry.outcome, entry.note, entry.lead = name, outcome, note, None
         elif note and entry.outcome == outcome and note not in entry.note:
             entry.note = f"{entry.note}; {note}" if entry.note else note
         return entry

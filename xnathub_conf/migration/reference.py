@@ -31,6 +31,7 @@ jupyterhub:
     db: {type: postgres}
     extraConfig: {shutdownOnLogout: c.JupyterHub.shutdown_on_logout = True}
   singleuser:
+    networkPolicy: {enabled: false}
     storage: {type: static, static: {pvcName: workspaces, subPath: "users/{unescaped_username}"}}
 """
 """The values that the chart sets, as far as they have a part in a site."""

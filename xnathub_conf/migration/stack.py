@@ -11,8 +11,10 @@ from xnathub_conf.migration.tree import Found, Node
 from xnathub_conf.migration.variables import Migration
 from xnathub_conf.site.problems import dotted
 
-_RENDERED = "write it at the hub's service in the file that `xnathub render` writes"
-_LABELS = f"If a proxy such as Traefik reads it, {_RENDERED}; the hub's port is that of hub.bind_url."
+_BESIDE = "in a file of your own beside the rendered one (docs/migrate.md)"
+_RENDERED = f"write it at the service `hub` {_BESIDE}"
+_AT_PROXY = f"write it at the service `proxy` {_BESIDE}"
+_LABELS = f"If a web server such as Traefik reads it, {_AT_PROXY}; the port is that of hub.bind_url."
 _STAYS = "The network stays with {}, so the new hub has one of its own, {}. The web server reaches it by its published port."
 _GPUS = "The hub needs no GPU. For servers, XNAT asks for them; servers.caps.generic_resources is the most for one."
 
@@ -83,7 +85,7 @@ _HUB: tuple[Rule, ...] = (
     Rule("extends.**", nothing("What it names is in this list by itself.")),
     Rule("environment.**", nothing("It has no value, so the old hub did not have it.")),
     Rule("profiles.**", left(f"The new stack's hub belongs to no profile. If it is to, {_RENDERED}.")),
-    Rule("networks.*.aliases.**", left(f"If something calls the hub by this name, {_RENDERED}.")),
+    Rule("networks.*.aliases.**", left(f"If something calls the hub by this name, {_AT_PROXY}.")),
     Rule("command.**", left("The new image starts `xnathub run` itself. Look for a key of site.yaml for what the command said.")),
     Rule("entrypoint.**", left("The new image starts `xnathub run` itself. Look for a key of site.yaml for what it did.")),
     Rule("labels.**", left(_LABELS)),
@@ -114,8 +116,7 @@ _NETWORK: tuple[Rule, ...] = (
     Rule("attachable", nothing("The new stack makes this network.")),
     Rule("external", nothing("The new stack makes this network. Remove the old one first, or name another in site.yaml.")),
     Rule("ipam.driver", nothing("It is Docker's default.")),
-    Rule("**", left("No key of site.yaml stands for it. If it is still wanted, write it at the network in the file that "
-                    "`xnathub render` writes.")),
+    Rule("**", left(f"No key of site.yaml stands for it. If it is still wanted, write it at the network `jupyter` {_BESIDE}.")),
 )  # fmt: skip
 
 
@@ -237,7 +238,7 @@ def _volume(to: Ledger, node: Node) -> None:
     elif target.endswith("jupyterhub_config.py"):
         to.leave(f"volume {source}", at(lead), CODE + " If the file is there, its lines are in this list.")
     else:
-        why = "The new stack keeps the hub's data in a volume of its own. Add what the hub must read to the rendered stack."
+        why = f"The new stack keeps the hub's data in a volume of its own. What else the hub must read, {_RENDERED}."
         to.leave(name, at(lead), why)
     entry = to.entry_of(lead)
     for leaf in node.leaves() if node.keys else ():
@@ -259,8 +260,8 @@ def _parts(to: Ledger, compose: Compose, service: Service, network: str) -> None
     for node in service.nodes:
         for each, name in _network_names(node):
             if not _is_of_servers(compose, name, network):
-                to.leave(each.name, at(each), "The new stack's hub is on its servers' network alone. If a proxy or XNAT "
-                         f"calls it on this one, {_RENDERED}.")  # fmt: skip
+                to.leave(each.name, at(each), "The new stack's proxy, which people and XNAT call, is on its servers' network alone. If a web "
+                         f"server or XNAT calls it on this one, {_AT_PROXY}.")  # fmt: skip
             elif each.value is None or not each.keys:
                 to.ignore(each.name, at(each), "The new stack's hub is on its servers' network too.")
         apply(_HUB, to, node, below=2)
