@@ -331,7 +331,7 @@ def test_one_env_file_for_xnat_and_hub(folder, capsys):
     assert site.hub.gid == 0
     assert "XNAT_DATASOURCE_PASSWORD: It is for other programs that read this file." in out
     assert "s3cr3t" not in out
-    assert "HTTPS_PROXY: No key of site.yaml stands for it" in out
+    assert "HTTPS_PROXY: The hub asks XNAT directly" in out
 
 
 def test_the_shell_wins_over_the_env_file(folder, monkeypatch):
@@ -635,7 +635,7 @@ def test_each_form_of_a_compose_file_is_read(folder, capsys):
     # The form, the entry's name, what became of it, and a word of why.
     for form, name, outcome, why in (
         ("extends", "labels[\"traefik.enable\"]", "not carried", "Traefik"),
-        ("extends", "HTTPS_PROXY", "not carried", "set it where the hub runs"),
+        ("extends", "HTTPS_PROXY", "not carried", "servers.http_proxy"),
         ("extends", "services.jupyterhub.extends.file", "no concern", "in this list by itself"),
         ("extends of another file", "services.hub.dns", "not carried", "No key"),
         ("include", "include[0]", "no concern", "in this list by itself"),

@@ -204,3 +204,25 @@ def test_a_range_of_lines_holds_no_line_of_another_setting(folder, capsys):
     out = printed(capsys, "docker-stack.yml", "jupyterhub_config.py")
     line = next(line for line in out.splitlines() if "c.ConfigurableHTTPProxy.auth_token" in line)
     assert "jupyterhub_config.py:1-3, 5: c.JupyterHub.proxy_auth_token, c.Conf" in line
+
+
+def test_lines_of_the_reference_s_own_are_no_concern(folder, capsys):
+    """Lines that a site left as they were, beside its own."""
+    (folder / "jupyterhub_config.py").write_text(
+        "sh.setLevel(logging.INFO)\n"
+        "sh.setFormatter(formatter)\n"
+        "if 'JH_TLS_CA_CERT' in os.environ:\n"
+        "    logger.info('TLS CA certificate found. Adding to TLS config.')\n"
+        "    tls_config['ca_cert'] = os.environ['JH_TLS_CA_CERT']\n"
+        "sh.setLevel(logging.CRITICAL)\n"
+    )
+    out = printed(capsys, "docker-stack.yml", "jupyterhub_config.py")
+    left, _, none = out.partition("No concern of the hub:")
+    assert "jupyterhub_config.py:1-3: sh.setLevel, sh.setFormatter, if: It is the reference's own" in none
+    assert "jupyterhub_config.py:6: sh.setLevel: It is code." in left
+
+
+def test_a_compose_file_without_services_is_said(folder, capsys):
+    (folder / "docker-stack.yml").write_text("services: {}\n")
+    assert main(["migrate", "docker-stack.yml", "--dry-run"]) == 1
+    assert "These compose files have no services." in capsys.readouterr().err

@@ -135,3 +135,53 @@ def test_other_services_and_roles_of_values_are_carried(folder, capsys):
     ):
         assert told(settings, name)["outcome"] == outcome, told(settings, name)
         assert why in told(settings, name)["note"], told(settings, name)
+
+
+PLAIN = f"""\
+hub:
+  extraEnv: {{HTTPS_PROXY: "http://p.example.org:3128", REQUESTS_CA_BUNDLE: /ca.pem, TZ: UTC}}
+  services: {{xnat: {{apiToken: {TOKEN}}}}}
+  config: {{KubeSpawner: {{uid: 1000}}}}
+  allowNamedServers: NAMES
+singleuser:
+  extraEnv: {{HTTP_PROXY: "http://p.example.org:3128", https_proxy: "http://p.example.org:3128/", NO_PROXY: "a.org, .b.org"}}
+  uid: 1000
+"""
+
+
+def test_the_way_out_and_authorities_have_keys(folder, capsys):
+    (folder / "zero.yaml").write_text(PLAIN.replace("NAMES", "true"))
+    report, site = move(capsys, "zero.yaml")
+    assert (site.servers.http_proxy, site.servers.no_proxy) == (
+        "http://p.example.org:3128",
+        ("a.org", ".b.org"),
+    )
+    assert not site.servers.environment
+    settings = report["settings"]
+    assert told(settings, "singleuser.extraEnv.NO_PROXY")["keys"] == {"servers.no_proxy": ["a.org", ".b.org"]}
+    assert "servers.http_proxy" in told(settings, "HTTPS_PROXY")["note"]
+    assert "xnat.ca_file" in told(settings, "REQUESTS_CA_BUNDLE")["note"]
+    assert "set it where the hub runs" in told(settings, "TZ")["note"]
+    # A name and a password in it would be every user's, and two addresses are no one way out.
+    for address in ("http://me:pw@p.example.org:3128", "http://other:3128"):
+        (folder / "zero.yaml").write_text(
+            PLAIN.replace('HTTP_PROXY: "http://p.example.org:3128"', f'HTTP_PROXY: "{address}"')
+        )
+        assert move(capsys, "zero.yaml")[1].servers.http_proxy is None
+
+
+def test_another_hub_s_report_has_no_names_of_the_reference(folder, capsys):
+    (folder / "zero.yaml").write_text(PLAIN.replace("NAMES", "true"))
+    report, site = move(capsys, "zero.yaml")
+    assert not [
+        each["name"]
+        for each in report["settings"]
+        if "JH_" in each["name"] or each["name"].startswith("jupyterhub.")
+    ]
+    uid = told(report["settings"], "singleuser.uid")
+    assert (uid["outcome"], uid["note"]) == ("no concern", "Another setting says the same, servers.uid.")
+    assert site.hub.allow_named_servers
+    (folder / "zero.yaml").write_text(PLAIN.replace("NAMES", "false"))
+    assert any("can start none then" in step for step in move(capsys, "zero.yaml")[0]["to_do"])
+    (folder / "zero.yaml").write_text(PLAIN.replace("  allowNamedServers: NAMES\n", ""))
+    assert move(capsys, "zero.yaml")[1].hub.allow_named_servers

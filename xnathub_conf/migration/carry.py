@@ -22,9 +22,11 @@ from xnathub_conf.migration.variables import (
     server_ids,
     timeouts,
     token,
+    why_left,
     within_xnat_s,
     xnat,
 )
+from xnathub_conf.migration.way_out import way_out
 from xnathub_conf.site.problems import KeyPath, dotted
 
 _ORDER = (
@@ -85,18 +87,19 @@ def carry(
         _python(m)
         _without_unread(m)
     if old.chart and "shutdown_on_logout" not in to.site.get("hub", {}):
-        to.put(
-            "hub.shutdown_on_logout",
-            False,
-            "jupyterhub.hub.shutdownOnLogout",
-            Found("", "JupyterHub's default"),
-        )
+        to.put("hub.shutdown_on_logout", False, "shutdown_on_logout", Found("", "JupyterHub's default"))
+    if to.site.get("hub", {}).get("allow_named_servers") is False:
+        to.ask(_NO_NAMES)
     path = to.site.get("hub", {}).get("base_url", path)
+    if old.chart and not old.is_reference and m.old.hub.get("JH_XNAT_SERVICE_TOKEN"):
+        leaf = m.old.hub["JH_XNAT_SERVICE_TOKEN"].leaf
+        m.token_name = leaf.name if leaf else m.token_name
     addresses(m, path)
     api_address(m, path)
     if old.kind == "kubernetes":
         network_policy(m)
     token(m)
+    way_out(to)
     if old.is_reference:
         _one_extension(to)
     within_xnat_s(m)
@@ -107,6 +110,9 @@ def carry(
     _env_lines(m)
     to.site = {key: to.site[key] for key in sorted(to.site, key=_ORDER.index)}
     return to
+
+
+_NO_NAMES = "hub.allow_named_servers is false, as it was. XNAT's pages give each server a name, and can start none then: delete that line."
 
 
 def _python(m: Migration) -> None:
@@ -248,11 +254,7 @@ def _env_lines(m: Migration) -> None:
             and compose.readers.get(leaf.file) == {m.old.service.name}
             and leaf.value is not None
         ):
-            to.leave(
-                name,
-                at(leaf),
-                "No key of site.yaml stands for it. If the hub's process needs it, set it where the hub runs.",
-            )
+            to.leave(name, at(leaf), why_left(name))
         elif name in m.old.hub and m.old.hub[name].leaf is not leaf:
             to.ignore(name, at(leaf), f"{m.old.hub[name].origin} says it to the hub.")
         else:

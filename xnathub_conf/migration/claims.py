@@ -64,11 +64,12 @@ def storage(m: Migration, chart: ChartValues) -> None:
     claim, volumes = held_in.get("static", "pvcName"), _claims(held_in)
     workspaces = at(claim) if claim.text else Found("workspaces", "the chart's default")
     archive = hub.get("JH_XNAT_ARCHIVE_PVC", Found("archive", "the chart's default"))
+    archive_s = m.named("JH_XNAT_ARCHIVE_PVC", "the archive's claim")
     for node in volumes:
         mounted = _mount_of(held_in, node)
         held = node.get("persistentVolumeClaim", "claimName")
         if mounted.startswith(ARCHIVE) and archive.leaf is None:
-            archive = at(held)
+            archive, archive_s = at(held), held.name
         elif mounted.startswith(WORKSPACES) and not claim.text:
             workspaces = at(held)
     archive, workspaces = _claim(to, archive, "archive"), _claim(to, workspaces, "workspaces")
@@ -95,14 +96,14 @@ def storage(m: Migration, chart: ChartValues) -> None:
             {"path": path} if kind == "ARCHIVE" else {"path": f"{path}/users/{{username}}", "writable": True}
         )
         prefix_lines(m, kind, section)
-    names = ("JH_XNAT_ARCHIVE_PVC", claim.name)
+    names = (archive_s, claim.name if claim.line or chart.is_reference else "the workspaces' claim")
     for index, (name, found) in enumerate(zip(names, (archive, workspaces), strict=True)):
         if found.leaf:
             to.stands(("orchestrator", "kubernetes", "claims", index, "claim_name"), found.value, name, found)
     to.put(
         f"{_HERE}.claims",
         claims,
-        "JH_XNAT_ARCHIVE_PVC, " + names[1],
+        ", ".join(names),
         Found("", "the lines above" if archive.leaf else archive.origin),
     )
     to.put("servers.allowed_mounts", mounts, "JH_XNAT_PT_..." if translated else "mounts",

@@ -12,7 +12,7 @@ from xnathub_conf.migration.ledger import Ledger, NotCarriedError, at
 from xnathub_conf.migration.rules import Rule, key, left, nothing, number, put_tree, run, whole, yes
 from xnathub_conf.migration.traits import CODE, LOOK, carry_trait, unknown_trait
 from xnathub_conf.migration.tree import Found, Node
-from xnathub_conf.migration.variables import Migration
+from xnathub_conf.migration.variables import Migration, why_left
 
 _HERE = "orchestrator.kubernetes"
 _CHARTS = (
@@ -32,6 +32,9 @@ def _no_root(to: Ledger, name: str, leaf: Node) -> None:
     elif path.partition(".")[2] in to.site.get("servers", {}) and any(
         tuple(path.split(".")) in each.keys and each.leaf for each in to.entries
     ):
+        if to.site["servers"][path.partition(".")[2]] == whole(leaf.text):
+            to.ignore(name, at(leaf), f"Another setting says the same, {path}.")
+            return
         to.leave(name, at(leaf), f"Another setting says {path} already: look which of the two counts.")
     else:
         to.put(path, whole(leaf.text), name, at(leaf))
@@ -47,6 +50,11 @@ def _environment(to: Ledger, extra: Node) -> None:
         to.put(("servers", "environment", variable), value.text, value.name, at(value))
         if (named := entry.get("name")).line:
             to.follow(named, value, f"with {value.origin}")
+
+
+def _variable_of(leaf: Node) -> str:
+    """Return the name of the variable that a leaf of `extraEnv` belongs to."""
+    return str(leaf.path[leaf.path.index("extraEnv") + 1])
 
 
 def _hub_image(to: Ledger, name: str, leaf: Node) -> None:
@@ -93,7 +101,7 @@ _RULES: tuple[Rule, ...] = (
     Rule("hub.db.**", left("If the hub's database is to be this one, put its URL into a file and name that as hub.db_url.")),
     Rule("hub.cookieSecret", _cookie_secret),
     Rule("hub.image.**", _hub_image),
-    Rule("hub.extraEnv.**", left("No key of site.yaml stands for it. If the hub's process needs it, set it where the hub runs.")),
+    Rule("hub.extraEnv.**", lambda to, name, leaf: to.leave(name, at(leaf), why_left(_variable_of(leaf)))),
     Rule("hub.extraVolumes.**", left("What the hub must read beside its site file, write into the values of the new chart.")),
     Rule("hub.extraVolumeMounts.**", left("What the hub must read beside its site file, write into the values of the new chart.")),
     Rule("hub.**", left(_CHARTS)),
@@ -165,7 +173,8 @@ def kubernetes(m: Migration, chart: ChartValues) -> None:
             if not node.line and not _is_told_default(path):
                 continue
             rule = next(each for each in _RULES if each.fits(path))
-            run(rule.how, to, node.name, node)
+            name = node.name if node.line or chart.is_reference else node.name.removeprefix("jupyterhub.")
+            run(rule.how, to, name, node)
 
 
 def _walk(node: Node, path: tuple[str, ...]) -> list[tuple[Node, tuple[str, ...]]]:
@@ -189,7 +198,7 @@ def base_url(m: Migration, chart: ChartValues) -> str:
         return "/jupyterhub/"
     base = node.text.strip("/")
     path = f"/{base}/" if base else "/"
-    m.to.put("hub.base_url", path, node.name, at(node))
+    m.to.put("hub.base_url", path, node.name if chart.is_reference else "hub.baseUrl", at(node))
     return path
 
 

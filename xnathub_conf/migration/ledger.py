@@ -122,6 +122,18 @@ class Ledger:
             _delete(self.site, key)
         self.entries.remove(entry)
 
+    def move(self, before: KeyPath, after: KeyPath, value: object) -> None:
+        """Write at another key what stands at one, with another value, and say so in its entry."""
+        _delete(self.site, before)
+        for entry in self.entries:
+            if before in entry.keys:
+                del entry.keys[before]
+                entry.keys[after] = value
+        node = self.site
+        for part in map(str, after[:-1]):
+            node = node.setdefault(part, {})
+        node[str(after[-1])] = value
+
     def withdraw(self, key: KeyPath, why: str) -> bool:
         """Take a value out of the site again that it can't hold. Gives whether any entry put it there."""
         entries = [

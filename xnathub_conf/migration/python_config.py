@@ -1,6 +1,7 @@
 """A jupyterhub_config.py, read and never run: each setting and each other statement with its line."""
 
 import ast
+import hashlib
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -45,6 +46,8 @@ class Other:
 
     leaf: Node
     names_a_value: bool
+    digest: str = ""
+    """Of its text, whatever its spaces: two statements that are the same have the same."""
 
 
 @dataclass
@@ -96,7 +99,13 @@ def read_part(text: str, file: str, first: int, values: Values) -> PythonConfig:
         line = f":{error.lineno + first - 1}" if isinstance(error, SyntaxError) and error.lineno else ""
         raise MigrationError(f"{file}{line} is not Python.") from None
     ast.increment_lineno(tree, first - 1)
-    reader = _Reader(PythonConfig(file, reads=frozenset(variables_in(tree))), values, _holding(tree))
+    reader = _Reader(
+        PythonConfig(file, reads=frozenset(variables_in(tree))),
+        values,
+        _holding(tree),
+        first,
+        text.splitlines(),
+    )
     for index, statement in enumerate(tree.body):
         reader.read(statement, (index,))
     return reader.config
@@ -108,6 +117,9 @@ class _Reader:
     values: Values
     holding: set[ast.AST]
     """The statements that are a setting, or have one below them."""
+    first: int
+    lines: list[str]
+    """The text from that line of the file on."""
     under: frozenset[str] = frozenset()
 
     def read(
@@ -133,7 +145,8 @@ class _Reader:
                 for target in statement.targets:
                     if isinstance(target, ast.Name):
                         self.values.keep(target.id, value, used, assumed)
-            self.config.others.append(Other(Node(file, (*path, _called(statement)), line, ""), known))
+            leaf = Node(file, (*path, _called(statement)), line, "")
+            self.config.others.append(Other(leaf, known, self.digest(statement)))
 
     def block(self, statement: ast.stmt, path: KeyPath, *, conditional: bool, skipped: bool) -> None:
         """Read what stands under a condition; where the hub's variables decide it, one of the two branches holds."""
@@ -160,6 +173,11 @@ class _Reader:
                     index += 1
             skipped = skipped or holds is True
         self.under = above
+
+    def digest(self, statement: ast.stmt) -> str:
+        last = (statement.end_lineno or statement.lineno) - self.first + 1
+        words = " ".join(self.lines[statement.lineno - self.first : last]).split()
+        return hashlib.sha256(" ".join(words).encode("utf-8", "replace")).hexdigest()[:12]
 
     def evaluated(
         self, node: ast.expr | None, *, in_parts: bool = False

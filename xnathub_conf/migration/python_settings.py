@@ -6,6 +6,7 @@ from xnathub_conf.migration.hub_services import is_xnat, know_services
 from xnathub_conf.migration.ledger import Ledger, NotCarriedError, at
 from xnathub_conf.migration.python_config import PythonConfig, Setting
 from xnathub_conf.migration.python_values import UNKNOWN, is_known
+from xnathub_conf.migration.reference import STATEMENTS
 from xnathub_conf.migration.site_mounts import by_name
 from xnathub_conf.migration.traits import (
     CODE,
@@ -50,6 +51,8 @@ def carry_python(
         leaf, name = other.leaf, str(other.leaf.path[-1])
         if other.names_a_value or name in _SERVING or name.startswith("logger."):
             to.ignore(name, at(leaf), "It only serves the lines around it.")
+        elif is_reference and other.digest in STATEMENTS:
+            to.ignore(name, at(leaf), "It is the reference's own, and the hub does the same.")
         elif name in {"XnatAuthenticator", "pre_spawn_hook"}:
             to.leave(
                 name,

@@ -38,7 +38,7 @@ jupyterhub:
 
 ZERO_VALUES = """\
 jupyterhub:
-  hub: {baseUrl: /, allowNamedServers: false, concurrentSpawnLimit: 64, consecutiveFailureLimit: 5, db: {type: sqlite-pvc}}
+  hub: {baseUrl: /, concurrentSpawnLimit: 64, consecutiveFailureLimit: 5, db: {type: sqlite-pvc}}
   singleuser: {storage: {type: dynamic}}
 """
 """The same of Zero to JupyterHub itself."""
@@ -48,3 +48,10 @@ PASSWORD = "jupyterhub"  # noqa: S105 - the one that everybody knows
 
 ARCHIVE, WORKSPACES = "/data/xnat/archive", "/data/xnat/workspaces"
 """Where XNAT's container has the archive and the workspaces."""
+
+STATEMENTS = frozenset([
+    "bfce9eeca678", "7c26f03b300e", "efbd84ee612d", "d7e59f175293", "ac77beece592", "6f4fd79cc62b", "5d9e4413e168", "753d692d733f",
+    "745b4e2dfd10", "59f682416f3d", "6c3f201d30f3", "83dbabaf0a20", "6f65927afc92", "9e86c68dc0a5", "30dce65e5157", "b1f5728a9e9a",
+    "7e5e64e34311", "cbf7c800a18f", "7eee7f80b126", "9ab4d01ffc55", "59eb2e5ce5ff", "b4d9b6b72d57",
+])  # fmt: skip
+"""Digests of the statements of its jupyterhub_config.py, in any of its versions, that set nothing on `c` by themselves: classes, hooks, conditions."""

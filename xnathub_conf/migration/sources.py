@@ -202,6 +202,10 @@ def _mounted_python(old: Old, hub: Service, folder: Path, compose: Compose) -> l
 
 
 def _hub_service(services: Mapping[str, Service], wanted: str | None) -> str:
+    if not services:
+        raise MigrationError(
+            "These compose files have no services. Name those that the old hub was started from."
+        )
     if wanted is not None:
         if wanted not in services:
             raise MigrationError(f"There is no service {wanted}. There are: {', '.join(services)}.")

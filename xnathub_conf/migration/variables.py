@@ -21,7 +21,23 @@ from xnathub_conf.site.schema import node_at
 NO_CONCERN = {**WITHOUT_KEY, "JH_SPAWNER": "`orchestrator` says it."}
 """Variables that are no concern of the hub any more, and why."""
 
-_NO_KEY = "No key of site.yaml stands for it. If the hub's process needs it, set it where the hub runs."
+NO_KEY = "No key of site.yaml stands for it. If the hub's process needs it, set it where the hub runs."
+"""What to say of a variable of the hub's process that nothing here reads."""
+
+_AUTHORITY = "If a private authority signed XNAT's certificate, name its file as xnat.ca_file, and for servers as servers.ca_file: docs/private-ca.md."
+_WAY_OUT = "The hub asks XNAT directly, and needs no way out. The way out of servers is servers.http_proxy; what it does not hold for, servers.no_proxy."
+_HINTS = {
+    **dict.fromkeys(
+        ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+        _AUTHORITY,
+    ),
+    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"), _WAY_OUT),
+}
+
+
+def why_left(name: str) -> str:
+    """Say why a variable of the hub's process is left behind, and where what it did has its place."""
+    return _HINTS.get(name.upper(), NO_KEY)
 
 
 @dataclass
@@ -35,6 +51,10 @@ class Migration:
     xnat_url: str | None = None
     token_name: str = "JH_XNAT_SERVICE_TOKEN"  # noqa: S105 - the setting's name
     """Where the old files say the token that XNAT calls the hub with."""
+
+    def named(self, variable: str, key: str) -> str:
+        """Return what to call a setting in the report: by the reference's variable, or by the key where the old hub is another."""
+        return variable if self.old.is_reference or variable in self.old.hub else key
 
     def attempt(self, name: str, found: Found, do: Callable[[], None]) -> None:
         """Take a value over; if that can't be, say why in its line of the report, and go on."""
@@ -55,7 +75,8 @@ def xnat(m: Migration) -> None:
         url = hub["JH_XNAT_URL"]
         to.put("xnat.url", url.value.rstrip("/"), "JH_XNAT_URL", url)
     username = hub.get("JH_XNAT_USERNAME", Found(reference.IMAGE["JH_XNAT_USERNAME"], "the default"))
-    to.put("xnat.service_account.username", username.value, "JH_XNAT_USERNAME", username)
+    key = "xnat.service_account.username"
+    to.put(key, username.value, m.named("JH_XNAT_USERNAME", key), username)
     if "JH_XNAT_USERNAME" not in hub:
         to.ask(
             f"The hub asks XNAT as the user {username.value}. Make that user in XNAT, with the role JupyterHub, or write the name of the "
@@ -152,7 +173,8 @@ def server_ids(m: Migration, names: tuple[str, str]) -> None:
         own = "what images of docker-stacks run as; the old hub left it to them"
         for key, value, name, each in zip(("uid", "gid"), (1000, 100), names, found, strict=True):
             if key not in to.site.get("servers", {}):
-                to.put(f"servers.{key}", value, name, each if each.leaf else Found("", "not set"), own)
+                said = each if each.leaf else Found("", "not set")
+                to.put(f"servers.{key}", value, m.named(name, f"servers.{key}"), said, own)
         return
     for key, name, each in zip(("uid", "gid"), names, found, strict=True):
         m.attempt(name, each, lambda key=key, name=name, each=each: _server_id(to, key, name, each))  # type: ignore[misc]
@@ -307,4 +329,4 @@ def rest(m: Migration) -> None:
             elif variables is m.old.plugin and found is not m.old.hub.get(name):
                 to.ignore(name, found, "XNAT's own: its plugin goes on reading it.")
             elif name in m.old.own or name.startswith(("JH_", "JUPYTERHUB_", "NB_")):
-                to.leave(name, found, _NO_KEY)
+                to.leave(name, found, why_left(name))
