@@ -198,3 +198,29 @@ def test_each_trait_that_a_site_sets_is_known_to_migrate(folder, capsys, files):
         if "has no such setting" in each["note"] or "Delete it" in each["note"]
     ]
     assert not unknown
+
+
+def test_where_a_plain_config_mounts_xnat_s_folders_from(folder, capsys):
+    """XNAT's paths are not the host's there, and the hub has to translate them."""
+    mounts = {
+        "/srv/archive": {"bind": "/data/xnat/archive", "mode": "ro"},
+        "/srv/work/users/{username}": "/data/xnat/workspaces/users/{username}",
+        "/srv/x2": "/data/xnat/archive2",
+    }
+    (folder / "jupyterhub_config.py").write_text(
+        f"c.JupyterHub.spawner_class = 'docker'\nc.DockerSpawner.volumes = {mounts}\n"
+    )
+    assert main(["migrate", "jupyterhub_config.py", "--json", "--xnat-url=https://x.org"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    site = load("site.yaml").site
+    assert [(each.from_, each.to) for each in site.paths.archive] == [("/data/xnat/archive", "/srv/archive")]
+    assert [(each.from_, each.to) for each in site.paths.workspaces] == [
+        ("/data/xnat/workspaces", "/srv/work")
+    ]
+    assert [each.path for each in site.servers.allowed_mounts] == [
+        "/srv/archive",
+        "/srv/work/users/{username}",
+    ]
+    steps = report["to_do"]
+    chown = next(index for index, step in enumerate(steps) if step.startswith("sudo chown 1000 secrets/"))
+    assert chown < next(index for index, step in enumerate(steps) if step.startswith("Remove the old stack"))

@@ -221,7 +221,6 @@ def _steps(ledger: Ledger, old: Old, loaded: LoadedSite, options: Options) -> It
         for warning in loaded.warnings
         if warning.path not in ledger.asked
     )
-    yield from old_hub_away(old, options.without_hub)
     # The files that the site wants, whether they are written or still to be made.
     wanted = {
         Path(file).name for file in _files(ledger.site) if str(Path(file).parent) == ledger.secrets_path
@@ -231,10 +230,16 @@ def _steps(ledger: Ledger, old: Old, loaded: LoadedSite, options: Options) -> It
     ]
     if old.kind == "swarm":
         yield from (f"docker secret create {path.name} {path}" for path in secrets)
-        yield f"xnathub render swarm {options.output} > xnathub-stack.yml, and deploy that (docs/swarm.md)"
     elif old.kind == "kubernetes":
         given = " ".join(f"--from-file={path}" for path in secrets)
         yield f"kubectl --namespace NAMESPACE create secret generic xnathub-secrets {given}".rstrip()
+    elif secrets:
+        # The hub's container mounts them as they are.
+        yield f"sudo chown {loaded.site.hub.uid} {' '.join(map(str, secrets))}"
+    yield from old_hub_away(old, options.without_hub)
+    if old.kind == "swarm":
+        yield f"xnathub render swarm {options.output} > xnathub-stack.yml, and deploy that (docs/swarm.md)"
+    elif old.kind == "kubernetes":
         yield f"xnathub render kubernetes {options.output} > xnathub-values.yaml, and install the chart with it (docs/kubernetes.md)"
     else:
         yield f"xnathub render docker {options.output} > xnathub-compose.yaml, and start that (docs/docker.md)"

@@ -7,6 +7,7 @@ from xnathub_conf.migration.browser_addresses import addresses
 from xnathub_conf.migration.change_over import api_address, network_policy
 from xnathub_conf.migration.claims import python_claims
 from xnathub_conf.migration.helm import base_url, kubernetes
+from xnathub_conf.migration.host_folders import python_folders
 from xnathub_conf.migration.ledger import Ledger, at
 from xnathub_conf.migration.python_settings import carry_python, xnat_token
 from xnathub_conf.migration.reference import ARCHIVE, IMAGE, WORKSPACES
@@ -81,7 +82,7 @@ def carry(
             swarm(m)
         timeouts(m)
         user(m)
-        hub_ids(m) if old.is_reference else None
+        hub_ids(m) if old.is_reference else python_folders(m)
     if old.is_reference or old.chart:
         # The last assignment counts: a configuration's own, over what the variables and values come to.
         _python(m)

@@ -1,8 +1,12 @@
-"""Where XNAT's folders are on the nodes of a swarm, from XNAT's path translation."""
+"""Where XNAT's folders are on the nodes, from XNAT's path translation or from what another hub mounted."""
 
 import os.path
+import re
 
+from xnathub_conf.migration.ledger import at
 from xnathub_conf.migration.reference import ARCHIVE, WORKSPACES
+from xnathub_conf.migration.site_mounts import MOUNT_TRAITS, plain_mounts
+from xnathub_conf.migration.traits import common_name
 from xnathub_conf.migration.tree import Found
 from xnathub_conf.migration.variables import Migration, prefix_lines, prefixes
 
@@ -40,7 +44,38 @@ def folders(m: Migration) -> None:
             "variables JH_XNAT_PT_... out of XNAT's environment, which would set it again."
         )
     else:
-        to.to_do.append(
-            "If XNAT's Jupyter settings hold a path translation (Administer, Plugin Settings, JupyterHub), write it as "
-            "`paths`, name the translated folders in servers.allowed_mounts, and empty it in XNAT."
-        )
+        to.to_do.append(_TRANSLATION)
+
+
+_TRANSLATION = (
+    "If XNAT's Jupyter settings hold a path translation (Administer, Plugin Settings, JupyterHub), write it as `paths`, name the translated "
+    "folders in servers.allowed_mounts, and empty it in XNAT."
+)
+
+
+def python_folders(m: Migration) -> None:
+    """Write where XNAT's folders are on the host, as far as a jupyterhub_config.py mounts them in servers at XNAT's own path."""
+    to, sections = m.to, {"archive": ARCHIVE, "workspaces": WORKSPACES}
+    found: dict[str, str] = {}
+    for setting in (each for config in m.old.python for each in config.settings if not each.skipped):
+        trait = common_name(setting.trait)
+        if trait not in MOUNT_TRAITS or trait.startswith("KubeSpawner."):
+            continue
+        for source, target, _ in plain_mounts(trait, setting.value):
+            for section, folder in sections.items():
+                inner = target.removeprefix(folder)
+                above = source.removesuffix(inner)
+                same = target == f"{folder}{inner}" and source == f"{above}{inner}" and inner[:1] in {"", "/"}
+                if same and re.fullmatch(r"/[^{}]+", above):
+                    found[section] = above
+                    if above != folder:
+                        rule = [{"from": folder, "to": above}]
+                        to.put(f"paths.{section}", rule, f"c.{setting.trait}", at(setting.leaf))
+    if "paths" in to.site:
+        archive, workspaces = (found.get(section, folder) for section, folder in sections.items())
+        mounts: list[dict[str, object]] = [
+            {"path": archive},
+            {"path": f"{workspaces}/users/{{username}}", "writable": True},
+        ]
+        to.put("servers.allowed_mounts", mounts, "mounts", Found("", "the lines above"))
+    to.to_do.append(_TRANSLATION)

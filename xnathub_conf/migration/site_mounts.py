@@ -85,6 +85,14 @@ def add_mount(to: Ledger, mount: tuple[str, str, bool], place: tuple[str, Node])
     return note
 
 
+def plain_mounts(trait: str, value: object) -> list[tuple[str, str, bool]]:
+    """Return the source, the target and whether it is writable of each mount that a setting of DockerSpawner names; none where it is no plain one."""
+    try:
+        return [*_mounts(trait, value)]
+    except NotCarriedError:
+        return []
+
+
 def _mounts(trait: str, value: object) -> Iterator[tuple[str, str, bool]]:
     """Return each mount that such a setting names. Raises NotCarriedError."""
     if isinstance(value, Mapping):

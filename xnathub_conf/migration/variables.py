@@ -117,7 +117,7 @@ def _of_the_cluster(m: Migration, key: str, file: str, name: str) -> None:
 def token(m: Migration) -> None:
     """Carry over the token that XNAT calls the hub with; one that is too short is replaced by a new one."""
     to, name = m.to, "JH_XNAT_SERVICE_TOKEN"
-    shown = m.token_name
+    shown = m.token_name if m.token_name != name else m.named(name, "hub.api_token")
     if name in m.old.elsewhere:
         _of_the_cluster(m, "hub.api_token", "hub_api_token", name)
         return
