@@ -11,10 +11,16 @@ from requests import RequestException
 
 from xnathub_conf.doctor.examination import Examination, Finding, ok, skipped, warning
 
+# The Python of the program that servers are tells it at once; JupyterHub's own command loads all of the hub first.
+_OF_SINGLEUSER = (
+    "program=$(command -v jupyterhub-singleuser) && $(sed -n '1s/^#!//p' \"$program\") "
+    "-c 'import importlib.metadata as m; print(m.version(\"jupyterhub\"))'"
+)
 ASK = [
     "sh",
     "-c",
-    "jupyterhub --version 2>/dev/null || python3 -c 'import jupyterhub as j; print(j.__version__)'",
+    f"{_OF_SINGLEUSER} 2>/dev/null || jupyterhub --version 2>/dev/null || "
+    "python3 -c 'import jupyterhub as j; print(j.__version__)'",
 ]
 """The command that an image is asked with."""
 
@@ -22,14 +28,14 @@ LABEL = "org.xnat.xnathub.doctor"
 """The label of what is made to ask an image."""
 
 _VARIABLE = "JUPYTERHUB_SINGLEUSER_EXTENSION"
-_SECONDS, _SECONDS_FOR_ALL = 15, 60
+_SECONDS, _SECONDS_FOR_ALL = 30, 60
 _LOOK_AGAIN_SECONDS = 0.2
 
 
 async def which_jupyterhub(examination: Examination, client: object, names: Sequence[str]) -> Finding:
     """Return the finding for the images of these names that are on this node; others can't be told.
 
-    Each is asked in a container of its own, without a network, a writable disk, or any right, and removed after 15 seconds.
+    Each is asked in a container of its own, without a network, a writable disk, or any right, and removed after 30 seconds.
     """
     told: dict[str, str] = {}
     end = time.monotonic() + _SECONDS_FOR_ALL
