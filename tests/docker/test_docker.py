@@ -17,9 +17,11 @@ from typing import Any
 
 import pytest
 import yaml
+from docker.types import Mount
 
 from tests.docker.cis import not_followed
 from tests.docker.conftest import SOCKET
+from tests.docker.firewall import METADATA, firewall, metadata_service
 from tests.docker.processes import WEB_SERVER
 from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Site, build_sick, command, wait_for
 from tests.docker.watching import Kernel
@@ -119,7 +121,7 @@ def test_threads_that_call_at_once_share_one_client(docker_client, tmp_path):
 @pytest.fixture(scope="module")
 def shared_hub(docker_client, host_address, tmp_path_factory) -> Iterator[Engine]:
     name = f"xhtest-{uuid.uuid4().hex[:8]}"
-    docker = {"network_name": f"{name}-net", "prefix": name, "pull_policy": "never"}
+    docker = {"network_name": f"{name}-net", "prefix": name, "pull_policy": "never", "server_networks": 8}
     with StandIn(demo_state(), host=host_address) as xnat:
         hub = Engine(docker_client, name, tmp_path_factory.mktemp("docker"), xnat, {"docker": docker})
         try:
@@ -180,6 +182,35 @@ def test_a_user_works_in_a_container_beside_others(hub: Engine):
     }
 
 
+def test_servers_reach_the_hub_s_api_and_nobody_else_s(hub: Engine, host_address: str):
+    for user, server in (("alice", ""), ("alice", "second"), ("demo", "")):
+        hub.start(user, servername=server)
+    addresses = {
+        tuple(each.labels[f"org.xnat.jupyter.{fact}"] for fact in ("user", "server")): network["IPAddress"]
+        for each in hub.servers()
+        if (networks := each.attrs["NetworkSettings"]["Networks"])
+        for network in networks.values()
+    }
+    their_own, another_s = addresses["alice", "second"], addresses["demo", ""]
+    assert their_own.rpartition(".")[0] != another_s.rpartition(".")[0]
+    assert hub.reached("alice", f"{their_own}:8888", "jupyterhub:8081") == [404, 200]
+    assert hub.reached("alice", f"{another_s}:8888") == [0]
+    # The port of browsers, at each address that the proxy has on any network.
+    at_hub, at_proxy = (
+        hub.client.containers.get(name).attrs["NetworkSettings"]["Networks"]
+        for name in (hub.name, f"{hub.name}_proxy")
+    )
+    found = hub.reached("alice", *(f"{each['IPAddress']}:{hub.port}" for each in at_proxy.values()))
+    assert sorted(set(found)) == [0, 403]
+    assert hub.reached("alice", f"{at_hub[f'{hub.name}-net']['IPAddress']}:8081") == [0]
+    node, metadata = f"{host_address}:{hub.port}", f"{METADATA}:80"
+    with metadata_service():
+        assert hub.reached("alice", node, metadata) == [200, 200], "what the node's firewall is for"
+        with firewall(hub.port):
+            assert hub.reached("alice", node, metadata, "jupyterhub:8081") == [0, 0, 200]
+            assert hub.plugin.users()
+
+
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
@@ -206,6 +237,28 @@ def test_a_folder_that_is_not_there_is_told(hub: Engine):
     sentence, _ = hub.failure("demo", mount)
     assert f"The folder {hub.folder}/archive/P1/gone, which XNAT asks for, is not on the node." in sentence
     assert not hub.servers()
+
+
+def test_a_link_in_a_workspace_leads_no_mount_out_of_it(hub: Engine, run):
+    """A person puts a link into their own folder, and an XNAT in other hands mounts what it leads to."""
+    outside = hub.folder / "outside"
+    outside.mkdir()
+    (outside / "secret.txt").write_text("the node's")
+    hub.start("demo")
+    hub.execute("demo", f"import os; os.symlink({str(outside)!r}, '/workspace/demo/x'); print('made')")
+    hub.plugin.stop("demo", "")
+    wait_for(lambda: not hub.servers(), 20)
+    mine = hub.folder / "workspaces" / "users" / "demo"
+    followed = Mount("/mnt", f"{mine}/x", type="bind")
+    found = run("xnathub-busybox:test", ["cat", "/mnt/secret.txt"], mounts=[followed])
+    assert found.output == "the node's", "the engine follows it, which is what the rule is for"
+    xnats = "/data/xnat/workspaces/users/demo"
+    for source in (f"{mine}/x", f"{mine}/x/secret.txt", f"{xnats}/x", f"{xnats}/./x/"):
+        for read_only in (False, True):
+            mount = {"source": source, "target": "/mnt", "type": "bind", "read_only": read_only}
+            sentence, _ = hub.failure("demo", mount)
+            assert "where a link may lead anywhere on the node" in sentence
+            assert not hub.servers()
 
 
 def test_a_health_check_of_an_image_is_not_done(hub: Engine):

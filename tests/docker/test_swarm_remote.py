@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.docker.firewall import METADATA, firewall, metadata_service
 from tests.docker.testbed import Stack, wait_for
 from xnathub_conf.standin import HubError, StandIn, demo_state
 
@@ -51,7 +52,8 @@ class RemoteStack(Stack):
 @pytest.fixture
 def remote_stack(docker_client, host_address, tmp_path) -> Iterator[RemoteStack]:
     name = f"xhtest-{uuid.uuid4().hex[:8]}"
-    orchestrator = {"swarm": {"network_name": f"{name}-net", "prefix": name, "endpoint_mode": "dnsrr"}}
+    swarm = {"network_name": f"{name}-net", "prefix": name, "endpoint_mode": "dnsrr", "server_networks": 2}
+    orchestrator = {"swarm": swarm}
     with StandIn(demo_state(), host=host_address) as xnat:
         stack = RemoteStack(docker_client, name, tmp_path, xnat, orchestrator)
         stack.use(host_address)
@@ -59,12 +61,37 @@ def remote_stack(docker_client, host_address, tmp_path) -> Iterator[RemoteStack]
             yield stack
 
 
-def test_a_hub_with_postgresql_and_a_docker_elsewhere(remote_stack: RemoteStack):
+def servers_part_ways(stack: RemoteStack, host_address: str) -> None:
+    """Two users' servers, each on a network of its own, reach the hub's API, and neither each other nor the port of browsers."""
+    stack.start("alice")
+    other = stack.client.api.tasks(filters={"service": stack.server("alice").name})[0]
+    (network,) = other["NetworksAttachments"]
+    address = network["Addresses"][0].partition("/")[0]
+    assert stack.reached("alice", "jupyterhub:8081", f"{address}:8888") == [200, 404]
+    assert stack.reached("demo", "jupyterhub:8081", f"{address}:8888") == [200, 0]
+    label = {"label": f"com.docker.swarm.service.name={stack.name}_proxy"}
+    (proxy,) = stack.client.containers.list(filters=label, ignore_removed=True)
+    ports = [f"{at['IPAddress']}:{stack.port}" for at in proxy.attrs["NetworkSettings"]["Networks"].values()]
+    assert set(stack.reached("demo", *ports)) == {0, 403}
+    node, metadata = f"{host_address}:{stack.port}", f"{METADATA}:80"
+    with metadata_service():
+        assert stack.reached("demo", node, metadata) == [200, 200], "what the node's firewall is for"
+        with firewall(stack.port):
+            assert stack.reached("demo", node, metadata, "jupyterhub:8081") == [0, 0, 200]
+            # Browsers, and what is on the node itself, go on as before.
+            assert stack.plugin.users()
+    sentence, _ = stack.failure("a.b@c.org")
+    assert "Servers of 2 people run" in sentence
+    stack.plugin.stop("alice", "")
+
+
+def test_a_hub_with_postgresql_and_a_docker_elsewhere(remote_stack: RemoteStack, host_address: str):
     stack = remote_stack
     assert not [each for each in stack.hub_container().attrs["Mounts"] if each["Type"] == "bind"]
     stack.start("demo")
     asked = stack.database().exec_run(["psql", "--username=jupyterhub", "--command=SELECT name FROM users"])
     assert "demo" in asked.output.decode().split()
+    servers_part_ways(stack, host_address)
 
     killed = stack.database()
     killed.kill("SIGKILL")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import secrets
 import subprocess
@@ -28,6 +29,24 @@ SINGLEUSER = "xnathub-singleuser:test"
 
 SICK = "xnathub-sick:test"
 """Its health check always fails, as one that asks at an address without the hub's path does."""
+
+REACHES = """
+import http.client, json, socket
+
+def reaches(address):
+    host, port = address.split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=3)
+    try:
+        connection.request("GET", "/jupyterhub/hub/health", headers={"X-Forwarded-For": "192.0.2.1"})
+        answer = connection.getresponse()
+        # Servers, hub and proxy all send this; whatever answers on the network around may not.
+        return answer.status if answer.getheader("Content-Security-Policy") else 0
+    except OSError:
+        return 0
+
+print(json.dumps({each: reaches(each) for each in %r}))
+"""
+"""What a user's shell does to find out what answers: the status by address and port, 0 where nobody does."""
 
 STACK = "com.docker.stack.namespace"
 TEST = "org.xnat.xnathub.test"
@@ -165,6 +184,11 @@ class Site:
     def sign_in(self, user: str) -> requests.Session:
         """Sign in on the hub's page, as a browser."""
         return signed_in(self.url, user, self.state.user(user).password)
+
+    def reached(self, user: str, *addresses: str) -> list[int]:
+        """Return the status that each address and port answers a user's server with, 0 where nothing does."""
+        found = json.loads(self.execute(user, REACHES % (addresses,)))
+        return [found[each] for each in addresses]
 
     def execute(self, user: str, code: str, servername: str = "") -> str:
         """Run code in a new kernel of a user's server, and give what it prints."""

@@ -304,3 +304,36 @@ def test_what_the_proxy_says_by_itself_has_the_headers_of_all_pages(proxy):
         assert header(answer, "Referrer-Policy") == ["same-origin"]
         assert header(answer, "Content-Security-Policy") == ["frame-ancestors 'none'"]
         assert header(answer, "Cache-Control") == ["no-store"]
+
+
+def test_who_comes_from_a_network_of_servers_reaches_the_hub_s_api_alone(proxy):
+    cookie = f"Cookie: xnathub-gate={proxy.pass_for('alice')}"
+    proxy.configure(refused=["127.0.0.0/8"])
+    try:
+        forged = "X-Forwarded-For: 192.0.2.1"
+        api = "/jupyterhub/hub/api/"
+        out_of_it = (
+            f"{api}../login",
+            f"{api}../../user/alice/",
+            f"{api}%2e%2e/%2E%2E/user/alice/",
+            f"{api[:-1]}x",
+        )
+        for path in ("/jupyterhub/hub/login", "/jupyterhub/services/s/", SERVER, "/", "//x", *out_of_it):
+            assert status(proxy.get(path, cookie, forged)) in {400, 403}, path
+        for path in (SERVER, f"{api}users/alice"):
+            assert status(proxy.send(upgrade(path, cookie))) == 403
+        assert not (proxy.hub.raw)
+        assert not (proxy.service.raw)
+        assert not (proxy.servers["alice"].raw)
+        for path in (
+            api[:-1],
+            f"{api[:-1]}?x",
+            f"{api}users/m%C3%BCller/activity",
+            f"{api}oauth2/token?state=1",
+        ):
+            assert status(proxy.get(path)) == 200
+        assert len(proxy.hub.requests) == 4
+        proxy.configure(refused=["10.0.0.0/8", "fd00::/8"])
+        assert status(proxy.get(SERVER, cookie)) == 200
+    finally:
+        proxy.configure()

@@ -56,7 +56,7 @@ def test_where_proxies_are_named_nobody_else_counts(forwarded, address):
 
 
 def test_servers_on_the_hubs_own_network_do_not_count_unnamed(monkeypatch):
-    monkeypatch.setattr("xnathub_conf.web.incoming._servers_networks", lambda _: neighbours(ROUTES))
+    monkeypatch.setattr("xnathub_conf.web.incoming.servers_networks", lambda _: neighbours(ROUTES))
     callers = Callers(site_of(hub__reverse_proxies=1))
     assert callers.address("127.0.0.1", "192.0.2.1, 10.0.1.9") == "10.0.1.9"
     assert callers.address("127.0.0.1", "192.0.2.1, 172.18.0.9") == "172.18.0.9"

@@ -58,6 +58,24 @@ def test_the_network_has_the_addresses_that_the_site_says(render):
     assert render(text)["networks"]["jupyter"]["ipam"] == {"config": [{"subnet": "10.77.16.0/20"}]}
 
 
+def test_servers_have_networks_of_their_own_and_the_hub_is_on_all(render):
+    stack = render(SITE.replace("our_net", "our_net, server_networks: 2"))
+    assert list(stack["networks"]) == ["jupyter", "control", "our_net-1", "our_net-2"]
+    # A container that anybody starts can't join them.
+    assert stack["networks"]["our_net-2"] == {"name": "our_net-2", "driver": "overlay"}
+    alias = {"aliases": ["jupyterhub"]}
+    hub, proxy = (stack["services"][name]["networks"] for name in ("hub", "proxy"))
+    assert {name: place for name, place in hub.items() if name != "control"} == {
+        "jupyter": alias,
+        "our_net-1": alias,
+        "our_net-2": alias,
+    }
+    assert proxy.pop("control") == {"aliases": ["proxy-for-hub"]}
+    assert proxy == {
+        name: {"aliases": ["jupyterhub-proxy"]} for name in ("jupyter", "our_net-1", "our_net-2")
+    }
+
+
 def test_the_hub_has_what_the_site_says(render):
     stack = render(image="registry.example.org/hub:2")
     hub = stack["services"]["hub"]

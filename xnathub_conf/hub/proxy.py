@@ -1,12 +1,15 @@
 """The hub's proxy, which must have the gate that keeps users' servers from each other's browsers."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+from docker.errors import DockerException
 from jupyterhub.proxy import ConfigurableHTTPProxy
+from requests import RequestException
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.ioloop import PeriodicCallback
 
@@ -25,8 +28,10 @@ from xnathub_conf.site.hub_settings import (
     sees_xnat_sessions,
 )
 from xnathub_conf.site.types import Site
+from xnathub_conf.spawners.networks import subnets
 from xnathub_conf.values.proxy_token import proxy_token
 from xnathub_conf.web.gate_pass import GateKey
+from xnathub_conf.web.incoming import servers_networks
 from xnathub_conf.web.watch import Watch
 
 _TIMEOUT = 10
@@ -148,6 +153,7 @@ class XnatProxy(ConfigurableHTTPProxy):
         if state["configured"] and self._told:
             return
         rules = self.site.sign_in
+        refused = await self._servers_subnets()
         settings = {
             "key": base64.b64encode(self.gate_key.key).decode(),
             "base_url": self.app.base_url,
@@ -156,9 +162,24 @@ class XnatProxy(ConfigurableHTTPProxy):
             "own_host": own_host(self.site),
             "recheck": rules.auth_refresh_age or rules.max_age,
             "secure": browsers_use_tls(self.site),
+            "refused": list(map(str, servers_networks(self.site))) if refused is None else refused,
         }
         await self._ask_gate("POST", json.dumps(settings))
-        self._told = True
+        # If it does not know all, the next look at the routes tells it again.
+        self._told = refused is not None
+
+    async def _servers_subnets(self) -> list[str] | None:
+        """Return the networks from which nobody may use the port of browsers, those of servers alone; None where Docker does not tell."""
+        settings = self.site.orchestrator.docker or self.site.orchestrator.swarm
+        try:
+            return await asyncio.to_thread(subnets, settings) if settings else []
+        except (DockerException, RequestException) as error:
+            self.log.warning(
+                "Docker does not tell the addresses of the servers' networks (site.yaml: server_networks). Until it does, "
+                "the proxy refuses all who come from a network of the hub's own container: %s",
+                error,
+            )
+            return None
 
     async def _ask_gate(self, method: str, body: str | None = None) -> bytes:
         request = HTTPRequest(

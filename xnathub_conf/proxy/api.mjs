@@ -1,4 +1,5 @@
 // The gate's part of the proxy's API: /api/gate, for whoever may change routes.
+import net from "node:net";
 import { Renewals } from "./renewals.mjs";
 import { forgetPasses, sign } from "./signing.mjs";
 
@@ -45,7 +46,12 @@ function settingsFrom(data) {
     ownHost: data.own_host === true,
     recheck: Number(data.recheck),
     secure: data.secure === true,
+    refused: new net.BlockList(),
   };
+  for (const subnet of data.refused ?? []) {
+    const [address, bits] = subnet.split("/");
+    settings.refused.addSubnet(address, Number(bits), net.isIPv6(address) ? "ipv6" : "ipv4");
+  }
   if (key.length !== 32) throw new Error("key is not 32 bytes");
   for (const name of ["baseUrl", "hubPrefix"]) {
     if (!/^\/(?!\/)[^;,\s]*$/.test(settings[name] ?? "") || !settings[name].endsWith("/")) throw new Error(`${name} is no path`);

@@ -1,4 +1,5 @@
 // Puts the gate into configurable-http-proxy's class.
+import net from "node:net";
 import { admit, check, dropCredentials, isNavigation, isProgram } from "./access.mjs";
 import { api } from "./api.mjs";
 import { watchCertificate } from "./certificate.mjs";
@@ -68,6 +69,9 @@ export function guard(ConfigurableProxy) {
       return refuse(this, req, res, 400, "This address can't be read.");
     }
     const route = req[ROUTE];
+    if (isRefused(gateOf(this).settings, req, route, isUpgrade)) {
+      return refuse(this, req, res, 403, "From the network of a server nothing but the hub's API is reached here.");
+    }
     if (route && isHub(route) && !(await toTheHub(this, req, res, route, isUpgrade))) return;
     if (route && !isHub(route) && !(await pass(this, req, res, route, isUpgrade))) return;
     if (res.destroyed) return;
@@ -135,6 +139,16 @@ async function toTheHub(proxy, req, res, route, isUpgrade) {
     req.once("close", () => clearTimeout(end));
   }
   return true;
+}
+
+// Whether a request comes from where users' servers are, and is none that a server makes of the hub.
+function isRefused(settings, req, route, isUpgrade) {
+  const from = req.socket.remoteAddress ?? "";
+  if (!settings?.refused.check(from, net.isIPv6(from) ? "ipv6" : "ipv4")) return false;
+  const api = `${settings.hubPrefix}api`;
+  // As it is written and as it is read: dots may lead out of the folder.
+  const paths = [req.url.split("?", 1)[0], new URL(req.url, "http://example.com").pathname];
+  return isUpgrade || !route || !isHub(route) || !paths.every((path) => path === api || path.startsWith(`${api}/`));
 }
 
 function hubIsAway(proxy, req, res) {

@@ -10,6 +10,7 @@ from xnathub_conf.render.hub_container import (
     digest,
     docker_name,
     health,
+    hub_networks,
     literal,
     secrets_of,
     seen_from,
@@ -26,6 +27,7 @@ from xnathub_conf.render.swarm_limits import DATA, check_stack, connect_host
 from xnathub_conf.render.yaml_text import yaml_text
 from xnathub_conf.site.hub_settings import hub_port, public_port
 from xnathub_conf.site.load import LoadedSite
+from xnathub_conf.site.networks import server_networks
 from xnathub_conf.site.types import Docker
 
 SECRETS = "./secrets"
@@ -65,6 +67,7 @@ def render_compose(
         "networks": {
             "jupyter": {"name": docker.network_name, "driver": "bridge"},
             NETWORK: {"driver": "bridge", "internal": True},
+            **{name: {"name": name, "driver": "bridge"} for name in server_networks(docker)},
         },
         "volumes": {"data": {}},
     }
@@ -119,7 +122,7 @@ def _hub(
         "stop_grace_period": "30s",
         "labels": {"org.xnat.xnathub.site": site_digest},
         "environment": {**OF_THE_HUB, **{name: f"${{{name}:?the hub needs it}}" for name in variables}},
-        "networks": {"jupyter": {"aliases": [connect_host(loaded.site)]}, **HUBS_PLACE},
+        "networks": {**hub_networks(loaded.site), **HUBS_PLACE},
         "volumes": volumes,
         "healthcheck": {
             "test": ["CMD", "python3", "-c", health(hub_port(loaded.site), f"{hub.base_url}hub/health")],

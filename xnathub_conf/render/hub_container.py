@@ -5,10 +5,14 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from xnathub_conf import __version__
+from xnathub_conf.render.swarm_limits import connect_host
 from xnathub_conf.site.load import LoadedSite
+from xnathub_conf.site.networks import server_networks
 from xnathub_conf.site.schema import secrets_in
+from xnathub_conf.site.types import Site
 
 IMAGE = f"xnathub:{__version__}"
 """The hub's image, unless the command line names another."""
@@ -34,6 +38,17 @@ def health(port: int, path: str, *, tls: bool = False) -> str:
     else:
         how = {"kind": "HTTPConnection", "imports": "", "trust": ""}
     return _HEALTH.format(port=port, path=path, **how)
+
+
+def networks_of_servers(site: Site) -> list[str]:
+    """Return the names of the networks that servers have for themselves; none where they share the hub's."""
+    settings = site.orchestrator.docker or site.orchestrator.swarm
+    return server_networks(settings) if settings else []
+
+
+def hub_networks(site: Site) -> dict[str, Any]:
+    """Return the networks on which servers find the hub, each with its name there."""
+    return {name: {"aliases": [connect_host(site)]} for name in ("jupyter", *networks_of_servers(site))}
 
 
 def secrets_of(loaded: LoadedSite) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from xnathub_conf.render.hub_container import health, literal
+from xnathub_conf.render.hub_container import health, literal, networks_of_servers
 from xnathub_conf.site.hub_settings import (
     HUB_FOR_PROXY,
     PROXY_API_PORT,
@@ -44,7 +44,10 @@ def proxy_service(loaded: LoadedSite, image: str) -> dict[str, Any]:
         "cap_drop": ["ALL"],
         "init": True,
         "environment": _environment(loaded),
-        "networks": {"jupyter": {"aliases": [PROXY_HOST]}, NETWORK: {"aliases": [PROXY_FOR_HUB]}},
+        "networks": {
+            **{name: {"aliases": [PROXY_HOST]} for name in ("jupyter", *networks_of_servers(site))},
+            NETWORK: {"aliases": [PROXY_FOR_HUB]},
+        },
         "healthcheck": {
             "test": [
                 "CMD",

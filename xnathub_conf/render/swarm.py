@@ -10,6 +10,7 @@ from xnathub_conf.render.hub_container import (
     digest,
     docker_name,
     health,
+    hub_networks,
     literal,
     secrets_of,
     seen_from,
@@ -26,6 +27,7 @@ from xnathub_conf.render.swarm_limits import DATA, check_stack, connect_host
 from xnathub_conf.render.yaml_text import yaml_text
 from xnathub_conf.site.hub_settings import hub_port, public_port
 from xnathub_conf.site.load import LoadedSite
+from xnathub_conf.site.networks import server_networks
 from xnathub_conf.site.types import Swarm
 
 POSTGRES_IMAGE = "postgres:17-alpine"
@@ -66,6 +68,8 @@ def render_stack(
     }
     if swarm.subnet:
         networks["jupyter"]["ipam"] = {"config": [{"subnet": swarm.subnet}]}
+    for name in server_networks(swarm):
+        networks[name] = {"name": name, "driver": "overlay"}
     configs: dict[str, object] = {
         "site": {
             "name": f"xnathub_site_{digest(content)}",
@@ -148,7 +152,7 @@ def _hub(
             **OF_THE_HUB,
             **{name: f"${{{name}:?the hub needs it}}" for name in variables},
         },
-        "networks": {"jupyter": {"aliases": [connect_host(loaded.site)]}, **HUBS_PLACE},
+        "networks": {**hub_networks(loaded.site), **HUBS_PLACE},
         "configs": [{"source": "site", "target": SITE}],
         **_mounted(loaded, secrets),
         "volumes": volumes,

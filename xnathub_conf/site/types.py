@@ -296,6 +296,7 @@ class Docker:
     """Containers on one Docker engine."""
 
     network_name: str
+    server_networks: int
     prefix: str
     docker_host: str
     tls: DockerTls | None
@@ -307,6 +308,7 @@ class Swarm:
     """Services on a Docker Swarm; the hub runs on a manager."""
 
     network_name: str
+    server_networks: int
     prefix: str
     docker_host: str
     tls: DockerTls | None

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -10,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 from docker.auth import AuthConfig
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import DockerException, NotFound
 from docker.types import Healthcheck
 from dockerspawner import DockerSpawner
 from requests import RequestException
@@ -21,7 +20,10 @@ from xnathub_conf.launch.gpus import no_gpus
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.server_log import MOST_BYTES, MOST_LINES
 from xnathub_conf.site.hub_settings import xnat_public_url
+from xnathub_conf.site.networks import server_networks
 from xnathub_conf.site.types import Docker, Servers, Site, Swarm
+from xnathub_conf.spawners.engine_failures import ADMIN, engine_error
+from xnathub_conf.spawners.networks import Networks
 from xnathub_conf.spawners.object_names import object_name
 from xnathub_conf.spawners.running import Found
 from xnathub_conf.spawners.slow_starts import Phase
@@ -32,10 +34,16 @@ from xnathub_conf.values.secret import Secret
 LABELS = "org.xnat.jupyter"
 """What the names of all labels start with."""
 
+NETWORK = f"{LABELS}.network"
+"""The label that says which of the servers' own networks one is on."""
+
 _ENGINE_CALLS = ThreadPoolExecutor(8, thread_name_prefix="docker")
 _MAKING_CLIENT = Lock()
-_NO_IMAGE = r"no such image|pull access denied|manifest|repository .* not found|no basic auth credentials|unauthorized"
-_ADMIN = "Tell your XNAT administrator."
+
+
+@cache
+def _networks(settings: Docker | Swarm) -> Networks:
+    return Networks(server_networks(settings))
 
 
 @cache
@@ -81,6 +89,8 @@ class PlannedObject(DockerSpawner):
     """Of the launch that is mixed in, both."""
     _given_up = False
     _pulling = False
+    _network = ""
+    """The one that the server is started on."""
 
     def _settings(self) -> Docker | Swarm:
         settings = self.site.orchestrator.docker or self.site.orchestrator.swarm
@@ -114,6 +124,24 @@ class PlannedObject(DockerSpawner):
                 # With a service or a pull, Docker's SDK sends the login of its image's registry.
                 client._auth_configs = _auth_configs(secret)
             return client
+
+    async def _networks_in_use(self) -> list[tuple[str, str]]:
+        """Return network and user of each server, of other hubs on this engine too."""
+        try:
+            found = await self.all_labels()
+        except (DockerException, RequestException) as error:
+            raise engine_error(error, self.image) from None
+        return [(each.get(NETWORK, ""), each.get(f"{LABELS}.user", "")) for each in found]
+
+    async def all_labels(self) -> list[Mapping[str, str]]:
+        """Return the labels of every server on this engine."""
+        raise NotImplementedError
+
+    def _network_of(self, networks: Mapping[str, Any]) -> Any:
+        """Return what the engine says of that network, of those by name, that hub and server share; None for none."""
+        settings = self._settings()
+        ours = {settings.network_name, *server_networks(settings)}
+        return next((each for name, each in networks.items() if name in ours), None)
 
     def _ours(self, identity: str, name: str, labels: Mapping[str, str] | None) -> list[Found]:
         """Return what the engine lists, if it is a server of this hub: by its labels and its name's prefix."""
@@ -149,6 +177,14 @@ class PlannedObject(DockerSpawner):
     async def start(self) -> object:
         """Start the server. Raises LaunchFailed with a sentence as soon as it can't come up, and leaves nothing then."""
         self._given_up = False
+        settings = self._settings()
+        if not settings.server_networks:
+            return await self._start_on(settings.network_name)
+        async with _networks(settings).chosen(self.user.name, self._networks_in_use) as network:
+            return await self._start_on(network)
+
+    async def _start_on(self, network: str) -> Any:
+        self._network = network
         try:
             address = await super().start()
             await listening(address, self.check_running)
@@ -281,62 +317,5 @@ class PlannedObject(DockerSpawner):
                 self.log.warning("The %s %s is not removed: %s", self.object_type, self.object_name, error)
 
     async def _ended(self, code: object) -> LaunchFailed:
-        advice = f"{_ADMIN} Does {self.image} hold a Jupyter server?"
+        advice = f"{ADMIN} Does {self.image} hold a Jupyter server?"
         return ended_at_once(code, advice).with_log(await self.server_log())
-
-
-def engine_error(error: DockerException | RequestException, image: str) -> LaunchFailed:
-    """Return why the engine did not do what it was asked for."""
-    if isinstance(error, APIError):
-        return engine_failure(str(error.explanation or error), image)
-    if re.search("SSL|TLS", str(error)):
-        return LaunchFailed(
-            "docker-tls",
-            "The hub and the Docker API do not accept each other's certificates.",
-            f"{_ADMIN} site.yaml: tls.",
-            detail=str(error),
-            status=503,
-        )
-    return LaunchFailed(
-        "docker-api",
-        "The Docker API can't be reached.",
-        f"Try again later. {_ADMIN}",
-        detail=str(error),
-        status=503,
-    )
-
-
-def engine_failure(text: str, image: str) -> LaunchFailed:
-    """Return a sentence for what Docker says of a container, task or service that it can't start."""
-    text = text.strip().rstrip(".")
-    if found := re.search(r"no suitable node \((.*)\)", text):
-        return LaunchFailed(
-            "unschedulable",
-            f"No node of the swarm can take the server: {found[1]}.",
-            _ADMIN
-            if "constraints" in found[1]
-            else "Ask for less in XNAT, or try again when others have stopped theirs.",
-            status=503,
-        )
-    if found := re.search(r"bind source path does not exist: (.*)", text):
-        return _failed(
-            "mount", f"The folder {found[1]}, which XNAT asks for, is not on the node.", "site.yaml: paths."
-        )
-    if re.search(_NO_IMAGE, text, re.IGNORECASE):
-        return _failed(
-            "image",
-            f"The image {image} can't be had: {text}.",
-            "Is its name right, and may the node pull it? site.yaml: servers.registry_logins.",
-        )
-    if found := re.search(r"network (\S+) not found", text):
-        return _failed("network", f"The network {found[1]} does not exist.", "site.yaml: network_name.")
-    # A swarm's managers tell each other of a service in one message of 4 MB at most; of which kind depends.
-    if "larger than max" in text or "message is too large" in text:
-        return _failed(
-            "too-large", f"XNAT asks for more mounts than Docker takes: {text}.", "Start on fewer projects."
-        )
-    return _failed("docker", f"Docker could not start the server: {text}.")
-
-
-def _failed(reason: str, message: str, advice: str = "") -> LaunchFailed:
-    return LaunchFailed(reason, message, f"{_ADMIN} {advice}".strip(), status=502)

@@ -1,6 +1,6 @@
 """Containers on one Docker engine."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from docker.errors import APIError, NotFound
@@ -9,7 +9,14 @@ from docker.types import DeviceRequest
 from xnathub_conf.launch.ending import Ending, exited, gone
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.policy import PolicyRefusal
-from xnathub_conf.spawners.containers import LABELS, PlannedObject, health_check, object_labels
+from xnathub_conf.spawners.containers import (
+    LABELS,
+    NETWORK,
+    PlannedObject,
+    health_check,
+    object_labels,
+)
+from xnathub_conf.spawners.engine_failures import engine_failure
 from xnathub_conf.spawners.images_ahead import Brought
 from xnathub_conf.spawners.rights import docker_rights, user_of
 from xnathub_conf.spawners.running import Found
@@ -46,6 +53,25 @@ class XnatDockerSpawner(PlannedObject):
             "stop_timeout": self.site.servers.stop_timeout,
             "healthcheck": health_check(self.site.servers),
         }
+
+    async def create_object(self) -> Any:
+        """Create the container."""
+        more: dict[str, Any] = self.extra_create_kwargs
+        self.extra_create_kwargs = {**more, "labels": {**more["labels"], NETWORK: self._network}}
+        self.extra_host_config = {**self.extra_host_config, "network_mode": self._network}
+        return await super().create_object()
+
+    def get_network_ip(self, network_settings: Any) -> str:
+        """Return the container's address on the network that it shares with the hub. Raises LaunchFailed where there is none."""
+        network = self._network_of(network_settings["Networks"])
+        if network is None:
+            raise engine_failure(f"network {self._network} not found", self.image)
+        return str(network["IPAddress"])
+
+    async def all_labels(self) -> list[Mapping[str, str]]:
+        """Return the labels of every server's container, of those that have ended too."""
+        found = await self.docker("containers", all=True, filters={"label": f"{LABELS}.user"})
+        return [each["Labels"] for each in found]
 
     async def _ending(self) -> Ending | None:
         container = await self.get_object()

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from docker.errors import APIError, NotFound
@@ -24,11 +24,12 @@ from xnathub_conf.launch.policy import PolicyRefusal
 from xnathub_conf.site.types import Security
 from xnathub_conf.spawners.containers import (
     LABELS,
+    NETWORK,
     PlannedObject,
-    engine_failure,
     health_check,
     object_labels,
 )
+from xnathub_conf.spawners.engine_failures import engine_failure
 from xnathub_conf.spawners.images_ahead import Brought
 from xnathub_conf.spawners.rights import SCRATCH, dropped, groups_of, ulimits, user_of
 from xnathub_conf.spawners.running import Found
@@ -89,7 +90,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         servers = self.site.servers
         security = servers.security
         self._check_api(security)
-        labels = object_labels(plan, self.site)
+        labels = {**object_labels(plan, self.site), NETWORK: self._network}
         container = ContainerSpec(
             image=plan.image,
             args=await self.get_command(),
@@ -121,7 +122,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             # A notebook that was stopped must not come back by itself.
             restart_policy=RestartPolicy(condition="none"),
             placement=Placement(constraints=[*swarm.placement_constraints, *map(str, plan.constraints)]),
-            networks=[swarm.network_name],
+            networks=[self._network],
         )
         return await self.docker(
             "create_service",
@@ -171,11 +172,11 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
     async def get_ip_and_port(self) -> tuple[str, int]:
         """Return the task's own address: the service's name may lead to the task of an earlier start for a while."""
         task = await self.get_task()
-        network = self._settings().network_name
-        for attached in (task or {}).get("NetworksAttachments") or ():
-            if attached["Network"]["Spec"]["Name"] == network:
-                return attached["Addresses"][0].split("/")[0], self.port
-        raise engine_failure(f"network {network} not found", self.image)
+        attached = (task or {}).get("NetworksAttachments") or ()
+        network = self._network_of({each["Network"]["Spec"]["Name"]: each for each in attached})
+        if network is None:
+            raise engine_failure(f"network {self._network} not found", self.image)
+        return network["Addresses"][0].split("/")[0], self.port
 
     async def progress(self) -> AsyncIterator[dict[str, object]]:
         """Return each state of the task as Swarm reports it, until it runs or has ended."""
@@ -253,6 +254,11 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             for each in services
             for found in self._ours(each["ID"], each["Spec"]["Name"], each["Spec"]["Labels"])
         ]
+
+    async def all_labels(self) -> list[Mapping[str, str]]:
+        """Return the labels of every server's service."""
+        found = await self.docker("services", filters={"label": f"{LABELS}.user"})
+        return [each["Spec"]["Labels"] for each in found]
 
     async def remove_found(self, found: Found) -> None:
         """Remove a service, whose task ends with it."""

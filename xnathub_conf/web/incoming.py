@@ -84,7 +84,7 @@ class Callers:
         if named:
             self._trusted = lambda address: any(address in network for network in named)
         else:
-            servers = _servers_networks(site)
+            servers = servers_networks(site)
             self._trusted = lambda address: not any(address in network for network in servers)
 
     def address(self, peer: str, forwarded_for: str) -> str:
@@ -138,7 +138,7 @@ def parsed_address(text: str) -> Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def _servers_networks(site: Site) -> list[IPv4Network]:
+def servers_networks(site: Site) -> list[IPv4Network]:
     """Return the networks that a hub in a container shares with users' servers, whose word counts for nothing."""
     if orchestrator_of(site) not in {"docker", "swarm"} or not Path("/.dockerenv").exists():
         return []

@@ -1,0 +1,71 @@
+"""Why a Docker engine did not start a server, as a sentence for its user."""
+
+import re
+
+from docker.errors import APIError, DockerException
+from requests import RequestException
+
+from xnathub_conf.launch.failure import LaunchFailed
+
+ADMIN = "Tell your XNAT administrator."
+
+_NO_IMAGE = r"no such image|pull access denied|manifest|repository .* not found|no basic auth credentials|unauthorized"
+
+
+def engine_error(error: DockerException | RequestException, image: str) -> LaunchFailed:
+    """Return why the engine did not do what it was asked for."""
+    if isinstance(error, APIError):
+        return engine_failure(str(error.explanation or error), image)
+    if re.search("SSL|TLS", str(error)):
+        return LaunchFailed(
+            "docker-tls",
+            "The hub and the Docker API do not accept each other's certificates.",
+            f"{ADMIN} site.yaml: tls.",
+            detail=str(error),
+            status=503,
+        )
+    return LaunchFailed(
+        "docker-api",
+        "The Docker API can't be reached.",
+        f"Try again later. {ADMIN}",
+        detail=str(error),
+        status=503,
+    )
+
+
+def engine_failure(text: str, image: str) -> LaunchFailed:
+    """Return a sentence for what Docker says of a container, task or service that it can't start."""
+    text = text.strip().rstrip(".")
+    if found := re.search(r"no suitable node \((.*)\)", text):
+        return LaunchFailed(
+            "unschedulable",
+            f"No node of the swarm can take the server: {found[1]}.",
+            ADMIN
+            if "constraints" in found[1]
+            else "Ask for less in XNAT, or try again when others have stopped theirs.",
+            status=503,
+        )
+    if found := re.search(r"bind source path does not exist: (.*)", text):
+        return _failed(
+            "mount", f"The folder {found[1]}, which XNAT asks for, is not on the node.", "site.yaml: paths."
+        )
+    if re.search(_NO_IMAGE, text, re.IGNORECASE):
+        return _failed(
+            "image",
+            f"The image {image} can't be had: {text}.",
+            "Is its name right, and may the node pull it? site.yaml: servers.registry_logins.",
+        )
+    if found := re.search(r"network (\S+) not found", text):
+        return _failed(
+            "network", f"The network {found[1]} does not exist.", "site.yaml: network_name, server_networks."
+        )
+    # A swarm's managers tell each other of a service in one message of 4 MB at most; of which kind depends.
+    if "larger than max" in text or "message is too large" in text:
+        return _failed(
+            "too-large", f"XNAT asks for more mounts than Docker takes: {text}.", "Start on fewer projects."
+        )
+    return _failed("docker", f"Docker could not start the server: {text}.")
+
+
+def _failed(reason: str, message: str, advice: str = "") -> LaunchFailed:
+    return LaunchFailed(reason, message, f"{ADMIN} {advice}".strip(), status=502)
