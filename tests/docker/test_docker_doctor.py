@@ -24,6 +24,7 @@ import yaml
 from docker.errors import DockerException
 
 from tests.docker.conftest import remove_network
+from tests.docker.firewall import METADATA, REAL_METADATA, firewall, metadata_service, rule
 from tests.docker.testbed import GID, UID, Stack, wait_for
 from tests.doctor import Diagnosis, diagnose, diagnosis
 from tests.support import merged
@@ -77,6 +78,7 @@ def test_all_is_well_in_the_hub_s_container(stack: Stack):
     assert found.bad() == [], found.text
     assert "may use /var/run/docker.sock" in found.told("docker.socket", "ok")
     assert "overlay" in found.told("docker.network", "ok")
+    assert "do not reach 169.254.169.254" in found.told("docker.metadata", "ok")
     assert "xnathub-singleuser:test" in found.told("docker.images", "ok")
     assert re.search(r"xnathub-singleuser:test 6\.\d+\.\d+", found.told("docker.jupyterhub", "ok"))
     assert "xnathub-*:test, missing.example.org/*, which stand for many" in found.told("docker.images", "ok")
@@ -93,6 +95,27 @@ def test_all_is_well_on_the_node(stack: Stack):
     assert "in the hub's container" in found.told("xnat.sign_in", "skipped")
     assert found["hub.answers"] == found["docker.nodes"] == "ok"
     assert f"belongs to {UID}:{GID}" in found.told(f"files.{stack.folder}/archive", "ok")
+
+
+def test_a_cloud_s_metadata_that_servers_reach(stack: Stack):
+    one_there = (
+        "-d",
+        REAL_METADATA,
+        "-p",
+        "tcp",
+        "--dport",
+        "80",
+        "-j",
+        "DNAT",
+        "--to-destination",
+        METADATA,
+    )
+    with metadata_service(), rule("PREROUTING", *one_there, table="nat"):
+        told = inside(stack, None, "--skip", "xnat").told("docker.metadata", "warning")
+        assert "Servers on this node reach 169.254.169.254" in told
+        assert "docs/networks.md" in told
+        with firewall(stack.port):
+            assert inside(stack, None, "--skip", "xnat")["docker.metadata"] == "ok"
 
 
 def test_a_socket_of_another_group(stack: Stack):

@@ -13,11 +13,11 @@ from tests.unit.helpers import MINIMAL, ROOT, loaded, site_text
 from xnathub_conf.cli import main
 from xnathub_conf.cli.doctor import _Table
 from xnathub_conf.doctor import examination as examination_module
-from xnathub_conf.doctor.docker import _constraint, _holds
 from xnathub_conf.doctor.examination import Check, Examination, Finding, examine, failed, ok, warning
 from xnathub_conf.doctor.hub import NEEDED_SCOPES
 from xnathub_conf.doctor.images import exact_images
 from xnathub_conf.doctor.kubernetes_reading import _tolerates, amount, has_labels, hub_rights
+from xnathub_conf.doctor.placement import holds, parsed_constraint
 from xnathub_conf.site.types import Toleration
 from xnathub_conf.values.secret import SecretError
 from xnathub_conf.web.hub_proof import is_challenge, new_challenge, proof, proves
@@ -162,7 +162,7 @@ NODE = {
 
 
 @pytest.mark.parametrize(
-    ("constraint", "holds"),
+    ("constraint", "fits"),
     [
         ("node.labels.type==gpu", True),
         ("node.labels.type != gpu", False),
@@ -176,8 +176,8 @@ NODE = {
         ("node.colour!=red", False),
     ],
 )
-def test_constraints_of_a_swarm(constraint, holds):
-    assert _holds(_constraint(constraint), NODE) is holds
+def test_constraints_of_a_swarm(constraint, fits):
+    assert holds(parsed_constraint(constraint), NODE) is fits
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,9 +16,11 @@ from requests import RequestException
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
 from xnathub_conf.doctor.images import exact_images
 from xnathub_conf.doctor.jupyterhubs import which_jupyterhub
+from xnathub_conf.doctor.metadata import cloud_metadata
+from xnathub_conf.doctor.placement import holds, parsed_constraint
 from xnathub_conf.doctor.registries import try_logins
-from xnathub_conf.launch.plan import Constraint
 from xnathub_conf.launch.policy import PolicyRefusal
+from xnathub_conf.site.networks import server_networks
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.types import Docker, Swarm
 from xnathub_conf.spawners.docker import gpu_requests
@@ -49,6 +51,9 @@ class DockerChecks:
             Check("docker.api", self.api),
             *(swarm if self._site.orchestrator.swarm else [Check("docker.plan", self.plan, ("xnat.plan",))]),
             Check("docker.network", self.network, ("docker.api",)),
+            Check(
+                "docker.metadata", lambda: cloud_metadata(self.client, self._settings), ("docker.network",)
+            ),
             *(
                 [Check("docker.registries", self.registries, ("docker.api",))]
                 if self._site.servers.registry_logins
@@ -146,11 +151,19 @@ class DockerChecks:
         return ok(f"Swarm is on, and this is a manager (nodes: {swarm.get('Nodes')}).")
 
     async def network(self) -> Finding:
-        """The network that hub and servers share is there, and both can be on it."""
-        name = self._settings.network_name
-        key = (*self._here, "network_name")
+        """The networks that hub and servers share are there, and both can be on them."""
+        own = server_networks(self._settings)
+        for name in (*own, self._settings.network_name):
+            finding = await self._network(name)
+            if finding.status != "ok":
+                return finding
+        return ok(f"{finding.seen} So are the {len(own)} of servers.") if own else finding
+
+    async def _network(self, name: str) -> Finding:
         is_swarm = self._site.orchestrator.swarm is not None
-        overlay = "--driver overlay --attachable " if is_swarm else ""
+        shared = name == self._settings.network_name
+        key = (*self._here, "network_name" if shared else "server_networks")
+        overlay = f"--driver overlay {'--attachable ' * shared}" if is_swarm else ""
         make = f"docker network create {overlay}{name}"
         found, problem = await self._ask(lambda: self.client.networks.list(names=[name]))
         if problem:
@@ -165,16 +178,13 @@ class DockerChecks:
                 key,
             )
         if len(networks) > 1:
-            return failed(
-                f"{len(networks)} networks are named {name}.",
-                "Remove all but one: docker network rm ID.",
-                key,
-            )
+            several = f"{len(networks)} networks are named {name}."
+            return failed(several, "Remove all but one: docker network rm ID.", key)
         (network,) = networks
         again = f"Remove it when nothing runs on it, and make it again: docker network rm {name} && {make}."
         if is_swarm and network["Scope"] != "swarm":
             return failed(f"The network {name} is {network['Driver']}, of this node alone.", again, key)
-        if is_swarm and not network.get("Attachable"):
+        if is_swarm and shared and not network.get("Attachable"):
             return failed(f"The network {name} is not attachable.", again, key)
         return ok(f"The network {name} is there, of the driver {network['Driver']}.")
 
@@ -182,7 +192,7 @@ class DockerChecks:
         """Some node takes what the site's constraints, and those of the plan, ask for."""
         swarm = self._site.orchestrator.swarm
         assert swarm is not None
-        constraints = [_constraint(text) for text in swarm.placement_constraints]
+        constraints = [parsed_constraint(text) for text in swarm.placement_constraints]
         if plan := self._examination.plan:
             constraints += plan.constraints
         found, problem = await self._ask(self.client.nodes.list)
@@ -200,7 +210,7 @@ class DockerChecks:
                 "See `docker node ls`: docker node update --availability active NODE.",
                 self._here,
             )
-        fitting = [node for node in ready if all(_holds(each, node) for each in constraints)]
+        fitting = [node for node in ready if all(holds(each, node) for each in constraints)]
         asked = " and ".join(map(str, constraints))
         if not fitting:
             return failed(
@@ -295,38 +305,6 @@ class DockerChecks:
         except (DockerException, RequestException) as error:
             do = "See Docker's log and the rights of this user on its API."
             return None, failed(f"The Docker API does not say: {_last_words(error)}.", do, self._here)
-
-
-def _constraint(text: str) -> Constraint:
-    key, operator, value = text.partition("!=") if "!=" in text else text.partition("==")
-    return Constraint(key.strip(), "!=" if operator == "!=" else "==", value.strip())
-
-
-def _holds(constraint: Constraint, node: Mapping[str, Any]) -> bool:
-    """Return whether a node fits a constraint, by the rules of https://docs.docker.com/reference/cli/docker/service/create/."""
-    spec, description = node["Spec"], node["Description"]
-    key = constraint.key
-    values: Iterable[str]
-    if key.startswith("node.labels."):
-        values = [(spec.get("Labels") or {}).get(key.removeprefix("node.labels."), "")]
-    elif key.startswith("engine.labels."):
-        labels = (description.get("Engine") or {}).get("Labels") or {}
-        values = [labels.get(key.removeprefix("engine.labels."), "")]
-    else:
-        platform = description.get("Platform") or {}
-        facts = {
-            "node.id": node["ID"],
-            "node.hostname": description.get("Hostname", ""),
-            "node.role": spec["Role"],
-            "node.platform.os": platform.get("OS", ""),
-            "node.platform.arch": platform.get("Architecture", ""),
-        }
-        if key not in facts:
-            return False
-        values = [facts[key]]
-    # Swarm compares without regard to case.
-    same = constraint.value.lower() in [value.lower() for value in values]
-    return same if constraint.operator == "==" else not same
 
 
 def _last_words(error: Exception) -> str:

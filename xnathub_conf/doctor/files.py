@@ -7,23 +7,21 @@ the hub's own image is started for a moment, as the servers' user, with the fold
 import asyncio
 import json
 import os
-import re
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from docker.errors import APIError, DockerException
+from docker.errors import APIError
 from docker.types import Mount
-from requests import RequestException
 
+from xnathub_conf.doctor.beside import Untold, run_beside
 from xnathub_conf.doctor.docker import DockerChecks
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.values.paths import fixed_part
 
-_SECONDS = 60
 _LOOK = "import json, os; s = os.stat('/look'); print(json.dumps([s.st_uid, s.st_gid, s.st_mode]))"  # in the hub's image
 
 
@@ -34,10 +32,6 @@ class Folder:
     uid: int = 0
     gid: int = 0
     mode: int = 0
-
-
-class Untold(Exception):
-    """A folder can't be looked at from here; the text says why."""
 
 
 class FilesChecks:
@@ -136,45 +130,16 @@ def _look_here(path: str) -> Folder:
 
 
 def _look_beside(client: Any, path: str) -> Folder:
-    container = None
+    folder = Mount("/look", path, type="bind", read_only=True)
     try:
-        image = client.containers.get(_own_id()).image.id
-        container = client.containers.create(
-            image,
-            ["python3", "-c", _LOOK],
-            entrypoint=[],
-            mounts=[Mount("/look", path, type="bind", read_only=True)],
-            network_mode="none",
-            read_only=True,
-            cap_drop=["ALL"],
-            security_opt=["no-new-privileges"],
-            labels={"org.xnat.jupyter.doctor": "1"},
-        )
-        container.start()
-        code = container.wait(timeout=_SECONDS)["StatusCode"]
-        said = container.logs().decode("utf-8", "replace")
+        code, said = run_beside(client, _LOOK, mounts=[folder])
     except APIError as error:
         if "bind source path does not exist" in str(error.explanation):
             return Folder()
         raise Untold(f"The node can't be asked for {path}: {error.explanation}.") from None
-    except (DockerException, RequestException) as error:
-        raise Untold(f"The node can't be asked for {path}: {error}.") from None
-    finally:
-        if container:
-            container.remove(force=True)
     if code:
         raise Untold(f"{path} can't be looked at: {said.strip().splitlines()[-1:]}.")
     return Folder(*json.loads(said))
-
-
-def _own_id() -> str:
-    """Return the ID of the container that this process is in. Raises Untold outside of one."""
-    found = re.search(r"/containers/([0-9a-f]{64})/", Path("/proc/self/mountinfo").read_text("utf-8"))
-    if not found:
-        raise Untold(
-            "The node's folders can't be seen from here. Run this in the hub's container, or on the node."
-        )
-    return found[1]
 
 
 def local_folder(directory: str) -> Sequence[Check]:
