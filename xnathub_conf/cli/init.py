@@ -24,8 +24,9 @@ _EXAMPLE = "https://xnat.example.org"
 
 _ORCHESTRATORS = {
     "local": "  local: {directory: /var/lib/xnathub}",
-    "docker": "  docker: {}",
-    "swarm": "  swarm: {}",
+    # One engine has addresses for 31 networks in all.
+    "docker": "  docker: {server_networks: 10} # each person's servers are on a network of their own, for 10 people at once",
+    "swarm": "  swarm: {server_networks: 20} # each person's servers are on a network of their own, for 20 people at once",
     "kubernetes": (
         "  kubernetes:\n"
         "    claims:\n"
