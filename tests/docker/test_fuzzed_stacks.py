@@ -30,8 +30,8 @@ COUNT = int(os.environ.get("XNATHUB_STACKS", "3"))
 
 VARIABLES = {**ENVIRONMENT, "JUPYTERHUB_CRYPT_KEY": "0123456789abcdef" * 4}
 
-_LEFT_ALONE = {"docker_host", "tls", "subnet", "network_name", "prefix"}
-"""What says where this machine's engine is, or could take a network that others use here."""
+_LEFT_ALONE = {"docker_host", "tls", "subnet", "network_name", "server_networks", "prefix"}
+"""What says where this machine's engine is, or could take a network that others use here, or 200 of them."""
 
 _KEYS = [
     leaf
