@@ -52,3 +52,14 @@ def test_a_hub_is_told_of_its_proxy_by_a_variable(tmp_path):
         "JupyterHub.hub_connect_url": "http://tasks.hub-for-proxy:8081",
         "Spawner.hub_connect_url": "http://proxy:8000",
     }
+
+
+@pytest.mark.parametrize(
+    ("said", "reach"),
+    [("http://jupyterhub:8081", "http://proxy:8000"), ("http://xnat-hub:8081", "http://xnat-hub:8081")],
+)
+def test_servers_find_the_hub_where_the_site_says(tmp_path, said, reach):
+    text = MINIMAL.replace("{file: /run/secrets/hub_api_token}", "{env: TOKEN}\n  hub_connect_url: " + said)
+    (tmp_path / "site.yaml").write_text(text)
+    traits = separate_proxy(load(tmp_path / "site.yaml").site, {"XNATHUB_PROXY": "proxy", "TOKEN": TOKEN})
+    assert traits["Spawner.hub_connect_url"] == reach

@@ -26,6 +26,7 @@ from xnathub_conf.site.hub_settings import (
     own_host,
     public_port,
     sees_xnat_sessions,
+    usual_hub_url,
 )
 from xnathub_conf.site.types import Site
 from xnathub_conf.spawners.networks import subnets
@@ -41,15 +42,16 @@ _LOOK_SECONDS = 2
 def separate_proxy(site: Site, environment: Mapping[str, str]) -> dict[str, Any]:
     """Return the traits of a hub whose proxy is a container of its own, as rendered files have it; none of any other hub.
 
-    Servers call the hub through such a proxy, where their calls wait for a hub that starts anew; not where the proxy
-    speaks TLS, since its certificate is for the name that browsers use. Raises SecretError where the service token
+    Servers call the hub through such a proxy, where their calls wait for a hub that starts anew; not where the site says
+    that they find it elsewhere, nor where the proxy speaks TLS, since its certificate is for the name that browsers use. Raises SecretError where the service token
     can't be read.
     """
     host = environment.get(PROXY_VARIABLE)
     if not host:
         return {}
     through_it = f"http://{host}:{public_port(site)}"
-    of_servers = hub_connect_url(site) if site.hub.tls else through_it
+    itself = hub_connect_url(site)
+    of_servers = itself if site.hub.tls or itself != usual_hub_url(site) else through_it
     return {
         "ConfigurableHTTPProxy.should_start": False,
         "ConfigurableHTTPProxy.api_url": f"http://{on_control(site, PROXY_FOR_HUB)}:{PROXY_API_PORT}",

@@ -20,10 +20,8 @@ SPAWNERS = {
 }
 """The spawner class whose traits each orchestrator's settings are."""
 
-
 MOST_USERS = 1_000_000
 """More than a hub has: the most users that it gives in one answer to who does not ask for pages."""
-
 
 PROXY_HOST = "jupyterhub-proxy"
 """The name of a proxy in a container of its own, on the network that it shares with the hub and users' servers."""
@@ -85,10 +83,14 @@ def sees_xnat_sessions(site: Site) -> bool:
 
 
 def hub_connect_url(site: Site) -> str:
-    """Where single-user servers reach the hub."""
-    port = urlsplit(hub_bind_url(site)).port
+    """Where single-user servers reach the hub itself."""
+    return site.hub.hub_connect_url or usual_hub_url(site)
+
+
+def usual_hub_url(site: Site) -> str:
+    """Return where servers reach the hub itself where the site does not say: by its name on their network."""
     host = {"local": "127.0.0.1", "docker": "jupyterhub", "swarm": "jupyterhub", "kubernetes": "hub"}
-    return site.hub.hub_connect_url or f"http://{host[orchestrator_of(site)]}:{port}"
+    return f"http://{host[orchestrator_of(site)]}:{hub_port(site)}"
 
 
 def hub_bind_url(site: Site) -> str:
