@@ -4,48 +4,21 @@ import contextlib
 import http.client
 import re
 import socket
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.gate.servers import Proxy, RawHub
+from tests.gate.restarting import take_restarting_hub
+from tests.gate.servers import Proxy
 
 PAGE = "/jupyterhub/hub/home"
-
-
-class Restarting(RawHub):
-    """A hub that can go away and come back at the same port."""
-
-    def __init__(self, name: str) -> None:
-        self.open: set[socket.socket] = set()
-        super().__init__(name)
-
-    def _serve(self, connection: socket.socket) -> None:
-        self.open.add(connection)
-        super()._serve(connection)
-
-    def go(self) -> None:
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        for connection in self.open:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        self.open.clear()
-
-    def come_back(self) -> None:
-        self.listener = socket.create_server(("127.0.0.1", self.port), backlog=200)
-        threading.Thread(target=self._accept, daemon=True).start()
 
 
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory):
     with Proxy(tmp_path_factory.mktemp("patience")) as proxy:
-        proxy.hub.close()
-        proxy.hub = Restarting("the hub")
-        hub = {"target": f"http://127.0.0.1:{proxy.hub.port}", "hub": True}
-        assert proxy.api("POST", "/routes/jupyterhub/hub", hub).status_code == 201
+        take_restarting_hub(proxy)
         yield proxy
 
 

@@ -1,11 +1,12 @@
 """One hub and one stand-in XNAT for all tests of this folder, with one web server after the other before them."""
 
+import shutil
 from dataclasses import dataclass
 
 import pytest
 
 from tests.proxies.web_servers import KINDS, Echo, WebServer, install_web_servers, make_certificate
-from tests.support import RunningHub, Visitor, free_port, new_standin
+from tests.support import RunningHub, Visitor, free_port, install, new_standin
 from xnathub_conf.standin import HubLink, HubPlugin, StandIn
 
 
@@ -35,6 +36,8 @@ class Site:
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory):
     install_web_servers()
+    if not shutil.which("curl"):
+        install("proxies", "curl")
     folder = tmp_path_factory.mktemp("proxies")
     make_certificate(folder)
     return folder

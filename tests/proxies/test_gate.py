@@ -3,17 +3,22 @@
 import re
 import socket
 import ssl
+import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 
+from tests.gate.restarting import take_restarting_hub
 from tests.gate.servers import Proxy
 from tests.gate.test_cookies import ALICE, FOREIGN, SECRET
 from tests.gate.test_framing import (
+    HEALTH,
     METHODS,
     NEXT,
+    SMUGGLED,
     TWO_WAYS,
     assert_nothing_smuggled,
     request,
@@ -23,6 +28,8 @@ from tests.gate.test_framing import (
 from tests.gate.test_ways import FORMS, HEADERS, OWN, PAGE, PATHS
 from tests.proxies.web_servers import Echo, WebServer
 
+HTTP_2 = pytest.mark.parametrize("kind", ["caddy", "traefik"], indirect=True)
+"""The web servers that speak it with the shipped files."""
 LAST = NEXT.replace(b"Host", b"Connection: close\r\nHost")
 
 
@@ -180,6 +187,68 @@ def test_foreign_cookies_do_not_arrive(behind, websocket):
             assert SECRET.encode() not in raw, lines
             assert b"xnathub-gate" not in raw
     assert arrived >= len(FOREIGN)
+
+
+def over_http_2(behind, path: str, *arguments: str | bytes) -> bytes:
+    """Ask as a browser does that speaks HTTP/2, and return the answer."""
+    command = ["curl", "--http2", "--silent", "--max-time", "20", "--cacert", behind.web.ca, *arguments]
+    done = subprocess.run(
+        [*command, "--write-out", "\nHTTP/%{http_version}", behind.web.url + path], capture_output=True
+    )
+    answer, _, version = done.stdout.rpartition(b"\n")
+    assert version == b"HTTP/2", done
+    return answer
+
+
+@HTTP_2
+def test_foreign_cookies_do_not_arrive_over_http_2(behind):
+    gate = behind.gate
+    gate.hub.say = (200, gate.pass_for("alice"))
+    arrived = 0
+    for foreign in FOREIGN.values():
+        fields = [f"xnathub-gate={gate.pass_for('alice')}", f"{ALICE}mine=1", *foreign.split("; ")]
+        gate.servers["alice"].forget()
+        over_http_2(
+            behind, f"{OWN}x", *(a for each in fields for a in ("-H", f"Cookie: {each}".encode("latin-1")))
+        )
+        raw = gate.servers["alice"].raw
+        arrived += b"mine=1" in raw
+        assert SECRET.encode() not in raw, foreign
+        assert b"xnathub-gate" not in raw
+    assert arrived >= len(FOREIGN) / 2
+
+
+@HTTP_2
+def test_bodies_without_a_length_stay_bodies_over_http_2(behind):
+    """HTTP/2 needs no length, so each web server chooses what it tells the hub."""
+    hub = behind.gate.hub
+    for method in METHODS:
+        body = ["--data-binary", SMUGGLED, "-H", "Content-Length:"]
+        for _ in range(2):
+            over_http_2(behind, HEALTH, "--request", method, *body)
+            assert b"answer of the hub" in over_http_2(
+                behind, "/jupyterhub/hub/api/next", "-H", "Authorization: token of-xnat"
+            )
+    assert_nothing_smuggled(hub)
+    assert sum(b"of-xnat" in each for each in hub.requests) == 2 * len(METHODS)
+
+
+def test_requests_to_a_hub_that_restarts_wait(kind, certificates, tmp_path):
+    with behind_a_web_server(kind, tmp_path, certificates) as behind, ThreadPoolExecutor(4) as pool:
+        hub = take_restarting_hub(behind.gate)
+        page = "/jupyterhub/hub/home"
+        assert b"200 OK" in behind.get(page)
+        hub.forget()
+        hub.go()
+        ways = [("GET", b""), ("POST", b"a=b"), ("PUT", b"x" * 500_000), ("DELETE", b"")]
+        answers = [pool.submit(behind.get, page, method=way, body=body) for way, body in ways]
+        time.sleep(1.5)
+        assert not any(each.done() for each in answers), [each.result() for each in answers if each.done()]
+        hub.come_back()
+        for each in answers:
+            assert each.result(40).startswith(b"HTTP/1.1 200"), each.result()
+        assert sorted(each.split(b" ")[0] for each in hub.requests) == [b"DELETE", b"GET", b"POST", b"PUT"]
+        assert any(each.endswith(ways[2][1]) for each in hub.requests)
 
 
 def test_no_way_leads_to_another_s_server(behind):
