@@ -416,7 +416,7 @@ TRAITS = st.sampled_from(
 def configs(draw: Any) -> str:
     """Make up a jupyterhub_config.py, with one statement on each line."""
     spawner = draw(st.sampled_from(["dockerspawner.SwarmSpawner", "docker", "kubespawner.KubeSpawner"]))
-    lines = ["import os", f"c.JupyterHub.spawner_class = '{spawner}'", f"other = {draw(PYTHON)}"]
+    lines = ["import os", "cfg = c", f"c.JupyterHub.spawner_class = '{spawner}'", f"other = {draw(PYTHON)}"]
     for trait, value in draw(st.lists(st.tuples(TRAITS, PYTHON), max_size=6)):
         form = draw(
             st.sampled_from(
@@ -424,6 +424,9 @@ def configs(draw: Any) -> str:
                     f"c.{trait} = {value}",
                     f"c.{trait}.update({value})",
                     f"c.{trait} += {value}",
+                    f"c.{trait}['k'] = {value}",
+                    f"cfg.{trait} = {value}",
+                    "c['{}']['{}'] = {}".format(*trait.split("."), value),
                     f"other = {value}",
                     f"print({value})",
                 ]
@@ -459,7 +462,9 @@ def test_every_statement_of_a_config_is_in_the_report_once(text, environment):
             if each["file"] == str(folder / "jupyterhub_config.py")
         )
         lines = text.splitlines()
-        settings = {number for number, line in enumerate(lines, 1) if line.lstrip().startswith("c.")}
+        settings = {
+            number for number, line in enumerate(lines, 1) if line.lstrip().startswith(("c.", "c[", "cfg."))
+        }
         # A condition over a setting is that setting's own; any other block is one statement.
         wanted = {
             number for number, line in enumerate(lines, 1) if not line.startswith(("    ", "if "))

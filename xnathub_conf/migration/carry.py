@@ -9,6 +9,7 @@ from xnathub_conf.migration.claims import python_claims
 from xnathub_conf.migration.helm import base_url, kubernetes
 from xnathub_conf.migration.host_folders import python_folders
 from xnathub_conf.migration.ledger import Ledger, at
+from xnathub_conf.migration.python_order import settle
 from xnathub_conf.migration.python_settings import carry_python, xnat_token
 from xnathub_conf.migration.reference import ARCHIVE, IMAGE, WORKSPACES
 from xnathub_conf.migration.services import overridden
@@ -59,6 +60,7 @@ def carry(
     something is missing without which there is no site.
     """
     to = Ledger(secrets_path.rstrip("/"))
+    settle([each for config in old.python for each in config.settings], old.kind)
     m = Migration(old, to, images_allowed, public_url, xnat_url)
     _check_required(m)
     to.site["version"] = 1
@@ -68,7 +70,7 @@ def carry(
     _token_of_python(m)
     if not old.is_reference and not old.chart:
         _python(m)
-        _at_the_root(to)
+        _at_the_root(m)
     if old.kind == "kubernetes":
         server_ids(m, ("JH_XNAT_UID", "JH_XNAT_GID"))
         timeouts(m)
@@ -140,7 +142,10 @@ def _token_of_python(m: Migration) -> None:
     """Take the token that XNAT calls the hub with from a jupyterhub_config.py, where no variable says it."""
     name = "JH_XNAT_SERVICE_TOKEN"
     settings = [
-        each for config in m.old.python for each in config.settings if each.trait == "JupyterHub.services"
+        each
+        for config in m.old.python
+        for each in config.settings
+        if each.trait == "JupyterHub.services" and each.counts
     ]
     for setting in settings if name not in {**m.old.hub, **m.old.elsewhere} else ():
         if value := xnat_token(setting):
@@ -148,9 +153,14 @@ def _token_of_python(m: Migration) -> None:
             m.token_name = "c.JupyterHub.services"  # noqa: S105 - the setting's name
 
 
-def _at_the_root(to: Ledger) -> None:
+def _at_the_root(m: Migration) -> None:
     """Write the hub's path where no file says it: JupyterHub's own default."""
-    if not {"base_url", "bind_url"} & set(to.site.get("hub", {})):
+    to = m.to
+    settings = [each for config in m.old.python for each in config.settings if each.counts]
+    said = [each.value for each in settings if each.trait == "JupyterHub.bind_url"]
+    # The path that is a site's own default is not written.
+    default = any(isinstance(each, str) and each.rstrip("/").endswith("/jupyterhub") for each in said)
+    if "base_url" not in to.site.get("hub", {}) and not default:
         to.put("hub.base_url", "/", "c.JupyterHub.base_url", Found("", "JupyterHub's default"))
 
 

@@ -29,7 +29,7 @@ def python_claims(m: Migration) -> None:
     mounts = [
         mount
         for each in settings
-        if each.trait == "KubeSpawner.volume_mounts"
+        if each.trait == "KubeSpawner.volume_mounts" and each.counts
         for mount in entries_of(each.value) or ()
         if isinstance(mount, Mapping)
     ]

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xnathub_conf.migration import MigrationError
-from xnathub_conf.migration.python_values import UNKNOWN, Values, is_known, variables_in
+from xnathub_conf.migration.python_targets import Change, Place, changes, names_in, place
+from xnathub_conf.migration.python_values import UNKNOWN, Values, added, holds, is_known, variables_in
 from xnathub_conf.migration.tree import Node
 from xnathub_conf.site.problems import KeyPath
 
@@ -17,6 +18,7 @@ _KINDS: tuple[tuple[str, Literal["swarm", "docker", "kubernetes"]], ...] = (
     ("swarm", "swarm"),
     ("kube", "kubernetes"),
     ("docker", "docker"),
+    ("systemuser", "docker"),
 )
 """What the name of a spawner's class, or of its entry point, holds for each orchestrator."""
 
@@ -38,6 +40,21 @@ class Setting:
     """Whether it stands where the hub's variables never lead."""
     under: frozenset[str] = frozenset()
     """The names and texts in the conditions that it stands under."""
+    adds: bool = False
+    """Whether it adds to what was set before, as `update` does, or changes it in a way that only running it would tell."""
+    holds_earlier: bool = False
+    """Whether its value is the sum of what was set before and what it adds."""
+    in_use: bool = True
+    """Whether the class that it is a setting of is one that the old hub used."""
+    replaced_by: "Setting | None" = None
+    """The setting that counted instead."""
+    part_of: "Setting | None" = None
+    """The later setting that adds to this one, and holds it."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether the old hub had it, if its condition held."""
+        return self.in_use and not self.skipped and self.replaced_by is None
 
 
 @dataclass(frozen=True)
@@ -99,15 +116,21 @@ def read_part(text: str, file: str, first: int, values: Values) -> PythonConfig:
         line = f":{error.lineno + first - 1}" if isinstance(error, SyntaxError) and error.lineno else ""
         raise MigrationError(f"{file}{line} is not Python.") from None
     ast.increment_lineno(tree, first - 1)
+    names = names_in(tree)
     reader = _Reader(
         PythonConfig(file, reads=frozenset(variables_in(tree))),
         values,
-        _holding(tree),
+        names,
+        _holding(tree, names),
         first,
         text.splitlines(),
     )
     for index, statement in enumerate(tree.body):
         reader.read(statement, (index,))
+    for setting in reader.config.settings if values.changed else ():
+        # It is the list itself that was changed further down.
+        if holds(setting.value, values.changed):
+            setting.value, setting.holds_earlier = UNKNOWN, False
     return reader.config
 
 
@@ -115,6 +138,8 @@ def read_part(text: str, file: str, first: int, values: Values) -> PythonConfig:
 class _Reader:
     config: PythonConfig
     values: Values
+    names: Mapping[str, Place]
+    """Other names for `c` and its parts."""
     holding: set[ast.AST]
     """The statements that are a setting, or have one below them."""
     first: int
@@ -126,13 +151,16 @@ class _Reader:
         self, statement: ast.stmt, path: KeyPath, *, conditional: bool = False, skipped: bool = False
     ) -> None:
         file, line = self.config.file, statement.lineno
-        if trait := _trait(statement):
-            value, used, assumed = self.evaluated(_given(statement), in_parts=_in_parts(trait))
-            variables = tuple(dict.fromkeys([*variables_in(statement), *used]))
-            leaf = Node(file, (*path, trait), line, "")
-            self.config.settings.append(
-                Setting(trait, value, leaf, variables, assumed, conditional, skipped, self.under)
-            )
+        if found := changes(statement, self.names):
+            settings = [
+                self.setting(each, statement, path, conditional=conditional, skipped=skipped)
+                for each in found
+            ]
+            self.config.settings += settings
+            if not skipped:
+                self.values.forget(statement)
+            if isinstance(statement, ast.Assign) and not skipped and not conditional:
+                self.keep(statement)
         elif isinstance(statement, _BLOCKS) and statement in self.holding:
             self.block(statement, path, conditional=conditional, skipped=skipped)
         else:
@@ -140,13 +168,40 @@ class _Reader:
             if not skipped:
                 self.values.forget(statement)
             if isinstance(statement, ast.Assign) and not skipped and not conditional:
-                value, used, assumed = self.evaluated(statement.value)
-                known = value is not UNKNOWN
-                for target in statement.targets:
-                    if isinstance(target, ast.Name):
-                        self.values.keep(target.id, value, used, assumed)
+                named = all(isinstance(target, ast.Name) for target in statement.targets)
+                known = named and (self.keep(statement) or place(statement.value, self.names) is not None)
             leaf = Node(file, (*path, _called(statement)), line, "")
             self.config.others.append(Other(leaf, known, self.digest(statement)))
+
+    def keep(self, statement: ast.Assign) -> bool:
+        """Keep what names stand for from here on; return whether that is known."""
+        value, used, assumed = self.evaluated(statement.value, in_parts=True)
+        for target in statement.targets:
+            if isinstance(target, ast.Name):
+                self.values.keep(target.id, value, used, assumed)
+        return value is not UNKNOWN
+
+    def setting(
+        self, change: Change, statement: ast.stmt, path: KeyPath, *, conditional: bool, skipped: bool
+    ) -> Setting:
+        """Return a setting that a statement makes or changes, with what it comes to."""
+        trait, in_parts = change.trait, _in_parts(change.trait)
+        value, used, assumed = self.evaluated(change.value, in_parts=in_parts)
+        adds = change.how != "set"
+        # Variables of servers are told one by one, of all else the whole.
+        whole = adds and not trait.endswith("Spawner.environment")
+        if not conditional and not skipped:
+            before = self.values.settings.get(trait)
+            if change.how == "default" and isinstance(before, dict) and isinstance(value, dict):
+                value = {key: each for key, each in value.items() if key not in before}
+            total = added(before, value) if change.how in {"add", "default"} else value
+            self.values.settings[trait] = total
+            value = total if whole else value
+        variables = tuple(dict.fromkeys([*variables_in(statement), *used]))
+        leaf = Node(self.config.file, (*path, trait), statement.lineno, "")
+        return Setting(
+            trait, value, leaf, variables, assumed, conditional, skipped, self.under, adds, whole and value is not UNKNOWN
+        )  # fmt: skip
 
     def block(self, statement: ast.stmt, path: KeyPath, *, conditional: bool, skipped: bool) -> None:
         """Read what stands under a condition; where the hub's variables decide it, one of the two branches holds."""
@@ -222,47 +277,16 @@ def _parts(statement: ast.stmt) -> Iterator[tuple[ast.stmt, bool]]:
             yield each, False
 
 
-def _holding(tree: ast.Module) -> set[ast.AST]:
+def _holding(tree: ast.Module, names: Mapping[str, Place]) -> set[ast.AST]:
     """Return the statements that are a setting or have one below them."""
     above = {below: node for node in ast.walk(tree) for below in ast.iter_child_nodes(node)}
     holding: set[ast.AST] = set()
     for each in above:
-        node: ast.AST | None = each if isinstance(each, ast.stmt) and _trait(each) else None
+        node: ast.AST | None = each if isinstance(each, ast.stmt) and changes(each, names) else None
         while node and node not in holding:
             holding.add(node)
             node = above.get(node)
     return holding
-
-
-def _trait(statement: ast.stmt) -> str | None:
-    """Return the setting that a statement sets, as in c.Class.name = ... or c.Class.name.update(...)."""
-    node: ast.expr | None = None
-    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-        node = statement.targets[0]
-    elif isinstance(statement, ast.AugAssign | ast.AnnAssign):
-        node = statement.target
-    elif isinstance(statement, ast.Expr) and isinstance(call := statement.value, ast.Call):
-        node = call.func.value if isinstance(call.func, ast.Attribute) else None
-    while isinstance(node, ast.Subscript):
-        node = node.value
-    if (
-        isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Attribute)
-        and isinstance(node.value.value, ast.Name)
-        and node.value.value.id == "c"
-    ):
-        return f"{node.value.attr}.{node.attr}"
-    return None
-
-
-def _given(statement: ast.stmt) -> ast.expr | None:
-    """Return what a statement sets a setting to, or adds to it with `update`; nothing where it does something else."""
-    if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Attribute):
-        return statement.value
-    if isinstance(statement, ast.Expr) and isinstance(call := statement.value, ast.Call):
-        adds = isinstance(call.func, ast.Attribute) and call.func.attr == "update" and len(call.args) == 1
-        return call.args[0] if adds else None
-    return None
 
 
 def _called(statement: ast.stmt) -> str:

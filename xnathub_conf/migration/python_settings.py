@@ -34,7 +34,7 @@ def carry_python(
     Those that the reference's hub knows are carried before, all others through the settings that read them.
     """
     for setting in config.settings:
-        if setting.trait == "KubeSpawner.volumes":
+        if setting.trait == "KubeSpawner.volumes" and setting.counts:
             to.volumes |= by_name(setting.value)
     know_services(to, _listed(config, "JupyterHub.services"), _listed(config, "JupyterHub.load_roles"))
     for setting in config.settings:
@@ -42,6 +42,9 @@ def carry_python(
             _setting(to, setting, kind, variables, is_reference=is_reference)
         except NotCarriedError as error:
             to.leave(f"c.{setting.trait}", at(setting.leaf), str(error))
+    for setting in config.settings:
+        if setting.part_of and not to.entry_of(setting.leaf):
+            to.follow(setting.leaf, setting.part_of.leaf, f"with {setting.part_of.leaf.origin}")
         for name in setting.variables:
             leaf = variables[name].leaf if name in variables else None
             if leaf and not to.entry_of(leaf):
@@ -70,6 +73,12 @@ def _setting(
     common = common_name(setting.trait)
     if setting.skipped:
         to.ignore(name, found, "The hub's variables never lead there.")
+    elif not setting.in_use:
+        to.ignore(name, found, "The old hub's spawner is of another class, so it did nothing.")
+    elif setting.replaced_by:
+        to.ignore(name, found, f"{setting.replaced_by.leaf.origin} replaces it.")
+    elif setting.part_of:
+        pass
     elif variable := is_reference and _said_by(to, setting, kind, variables):
         to.ignore(name, found, _SAYS.format(variable))
     elif common in NO_CONCERN_TRAITS:

@@ -1,6 +1,7 @@
 """What an expression of a jupyterhub_config.py comes to, as far as that is plain without running it."""
 
 import ast
+import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ UNKNOWN = object()
 
 _MOST = 10_000
 """Of values in one setting, and of characters in one text; more is not looked at."""
+_FEW = 1_000
+"""Of parts that are added one by one, and of names; with more, a file could hold up whoever reads it."""
 _TYPES: dict[str, Callable[[Any], object]] = {
     "int": int,
     "float": float,
@@ -57,6 +60,12 @@ class Values:
     environment: Mapping[str, str]
     used: dict[str, None] = field(default_factory=dict)
     assumed: dict[str, None] = field(default_factory=dict)
+    set_here: set[object] = field(default_factory=set)
+    """The variables that the file itself sets; None for those whose names are code."""
+    changed: dict[int, object] = field(default_factory=dict)
+    """Lists, sets and maps that were changed after they were made, by their identity."""
+    settings: dict[str, object] = field(default_factory=dict)
+    """What settings come to so far."""
     _names: dict[str, object] = field(default_factory=dict)
     _used: dict[str, Sequence[str]] = field(default_factory=dict)
     _assumed: dict[str, Sequence[str]] = field(default_factory=dict)
@@ -69,12 +78,43 @@ class Values:
         """Take what a statement sets or may change for unknown."""
         for each in ast.walk(statement):
             match each:
+                case (
+                    ast.Subscript(value=ast.Attribute(attr="environ"), slice=key, ctx=ast.Store() | ast.Del())
+                    | ast.Call(
+                        func=ast.Attribute(
+                            value=ast.Attribute(attr="environ"), attr="setdefault" | "pop" | "update"
+                        ),
+                        args=[key, *_],
+                    )
+                ):
+                    names = key.keys if isinstance(key, ast.Dict) else [key]
+                    self.set_here |= {
+                        name.value if isinstance(name, ast.Constant) else None for name in names
+                    }
                 case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
                     self._names[name] = UNKNOWN
-                case ast.Subscript(value=ast.Name(id=name), ctx=ast.Store() | ast.Del()):
-                    self._names[name] = UNKNOWN
-                case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)))):
-                    self._names[name] = UNKNOWN
+                case (
+                    ast.Subscript(value=inner, ctx=ast.Store() | ast.Del())
+                    | ast.Attribute(value=inner, ctx=ast.Store() | ast.Del())
+                    | ast.Expr(value=ast.Call(func=ast.Attribute(value=inner)))
+                    | ast.AugAssign(target=inner)
+                ):
+                    self._changed(inner)
+
+    def _changed(self, node: ast.expr) -> None:
+        """Take what an expression leads to for unknown, by all of its names."""
+        while isinstance(node, ast.Attribute | ast.Subscript):
+            node = node.value
+        before = self._names.get(node.id) if isinstance(node, ast.Name) else None
+        if isinstance(node, ast.Name):
+            self._names[node.id] = UNKNOWN
+        if isinstance(before, dict | list | set):
+            self.changed[id(before)] = before
+            if len(self._names) > _FEW:
+                # It is not looked which of very many names it has.
+                self._names.clear()
+            shared = [name for name, value in self._names.items() if holds(value, {id(before): before})]
+            self._names |= dict.fromkeys(shared, UNKNOWN)
 
     def value(self, node: ast.expr) -> object:
         """Return what an expression comes to; UNKNOWN where that is not plain, as in parts of what it returns."""
@@ -96,11 +136,7 @@ class Values:
             case ast.Set(elts=parts):
                 return set(map(self._value, parts))
             case ast.Dict(keys=keys, values=values):
-                if None in keys:
-                    return UNKNOWN
-                return {
-                    self._value(key): self._value(each) for key, each in zip(keys, values, strict=True) if key
-                }
+                return self._dict(keys, values)
             case ast.JoinedStr(values=parts):
                 return self._joined(parts)
             case ast.BoolOp(op=ast.Or(), values=parts):
@@ -128,6 +164,18 @@ class Values:
             texts.append(str(value))
         return _short("".join(texts))
 
+    def _dict(self, keys: Sequence[ast.expr | None], values: Sequence[ast.expr]) -> object:
+        whole: dict[object, object] = {}
+        for key, each in zip(keys, values, strict=True):
+            value = self._value(each)
+            if key:
+                whole[self._value(key)] = value
+            elif isinstance(value, dict):
+                whole |= value
+            else:
+                return UNKNOWN
+        return whole
+
     def _first(self, parts: list[ast.expr]) -> object:
         value: object = UNKNOWN
         for part in parts:
@@ -140,6 +188,8 @@ class Values:
         if not isinstance(name, str):
             return UNKNOWN
         self.used[name] = None
+        if {name, None} & self.set_here:
+            return UNKNOWN
         if name in self.environment:
             return self.environment[name]
         if default is not UNKNOWN:
@@ -148,7 +198,11 @@ class Values:
 
     def _call(self, node: ast.Call) -> object:
         if node.keywords:
-            return UNKNOWN
+            named: list[ast.expr | None] = [
+                ast.Constant(each.arg) if each.arg else None for each in node.keywords
+            ]
+            is_dict = isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args
+            return self._dict(named, [each.value for each in node.keywords]) if is_dict else UNKNOWN
         given = [self._value(each) for each in node.args]
         match node.func:
             case (
@@ -162,6 +216,34 @@ class Values:
                 value = self._value(inner)
                 return getattr(value, name)(*given) if isinstance(value, str) else UNKNOWN
         return UNKNOWN
+
+
+def added(before: object, value: object) -> object:
+    """Return what a setting comes to as something is added to it; nothing was set before where that is None."""
+    total: object = UNKNOWN
+    if before is None:
+        return value
+    if isinstance(before, dict) and isinstance(value, dict):
+        total = {**before, **value}
+    elif isinstance(before, set) and isinstance(value, set | list):
+        with contextlib.suppress(TypeError):
+            total = before | set(value)
+    else:
+        total = _combined(ast.Add(), before, value)
+    return UNKNOWN if isinstance(total, dict | list | set | str) and len(total) > _FEW else total
+
+
+def holds(value: object, parts: Mapping[int, object]) -> bool:
+    """Return whether a value is, or has in it, one of certain lists, sets and maps; `parts` are these by their identity."""
+    looked, seen = [value], set[int]()
+    while looked:
+        each = looked.pop()
+        if id(each) in parts:
+            return True
+        if isinstance(each, dict | list) and id(each) not in seen:
+            seen.add(id(each))
+            looked += each.values() if isinstance(each, dict) else each
+    return False
 
 
 def variables_in(node: ast.AST) -> Iterator[str]:

@@ -42,7 +42,7 @@ def _bool(value: Any) -> bool:
 
 
 def _int(value: Any) -> int:
-    return value if isinstance(value, int) else whole(str(value))
+    return value if isinstance(value, int) and not isinstance(value, bool) else whole(str(value))
 
 
 def _text(value: object) -> str:
@@ -330,7 +330,7 @@ def _data(value: object) -> object:
 def _bind_url(to: Ledger, value: str, name: str, leaf: Node) -> None:
     parts = address(value)
     path = f"/{parts.path.strip('/')}/" if parts.path.strip("/") else "/"
-    if path != "/jupyterhub/":
+    if path not in {"/", "/jupyterhub/"}:
         to.put("hub.base_url", path, name, at(leaf))
     _listens(to, parts.hostname or "", parts.port or 8000, name, leaf)
 
