@@ -109,6 +109,7 @@ def carry(
     images(m)
     to.site.setdefault("orchestrator", {}).setdefault(old.kind, {})
     rest(m)
+    _replaced(m)
     stack_parts(m)
     _env_lines(m)
     to.site = {key: to.site[key] for key in sorted(to.site, key=_ORDER.index)}
@@ -241,8 +242,21 @@ def _known_twice(m: Migration) -> None:
     old = m.old
     pairs = [pair for tree in (old.compose.trees if old.compose else ()) for pair in tree.all_hidden()]
     pairs += overridden(old.service) if old.service else ()
+    pairs += old.compose.taken_away if old.compose else []
     for leaf, by in [*pairs, *(old.chart.hidden if old.chart else ())]:
         m.to.ignore(leaf.name, at(leaf), f"{by.origin} sets it again.")
+
+
+def _replaced(m: Migration) -> None:
+    """Report of variables that are set again by what, and of numbers that may not be what they look like."""
+    to, compose = m.to, m.old.compose
+    for leaf, by in compose.replaced if compose else ():
+        if compose and not to.entry_of(leaf) and leaf not in compose.uses:
+            to.ignore(leaf.name, at(leaf), f"{by.origin} sets it again.")
+    for leaf in compose.octal if compose else ():
+        if (entry := to.entry_of(leaf)) and entry.keys:
+            note = f"{leaf.text} without quotes is {int(leaf.text, 8)} to some versions of Docker: look which of the two the old hub had"
+            entry.note = f"{entry.note}; {note}" if entry.note else note
 
 
 def _env_lines(m: Migration) -> None:
@@ -250,9 +264,6 @@ def _env_lines(m: Migration) -> None:
     to, compose = m.to, m.old.compose
     if compose is None:
         return
-    for leaf, by in compose.replaced:
-        if not to.entry_of(leaf) and leaf not in compose.uses:
-            to.ignore(leaf.name, at(leaf), f"{by.origin} sets it again.")
     for leaf in m.old.env_lines:
         name = str(leaf.path[0])
         if to.entry_of(leaf):

@@ -1,12 +1,13 @@
 """Helm values, merged as Helm does it: the reference's chart, and Zero to JupyterHub, which it is built on."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from xnathub_conf.migration import MigrationError, reference
 from xnathub_conf.migration.hub_services import is_xnat
 from xnathub_conf.migration.ledger import at
-from xnathub_conf.migration.tree import Found, Node, parse_tree
+from xnathub_conf.migration.tree import Found, Node, Value, parse_tree
 
 
 @dataclass
@@ -47,6 +48,9 @@ def read_chart(trees: Sequence[Node]) -> ChartValues:
         or any(name.startswith("JH_") for name in _names(tree.get("hub", "extraEnv")))
         for tree in trees
     )  # fmt: skip
+    for tree in trees:
+        for leaf in tree.leaves():
+            leaf.value = _as_helm_reads(leaf)
     base = parse_tree(
         reference.CHART_VALUES if is_reference else reference.ZERO_VALUES, "the chart's default"
     )
@@ -66,6 +70,35 @@ def read_chart(trees: Sequence[Node]) -> ChartValues:
             raise MigrationError(f"{node.origin}: jupyterhub.{name} holds no values.")
     _variables(chart)
     return chart
+
+
+_WORDS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+_NUMBER = re.compile(r"[-+]?[0-9][0-9a-fA-FxXo_]{0,30}")
+_BASES = (
+    (re.compile(r"0[xX]([0-9a-fA-F]+)"), 16),
+    (re.compile(r"0b([01]+)"), 2),
+    (re.compile(r"0o?([0-7]+)"), 8),
+    (re.compile(r"([0-9]+)"), 10),
+)
+
+_FRACTION = re.compile(r"[-+]?[0-9]{1,15}\.[0-9]{1,15}")
+
+
+def _as_helm_reads(leaf: Node) -> Value:
+    """Return a value as Helm takes it: bare yes and no are true and false, 0755 and 0x10 are numbers in other bases."""
+    if leaf.quoted or not isinstance(leaf.value, str):
+        return leaf.value
+    text = leaf.value
+    if text.lower() in _WORDS and text in {text.lower(), text.upper(), text.capitalize()}:
+        return _WORDS[text.lower()]
+    if _NUMBER.fullmatch(text):
+        bare = text.replace("_", "").lstrip("-+")
+        for pattern, base in _BASES:
+            if found := pattern.fullmatch(bare):
+                return f"{'-' * text.startswith('-')}{int(found[1], base)}"
+    if _FRACTION.fullmatch(text):
+        return repr(float(text)).removesuffix(".0")
+    return text
 
 
 def _names(extra: Node) -> list[str]:

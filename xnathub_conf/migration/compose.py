@@ -22,7 +22,8 @@ _QUOTED = re.compile(
 _COMMENT = re.compile(r"(?<=\s)#")
 _BRACE = re.compile(r"[{}]")
 _DEEPEST = 20
-_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
+_ESCAPED = re.compile(r"""\\(?:([abfnrtv$"\\])|0([0-3][0-7]{2}))""")
+_ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "$": "$$"}
 
 
 def is_file(path: Path) -> bool:
@@ -174,5 +175,22 @@ def _unquoted(match: re.Match[str], variables: Mapping[str, str], where: str) ->
     if single is not None:
         return str(single).replace("\\'", "'")
     # A dollar sign behind a backslash is one; `interpolate` has its own way to say so.
-    text = re.sub(r"\\(.)", lambda m: "$$" if m[1] == "$" else _ESCAPES.get(m[1], m[1]), double)
+    text = _ESCAPED.sub(lambda m: _ESCAPES.get(m[1], m[1]) if m[1] else chr(int(m[2], 8)), double)
     return interpolate(text, variables, where)
+
+
+def read_raw(text: str, name: str, variables: Mapping[str, str]) -> list[tuple[Node, Found | None]]:
+    """Read an env file of the format `raw` as `read_env` does: each value is what stands behind the first equals sign."""
+    lines: list[tuple[Node, Found | None]] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        stripped = line.lstrip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        key, equals, written = stripped.partition("=")
+        if not key or any(character.isspace() for character in key):
+            where = f"{name}:{number}"
+            raise MigrationError(f"{where} is no NAME=value.")
+        value = written if equals else variables.get(key)
+        leaf = Node(name, (key,), number, value)
+        lines.append((leaf, None if value is None else Found(value, leaf.origin, leaf)))
+    return lines

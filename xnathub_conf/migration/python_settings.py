@@ -75,14 +75,14 @@ def _setting(
         to.ignore(name, found, "The hub's variables never lead there.")
     elif not setting.in_use:
         to.ignore(name, found, "The old hub's spawner is of another class, so it did nothing.")
+    elif common in NO_CONCERN_TRAITS:
+        to.ignore(name, found, NO_CONCERN_TRAITS[common])
     elif setting.replaced_by:
         to.ignore(name, found, f"{setting.replaced_by.leaf.origin} replaces it.")
     elif setting.part_of:
         pass
     elif variable := is_reference and _said_by(to, setting, kind, variables):
         to.ignore(name, found, _SAYS.format(variable))
-    elif common in NO_CONCERN_TRAITS:
-        to.ignore(name, found, NO_CONCERN_TRAITS[common])
     elif is_reference and _is_the_reference_s(setting, common):
         to.ignore(name, found, OF_REFERENCE[common])
     elif common in LEFT and (setting.value is UNKNOWN or setting.conditional):

@@ -1,5 +1,6 @@
 """The old deployment's files, told apart by what is in them, as one set of settings."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +64,7 @@ def read_old(
     the process's own, which wins over them. `service` names the hub's service where it is not plain which one it is.
     Raises MigrationError.
     """
+    files, env_files = _once(files), _once(env_files)
     told = _told_apart(files)
     if told.compose and told.values:
         raise MigrationError("One deployment at a time: a compose file and Helm values are two.")
@@ -103,6 +105,11 @@ def read_old(
         old.kind = old.python[-1].kind
     old.env_lines = [leaf for lines in compose.env_files.values() for leaf, _ in lines]
     return old
+
+
+def _once(files: Sequence[Path]) -> list[Path]:
+    """Return files without those that are named again further on, by whatever path."""
+    return [*reversed({path.resolve(): path for path in reversed(files)}.values())]
 
 
 def _told_apart(files: Sequence[Path]) -> _Files:
@@ -149,6 +156,7 @@ def _compose(
 ) -> Old:
     for path, text in files:
         compose.read(path, text)
+    compose.resolve()
     hub = compose.services[_hub_service(compose.services, wanted)]
     plugin = dict(found)
     for service in compose.services.values():
@@ -175,7 +183,7 @@ def _python(old: Old, text: str, file: str) -> PythonConfig:
 
 def _mounted_python(old: Old, hub: Service, folder: Path, compose: Compose) -> list[PythonConfig]:
     """Read the hub's jupyterhub_config.py where the stack brings it: as a volume, or as a config."""
-    sources = []
+    sources: list[Path | Node] = []
     for node in hub.nodes:
         for each in node.get("volumes").items:
             source, _, target = each.text.partition(":")
@@ -188,9 +196,9 @@ def _mounted_python(old: Old, hub: Service, folder: Path, compose: Compose) -> l
             name = each.text or each.get("source").text
             for tree in compose.trees:
                 config = tree.get("configs", name)
-                if config.get("content").text.strip() and "c." in config.get("content").text:
-                    inner = config.get("content")
-                    return [_python(old, inner.text, f"{inner.origin} ({inner.name})")]
+                inner = config.get("content")
+                if each.get("target").text.endswith(".py") or re.search(r"\bc\.|get_config", inner.text):
+                    sources += [inner] if inner.text.strip() else []
                 if config.get("file").text.endswith(".py"):
                     sources.append(folder / config.get("file").text)
     if not sources and not old.is_reference:
@@ -198,7 +206,13 @@ def _mounted_python(old: Old, hub: Service, folder: Path, compose: Compose) -> l
         builds = [node.get("build") for node in hub.nodes]
         contexts = [each.text or each.get("context").text for each in builds if each.line]
         sources = [folder / context / "jupyterhub_config.py" for context in contexts]
-    return [_python(old, read_text(path), str(path)) for path in sources if is_file(path)]
+    return [
+        _python(old, each.text, f"{each.origin} ({each.name})")
+        if isinstance(each, Node)
+        else _python(old, read_text(each), str(each))
+        for each in dict.fromkeys(sources)
+        if isinstance(each, Node) or is_file(each)
+    ]
 
 
 def _hub_service(services: Mapping[str, Service], wanted: str | None) -> str:

@@ -59,9 +59,7 @@ def _user(to: Ledger, name: str, leaf: Node) -> None:
 
 
 def _other(to: Ledger, name: str, leaf: Node) -> None:
-    if leaf.tag == "!reset":
-        to.ignore(name, at(leaf), "It takes away what an earlier file says.")
-    elif str(leaf.path[2]).startswith("x-"):
+    if str(leaf.path[2]).startswith("x-"):
         to.ignore(name, at(leaf), "A fragment: it counts where it is referred to, and is in this list there.")
     else:
         to.leave(name, at(leaf), f"No key of site.yaml stands for it. If it is still wanted, {_RENDERED}.")
@@ -171,14 +169,20 @@ def user(m: Migration) -> None:
 
 
 def _service(to: Ledger, service: Service) -> None:
+    port = ""
+    # All are published; what a later file adds is the one that is meant.
+    for node in reversed(service.nodes):
+        for each in node.get("ports").items:
+            if not any(map(to.entry_of, each.leaves())):
+                port = _port(to, each, port)
     for node in service.nodes:
-        for kind, carry in (("ports", _port), ("volumes", _volume)):
-            for each in node.get(kind).items:
-                if not any(map(to.entry_of, each.leaves())):
-                    carry(to, each)
+        for each in node.get("volumes").items:
+            if not any(map(to.entry_of, each.leaves())):
+                _volume(to, each)
 
 
-def _port(to: Ledger, node: Node) -> None:
+def _port(to: Ledger, node: Node, before: str) -> str:
+    """Report of a published port, and return the one at which the hub is; `before` is the one that is carried already."""
     text = node.text or f"{node.get('host_ip').text}:{node.get('published').text}:{node.get('target').text}"
     protocol = node.get("protocol").text or (text.partition("/")[2] or "tcp")
     rest, _, target = text.partition("/")[0].rpartition(":")
@@ -195,10 +199,19 @@ def _port(to: Ledger, node: Node) -> None:
     elif published and not is_number(published):
         to.leave(name, at(lead), "A range of ports. Write the one that the proxy calls as hub.bind_url.")
     else:
-        if published not in {"8000", ""}:
+        if before and (published or "8000") != before:
+            to.leave(
+                name,
+                at(lead),
+                f"The new hub is published once, at {before}. If it is to be reached here too, {_RENDERED}.",
+            )
+        elif before:
+            to.ignore(name, at(lead), f"hub.bind_url says the port, {before}.")
+        elif published not in {"8000", ""}:
             to.put("hub.bind_url", f"http://0.0.0.0:{published}", name, at(lead))
         else:
             to.ignore(name, at(lead), "It is the hub's default, hub.bind_url.")
+        before = before or published or "8000"
         _address(to, node, lead, name, address)
     if node.keys:
         for leaf in node.leaves():
@@ -208,6 +221,7 @@ def _port(to: Ledger, node: Node) -> None:
                 to.ignore(leaf.name, at(leaf), "The hub speaks TCP.")
             elif leaf.path[-1] == "mode" and leaf.text == "host":
                 to.ignore(leaf.name, at(leaf), "The new stack publishes the port in the same way.")
+    return before
 
 
 def _address(to: Ledger, node: Node, lead: Node, name: str, address: str) -> None:
@@ -264,6 +278,9 @@ def _parts(to: Ledger, compose: Compose, service: Service, network: str) -> None
                          f"server or XNAT calls it on this one, {_AT_PROXY}.")  # fmt: skip
             elif each.value is None or not each.keys:
                 to.ignore(each.name, at(each), "The new stack's hub is on its servers' network too.")
+        for leaf in node.leaves():
+            if leaf.tag == "!reset" and not to.entry_of(leaf):
+                to.ignore(leaf.name, at(leaf), "It takes away what an earlier file says.")
         apply(_HUB, to, node, below=2)
     for tree in compose.trees:
         for name, node in tree.get("networks").keys.items():

@@ -198,9 +198,7 @@ class _Reader:
             if not isinstance(event, yaml.ScalarEvent):
                 raise MigrationError(f"{self.file}:{_line(event)}: a key must be text.")
             if event.value == "<<" and not event.style:
-                event = next(events)
-                base = self.node(event, events, node.path)
-                merged += [(each, isinstance(event, yaml.AliasEvent)) for each in base.items or [base]]
+                merged += self.merged(next(events), events, node.path)
                 continue
             self.check(event)
             key = self.node(next(events), events, (*node.path, event.value))
@@ -214,9 +212,23 @@ class _Reader:
                 copy = self.copy(each, (*node.path, name), each.line)
                 if name not in found:
                     found[name] = copy
-                elif not alias and each.path == copy.path:
+                elif not alias:
                     # An alias's values are in the report where they are defined.
                     found[name].hidden.append(copy)
+
+    def merged(self, event: Any, events: Iterator[object], path: KeyPath) -> list[tuple[Node, bool]]:
+        """Return the maps that a merge key takes in, and whether each stands elsewhere."""
+        found = []
+        if isinstance(event, yaml.SequenceStartEvent):
+            while not isinstance(inner := next(events), yaml.SequenceEndEvent):
+                found += self.merged(inner, events, path)
+            return found
+        base = self.node(event, events, path)
+        alias = isinstance(event, yaml.AliasEvent)
+        found = [(each, alias) for each in (base.items if alias and base.items else [base])]
+        if not all(isinstance(each.value, dict) for each, _ in found):
+            raise MigrationError(f"{self.file}:{_line(event)}: << takes in a map, or a list of maps.")
+        return found
 
     def copy(self, node: Node, path: KeyPath, line: int) -> Node:
         result = self.made(path, line, tag=node.tag)
