@@ -21,7 +21,7 @@ def proxy(_proxy):
 def _forget(proxy):
     for server in (proxy.hub, proxy.service, *proxy.servers.values()):
         server.forget()
-        server.answers = {}
+        server.answers, server.exact = {}, None
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,8 @@ def b64(data: bytes) -> str:
 class RawServer:
     """Answers each HTTP request it reads with its own name, and keeps what came in, byte by byte and by request.
 
-    It takes a body's length as a careful server does, so that what is left over shows up as one more request.
+    It takes a body's length as a careful server does, so that what is left over shows up as one more request. `answers`
+    are more lines for an answer by its path, `exact` is all that it sends in place of any answer.
     """
 
     def __init__(self, name: str) -> None:
@@ -39,6 +40,7 @@ class RawServer:
         self.raw = b""
         self.requests: list[bytes] = []
         self.answers: dict[bytes, list[str]] = {}
+        self.exact: bytes | None = None
         self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=200)
         self.port = self.listener.getsockname()[1]
@@ -68,6 +70,10 @@ class RawServer:
                 return
 
     def reply(self, connection: socket.socket, head: bytes, body: bytes) -> str:
+        if self.exact is not None:
+            connection.sendall(self.exact)
+            connection.shutdown(socket.SHUT_WR)
+            return ""
         lines = self.answers.get(head.split(b" ")[1].split(b"?")[0], [])
         if b"upgrade: websocket" in head.lower():
             extra = "".join(f"{line}\r\n" for line in lines)

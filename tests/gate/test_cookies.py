@@ -198,7 +198,7 @@ def test_a_cookie_comes_back_as_it_was_set(proxy):
     assert cookies_seen(proxy.servers["alice"]) == ['a="b=c|d"']
 
 
-def test_headers_that_hold_for_the_whole_origin_are_taken_out(proxy):
+def test_headers_that_reach_beyond_the_answer_are_taken_out(proxy):
     lines = [
         "Service-Worker-Allowed: /",
         'Clear-Site-Data: "*"',
@@ -209,6 +209,11 @@ def test_headers_that_hold_for_the_whole_origin_are_taken_out(proxy):
         "Reporting-Endpoints: a='https://evil'",
         "Set-Cookie2: JSESSIONID=evil",
         "Public-Key-Pins: x",
+        "X-Accel-Redirect: /data/users",
+        "X-Accel-Expires: 3600",
+        "X-Sendfile: /etc/passwd",
+        "X-LiteSpeed-Location: /data/users",
+        "X-Reproxy-URL: http://localhost:8080/data/users",
         "X-Own: stays",
         "Content-Security-Policy: sandbox",
     ]

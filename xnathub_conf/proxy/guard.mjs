@@ -6,6 +6,7 @@ import { watchCertificate } from "./certificate.mjs";
 import { confineRequest, confineResponse, cookiePath } from "./cookies.mjs";
 import { HEADERS, redirect, refuse, withoutToken } from "./answers.mjs";
 import { guardFraming } from "./framing.mjs";
+import { cameTooLate, endHalves } from "./halves.mjs";
 import { Patience } from "./patience.mjs";
 import { GATE_COOKIE } from "./signing.mjs";
 import { Streams } from "./streams.mjs";
@@ -18,10 +19,14 @@ const BODY_TIMEOUT = 30_000; // ms
 const RECHECK_STREAMS = 2_000; // ms
 // An address whose path means itself: no dots, slashes or percent signs to be resolved.
 const PLAIN = /^((?:\/[\w~@-][\w.~@-]*)+\/?)(?:\?|$)/;
-// What these say would hold for XNAT's and the hub's pages too.
-const WHOLE_ORIGIN = [
+// What these say would hold for XNAT's and the hub's pages too, or has the web server in front deliver another address or a
+// file of its own in place of the answer.
+const NOT_ITS_OWN = [
   "service-worker-allowed", "clear-site-data", "strict-transport-security", "alt-svc", "nel", "report-to",
   "reporting-endpoints", "set-cookie2", "public-key-pins", "origin-agent-cluster",
+  "x-accel-redirect", "x-accel-expires", "x-accel-limit-rate", "x-accel-charset", "x-sendfile", "x-sendfile2",
+  "x-sendfile-temporary", "x-lighttpd-send-file", "x-lighttpd-send-tempfile", "x-litespeed-location", "x-reproxy-url",
+  "x-reproxy-file",
 ]; // prettier-ignore
 
 // Makes every proxy of a class a gate, once.
@@ -56,6 +61,7 @@ export function guard(ConfigurableProxy) {
     }
     // The page for an error is asked for with the address, which goes into logs.
     req.url = withoutToken(req.url).url;
+    if (cameTooLate(res)) return this.log.error("%s %s: %s", req.method, req.url, error?.message);
     if (res.setHeader && !res.headersSent) for (const [name, value] of Object.entries(HEADERS)) res.setHeader(name, value);
     return original.handleProxyError.call(this, code, kind, req, res, error);
   };
@@ -204,6 +210,7 @@ function gateOf(proxy) {
 }
 
 function listen(proxy, gate) {
+  endHalves(proxy.proxy);
   proxy.proxy.on("proxyRes", (answer, req) => confineAnswer(answer, req));
   proxy.proxy.on("proxyReqWs", (out, req) => {
     out.on("upgrade", (answer) => confineAnswer(answer, req));
@@ -226,7 +233,7 @@ function confineAnswer(answer, req) {
   const confined = req[CONFINED];
   if (!confined) return;
   const { headers } = answer;
-  if (confined.user) for (const name of WHOLE_ORIGIN) if (headers[name] !== undefined) delete headers[name];
+  if (confined.user) for (const name of NOT_ITS_OWN) if (headers[name] !== undefined) delete headers[name];
   const set = headers["set-cookie"];
   const own = set && !confined.mute ? confineResponse(set, confined.prefix, confined.path(), confined.secure) : [];
   const all = [...confined.cookies, ...own];
