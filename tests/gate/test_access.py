@@ -72,6 +72,8 @@ def test_the_owner_s_own_token_goes_out_of_the_address(proxy):
         {"e": None},
         {"u": "bob"},
         {"x": 1},
+        {"o": []},
+        {"o": ["20260728T120000123Z"]},
         {"f": {"alice": 1}},
         {"f": {"carol": 9e12}, "u": "bob"},
     ],
@@ -82,6 +84,11 @@ def test_a_pass_that_does_not_open_this_server(proxy, changes):
     assert status(proxy.get(SERVER, cookie)) == 403
     assert status(proxy.get(SERVER, cookie, *NAVIGATE)) == 302
     assert not proxy.servers["alice"].raw
+
+
+def test_a_pass_for_some_servers_opens_those(proxy):
+    cookie = f"Cookie: xnathub-gate={proxy.pass_for('alice', o=['20260728T120000123Z', ''])}"
+    assert status(proxy.get(SERVER, cookie)) == 200
 
 
 @pytest.mark.parametrize(
@@ -169,6 +176,28 @@ def test_the_api_wants_the_proxy_s_own_token(proxy):
 def test_headers_that_only_the_proxy_may_send_do_not_come_through(proxy):
     proxy.get("/jupyterhub/hub/gate/x", "X-Xnathub-Gate: forged", "x-XNATHUB-other: forged")
     assert b"forged" not in proxy.hub.raw
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "..", ".", "%2e%2e", ".%2E", "../../bob/server", "x/%2e%2E/../bob/server", "..\\..\\bob\\server", "x\\", "x#/y", "..?a=b",
+    ],
+)  # fmt: skip
+def test_a_path_of_the_hub_that_leads_elsewhere_is_refused(proxy, name):
+    """As a server's name would make one: with XNAT's token it would start or stop another's server."""
+    answer = proxy.get(f"/jupyterhub/hub/api/users/alice/servers/{name}", method="DELETE", body=b"{}")
+    assert status(answer) == 400
+    assert b"leads elsewhere" in answer
+    assert not proxy.hub.raw
+
+
+@pytest.mark.parametrize(
+    "path", ["a..b/.c/c./...", "%2fx", "a?next=/../b\\c", "a%23b", "a%5Cb", "20260728T120000123Z"]
+)
+def test_a_path_of_the_hub_goes_on_as_it_is(proxy, path):
+    assert status(proxy.get(f"/jupyterhub/hub/{path}")) == 200
+    assert proxy.hub.raw.startswith(f"GET /jupyterhub/hub/{path} HTTP".encode())
 
 
 class TestRenewal:

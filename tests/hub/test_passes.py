@@ -330,6 +330,47 @@ def test_losing_the_role_ends_it_within_the_refresh_age(site, noted):
         user.roles, state.all_users_can_start = kept, everyone
 
 
+def test_losing_the_role_beside_a_dashboard_leaves_that_alone(site, noted):
+    """Any user may start a dashboard: it must not keep a notebook open that runs on from before."""
+    state, name = site.xnat.state, "20260728T120000123Z"
+    owner = browser(site, "demo")
+    assert owner.get_page("/user/demo/grab").text == "GRABBED"
+    channel = socket(site, "/user/demo/socket", Cookie=cookie_header(owner))
+    assert channel.recv() == "GRABBED"
+    site.plugin.start("demo", {**state.launch("demo", "P1", name, dashboard=True), "dashboardConfigId": 7})
+    site.plugin.wait_ready("demo", name)
+    user = state.user("demo")
+    kept, everyone = user.roles, state.all_users_can_start
+    user.roles, state.all_users_can_start = frozenset(), False
+    try:
+        channel.settimeout(60)
+        with contextlib.suppress(websocket.WebSocketConnectionClosedException, ConnectionError):
+            assert channel.recv() == ""
+        noted()
+        for headers in ({"Accept": "text/html"}, {"Accept": "*/*"}):
+            assert owner.get_page("/user/demo/grab", headers=headers).status_code == 403
+        assert "this account may not use Jupyter" in page_text(owner.get_page("/user/demo/grab"))
+        assert noted() == []
+        assert owner.get_page(f"/user/demo/{name}/lab").status_code == 200
+    finally:
+        user.roles, state.all_users_can_start = kept, everyone
+        site.plugin.stop("demo", name)
+
+    def back():
+        return owner.get_page("/user/demo/grab").text == "GRABBED"
+
+    wait_until(back, 60, "the role's return")
+
+
+@pytest.mark.parametrize("slashes", ["//", "///", "////", "/\\", "/\\/", "\\/"])
+def test_the_gate_leads_to_no_other_host(site, slashes):
+    owner = browser(site, "demo")
+    owner.get_page("/hub/home")
+    parameters = {"next": f"{slashes}jupyterhub/user/demo/grab"}
+    answer = owner.get(f"{site.url}/hub/gate", params=parameters, allow_redirects=False, timeout=30)
+    assert (answer.status_code, answer.headers.get("Location")) == (400, None)
+
+
 def test_a_hub_that_comes_back_knows_its_passes(tmp_path):
     with new_standin() as xnat:
         hub = RunningHub(tmp_path, xnat)

@@ -19,6 +19,8 @@ const BODY_TIMEOUT = 30_000; // ms
 const RECHECK_STREAMS = 2_000; // ms
 // An address whose path means itself: no dots, slashes or percent signs to be resolved.
 const PLAIN = /^((?:\/[\w~@-][\w.~@-]*)+\/?)(?:\?|$)/;
+// What http-proxy would resolve: a path of the hub that leads to another one than it says, such as `servers/..`. Browsers send none.
+const LEADS_ELSEWHERE = /^[^?]*(?:[\\#]|\/(?:\.|%2e){1,2}(?:[/?]|$))/i;
 // What these say would hold for XNAT's and the hub's pages too, or has the web server in front deliver another address or a
 // file of its own in place of the answer.
 const NOT_ITS_OWN = [
@@ -136,6 +138,9 @@ async function pass(proxy, req, res, route, isUpgrade) {
 async function toTheHub(proxy, req, res, route, isUpgrade) {
   if (Number(req.headers["content-length"] ?? 0) > MOST_BYTES) {
     return refuse(proxy, req, res, 413, "The hub takes nothing as large as this.");
+  }
+  if (LEADS_ELSEWHERE.test(req.url)) {
+    return refuse(proxy, req, res, 400, "The path of this address leads elsewhere: none of its parts may be . or .., and it may hold no \\ and no #.");
   }
   const { settings, patience } = gateOf(proxy);
   if (settings) req.headers["x-xnathub-proxy"] = settings.proof;

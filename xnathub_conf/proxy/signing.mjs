@@ -1,4 +1,4 @@
-// The cookie that says whose browser this is: {"u": user, "e": epoch, "s": session, "t": checked, "x": expires, "b": 1 where s is u's own, "f": {owner: until}}.
+// The cookie that says whose browser this is: {"u": user, "e": epoch, "s": session, "t": checked, "x": expires, "b": 1 where s is u's own, "f": {owner: until}, "o": [the only servers of u that it opens]}.
 import { createHmac, timingSafeEqual } from "node:crypto";
 
 export const GATE_COOKIE = "xnathub-gate";
@@ -54,7 +54,10 @@ function signed(key, cookie) {
 
 // Returns whether a pass opens a route, and whether it does so by a grant rather than because the server is its user's own.
 export function opens(pass, route, now) {
-  if (pass.u === route.user) return { yes: Boolean(route.gate) && pass.e === route.gate, foreign: false };
+  if (pass.u === route.user) {
+    const one = !pass.o || pass.o.includes(route.server_name ?? "");
+    return { yes: Boolean(route.gate) && pass.e === route.gate && one, foreign: false };
+  }
   const until = pass.f && Object.hasOwn(pass.f, route.user) ? pass.f[route.user] : 0;
   return { yes: until > now, foreign: true };
 }

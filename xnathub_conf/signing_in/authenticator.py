@@ -289,20 +289,21 @@ class XnatAuthenticator(Authenticator):
         if not opens_a_dashboard(user, handler):
             return False
         if isinstance(handler, WhoAmIHandler):
-            handler.only = tuple(spawner.name for spawner in running_dashboards(user))
+            handler.only = self.only_dashboards(user)
         # JupyterHub notes the time of this answer next, and would let all requests pass for a while.
         asyncio.get_running_loop().call_soon(setattr, user, "_auth_refreshed", None)
         return True
+
+    def only_dashboards(self, user: Any) -> tuple[str, ...] | None:
+        """Return the names of the only servers that a user may open, where they may not use Jupyter; else None."""
+        names = (spawner.name for spawner in running_dashboards(user))
+        return tuple(names) if user.name in self._lost else None
 
     def no_way_to(self, url: str, user: Any) -> str:
         """Return the sentence for one who has just signed in and may not go to a page of the hub, "" where they may."""
         if user.name not in self._lost or leads_to_a_dashboard(user, url):
             return ""
         return no_permission(user.name).jupyterhub_message
-
-    def may_not_use_jupyter(self, username: str) -> bool:
-        """Return whether XNAT said of a user, at last, that they may not use Jupyter."""
-        return username in self._lost
 
     async def _still_may_start(self, user: Any, session: Credentials | None) -> bool | None:
         """Ask as the user: with the browser's session in XNAT, else with the alias token of a server of theirs."""

@@ -1,7 +1,7 @@
 """Dashboards: XNAT starts one for any user. Who may not use Jupyter otherwise opens the one that runs, and nothing more."""
 
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from jupyterhub.apihandlers.auth import OAuthAuthorizeHandler
 from jupyterhub.apihandlers.users import SelfAPIHandler
@@ -38,14 +38,24 @@ def leads_to_a_dashboard(user: Any, url: str) -> bool:
     query = parse_qs(parts.query)
     if parts.path.endswith("/hub/gate"):
         parts = urlsplit(query.get("next", [""])[-1])
+    server = _server_at(user, parts.path)
     for spawner in running_dashboards(user):
-        if parts.path.startswith(user.server_url(spawner.name)):
+        if server == spawner.name:
             return True
         if parts.path.endswith("/hub/api/oauth2/authorize") and query.get("client_id") == [
             spawner.oauth_client_id
         ]:
             return True
     return False
+
+
+def _server_at(user: Any, path: str) -> str | None:
+    """Return the name of the user's server that a path of this host leads to; None for a path of anything else."""
+    start, path = unquote(user.server_url("")), unquote(f"{path}/")
+    if not path.startswith(start):
+        return None
+    first = path.removeprefix(start).split("/", 1)[0]
+    return first if first in user.spawners and user.spawners[first].active else ""
 
 
 class WhoAmIHandler(SelfAPIHandler):

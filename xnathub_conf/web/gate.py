@@ -44,6 +44,8 @@ class GateHandler(BaseHandler):
             self.redirect(url_concat(self.settings["login_url"], {"next": self.request.uri}))
             return
         if user.name == owner:
+            if sentence := self.authenticator.no_way_to(address, user):
+                raise HTTPError(403, "%s", sentence)
             self._give(self._new_pass(user))
             self.redirect(address)
             return
@@ -62,7 +64,7 @@ class GateHandler(BaseHandler):
         if self.get_body_argument("switch", ""):
             self._switch(address)
             return
-        if not user or not self._may_ask(owner):
+        if not self._may_ask(owner):
             raise HTTPError(403, "This site's rules do not allow you to open that server.")
         until = int(time.time()) + GRANT_SECONDS
         audit("foreign-server", "ok", user=user.name, owner=owner)
@@ -78,14 +80,17 @@ class GateHandler(BaseHandler):
         # The gate decides by the route itself; an address that could be read in two ways is nobody's.
         if (
             not plain
-            or not parts.path.startswith(start)
+            or not address.startswith(start)
             or {".", ".."}.intersection(map(unquote, (name, *rest)))
         ):
             raise HTTPError(400, "This address leads to no server.")
         return unquote(name)
 
     def _may_ask(self, owner: str) -> bool:
-        if self.authenticator.site.sign_in.foreign_servers != "ask":
+        user = self.current_user
+        if self.authenticator.site.sign_in.foreign_servers != "ask" or not user:
+            return False
+        if self.authenticator.only_dashboards(user) is not None:
             return False
         return may_use(self, self.parsed_scopes, owner)
 
@@ -101,6 +106,7 @@ class GateHandler(BaseHandler):
             now,
             now + int(site.sign_in.max_age),
             bool(bound_session(self, user)),
+            only=self.authenticator.only_dashboards(user),
         )
 
     def _give(self, about: Pass) -> None:
@@ -184,11 +190,12 @@ class RenewHandler(BaseHandler):
         if not await self.authenticator.refresh_user(user, self):
             raise HTTPError(403)
         grants = {}
-        if about.grants and self.authenticator.site.sign_in.foreign_servers == "ask":
+        only = self.authenticator.only_dashboards(user)
+        if about.grants and only is None and self.authenticator.site.sign_in.foreign_servers == "ask":
             have = scopes.parse_scopes(scopes.get_scopes_for(user.orm_user))
             grants = {owner: until for owner, until in about.grants.items() if may_use(self, have, owner)}
         bound = about.bound or bool(sessions and sessions.known(self._session) == user.name)
-        fresh = replace(about, session=mark, bound=bound, checked=int(time.time()), grants=grants)
+        fresh = replace(about, session=mark, bound=bound, checked=int(time.time()), grants=grants, only=only)
         self.finish({"cookie": key.write(fresh)})
 
 

@@ -20,7 +20,7 @@ class Pass:
 
     `epoch` is the user's current one: signing out changes it. `session` marks the XNAT session that the browser had, ""
     for none; `bound` says that it was the user's own. `checked` and `expires` are in seconds since 1970. `grants` says
-    until when the servers of other owners may be used.
+    until when the servers of other owners may be used. `only` names the user's servers that it opens, None where all of them.
     """
 
     user: str
@@ -30,6 +30,7 @@ class Pass:
     expires: int
     bound: bool = False
     grants: dict[str, int] = field(default_factory=dict)
+    only: tuple[str, ...] | None = None
 
 
 class GateKey:
@@ -63,6 +64,8 @@ class GateKey:
             content["b"] = 1
         if about.grants:
             content["f"] = about.grants
+        if about.only is not None:
+            content["o"] = about.only
         text = _base64(json.dumps(content, separators=(",", ":")).encode())
         return f"{text}.{_base64(self._signature(text))}"
 
@@ -82,6 +85,7 @@ class GateKey:
             content["x"],
             "b" in content,
             content.get("f", {}),
+            tuple(content["o"]) if "o" in content else None,
         )
 
     def _signature(self, text: str) -> bytes:

@@ -77,7 +77,7 @@ class SignInHandler(LoginHandler):
     async def login_user(self, data: object = None) -> object:
         """Return the user who signs in, None where nobody does."""
         user = await super().login_user(data)
-        if user and self.authenticator.may_not_use_jupyter(user.name):
+        if user and self.authenticator.only_dashboards(user) is not None:
             # They are here for a dashboard alone: each request is looked at, from the first on.
             user._auth_refreshed = None
         return user
