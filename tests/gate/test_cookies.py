@@ -214,6 +214,8 @@ def test_headers_that_reach_beyond_the_answer_are_taken_out(proxy):
         "X-Sendfile: /etc/passwd",
         "X-LiteSpeed-Location: /data/users",
         "X-Reproxy-URL: http://localhost:8080/data/users",
+        "Surrogate-Control: max-age=3600",
+        "CDN-Cache-Control: max-age=3600",
         "X-Own: stays",
         "Content-Security-Policy: sandbox",
     ]
@@ -223,6 +225,25 @@ def test_headers_that_reach_beyond_the_answer_are_taken_out(proxy):
         assert line.split(":")[0].lower() not in answer
     assert "x-own: stays" in answer
     assert "content-security-policy: sandbox" in answer
+
+
+@pytest.mark.parametrize(
+    ("said", "stands"),
+    [
+        ([], "private"),
+        (["Cache-Control: no-store"], "private, no-store"),
+        (["Cache-Control: public, max-age=31536000, s-maxage=5, immutable"], "private, max-age=31536000, immutable"),
+        (["Cache-Control: PUBLIC", "Cache-Control: max-age=1,s-maxage=9"], "private, max-age=1"),
+        (['Cache-Control: private="Set-Cookie", max-age=60'], "private, max-age=60"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_no_shared_cache_keeps_what_a_server_answers(proxy, said, stands):
+    proxy.servers["alice"].answers[SERVER.encode()] = said
+    answer = proxy.get(SERVER, f"Cookie: xnathub-gate={proxy.pass_for('alice')}")
+    assert header(answer, "Cache-Control") == [stands]
+    proxy.servers["alice"].forget()
+    assert header(proxy.get(SERVER, "Authorization: token abc"), "Cache-Control") == [stands]
 
 
 def test_without_the_gate_every_cookie_arrives(plain_proxy):

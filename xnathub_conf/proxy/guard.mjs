@@ -3,6 +3,7 @@ import net from "node:net";
 import { admit, check, dropCredentials, isNavigation, isProgram } from "./access.mjs";
 import { api } from "./api.mjs";
 import { watchCertificate } from "./certificate.mjs";
+import { keepPrivate } from "./caching.mjs";
 import { confineRequest, confineResponse, cookiePath } from "./cookies.mjs";
 import { HEADERS, redirect, refuse, withoutToken } from "./answers.mjs";
 import { guardFraming } from "./framing.mjs";
@@ -28,7 +29,7 @@ const NOT_ITS_OWN = [
   "reporting-endpoints", "set-cookie2", "public-key-pins", "origin-agent-cluster",
   "x-accel-redirect", "x-accel-expires", "x-accel-limit-rate", "x-accel-charset", "x-sendfile", "x-sendfile2",
   "x-sendfile-temporary", "x-lighttpd-send-file", "x-lighttpd-send-tempfile", "x-litespeed-location", "x-reproxy-url",
-  "x-reproxy-file",
+  "x-reproxy-file", "surrogate-control", "cdn-cache-control",
 ]; // prettier-ignore
 
 // Makes every proxy of a class a gate, once.
@@ -238,7 +239,10 @@ function confineAnswer(answer, req) {
   const confined = req[CONFINED];
   if (!confined) return;
   const { headers } = answer;
-  if (confined.user) for (const name of NOT_ITS_OWN) if (headers[name] !== undefined) delete headers[name];
+  if (confined.user) {
+    for (const name of NOT_ITS_OWN) if (headers[name] !== undefined) delete headers[name];
+    keepPrivate(headers);
+  }
   const set = headers["set-cookie"];
   const own = set && !confined.mute ? confineResponse(set, confined.prefix, confined.path(), confined.secure) : [];
   const all = [...confined.cookies, ...own];
