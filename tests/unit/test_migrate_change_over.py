@@ -1,10 +1,13 @@
 """What is to be done outside the site file: who calls the hub, what keeps its place beside the rendered file, and what goes of the old hub."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.unit.test_migrate import COMPOSE, ENV, PLUGIN, STACK, TOKEN, VALUES, folder, told
+from tests.unit.test_migrate import COMPOSE, ENV, PLUGIN, STACK, TOKEN, VALUES, folder, migrated, told
 from xnathub_conf.cli import main
 
 __all__ = ["folder"]
@@ -114,3 +117,17 @@ def test_workspaces_in_a_folder_of_a_claim(folder, capsys):
         "path": "/xnat-workspaces",
         "claim_name": "xnat-workspaces",
     }
+
+
+def test_the_file_beside_the_rendered_one_fits_it(folder, capsys):
+    """Docker refuses two files of different versions, and a service that the other one lacks needs an image."""
+    page = (Path(__file__).parents[2] / "docs/migrate.md").read_text()
+    found = re.search(r"```yaml\n(# mine.yml\n.*?)```", page, re.DOTALL)
+    assert found
+    mine = yaml.safe_load(found[1])
+    migrated("docker-stack.yml", "--public-url=https://xnat.example.org")
+    capsys.readouterr()
+    assert main(["render", "swarm", "site.yaml"]) == 0
+    rendered = yaml.load(capsys.readouterr().out, yaml.BaseLoader)
+    assert mine["version"] == rendered["version"]
+    assert mine["services"].keys() <= rendered["services"].keys()
