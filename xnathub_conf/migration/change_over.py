@@ -75,8 +75,9 @@ def network_policy(m: Migration) -> None:
 def old_hub_away(old: Old, without_hub: str | None) -> Iterator[str]:
     """Return the steps that take the old hub away."""
     if old.compose and old.service and len(old.compose.services) > 1:
-        yield from advice(old.compose, old.service, without_hub)
+        # Docker Compose finds a service by its file, so before it is taken out there.
         yield _stopped(old.service)
+        yield from advice(old.compose, old.service, without_hub)
     elif old.kind != "kubernetes":
         yield (
             "Remove the old stack before the new one is deployed (docker stack rm STACK; where docker compose started it, docker compose "
