@@ -44,7 +44,7 @@ def metadata_service() -> Iterator[None]:
             command("ip", *words.split())
         web = subprocess.Popen(["ip", "netns", "exec", name, sys.executable, "-c", _ANSWERS])
         try:
-            wait_for(_answers, 20)
+            wait_for(_answers, 120)
             yield
         finally:
             web.kill()

@@ -52,7 +52,7 @@ class Node:
                 return docker.DockerClient(base_url=f"unix://{folder}/docker.sock")
             return None
 
-        self.client = wait_for(client, 60, lambda: (folder / "log").read_text()[-3000:])
+        self.client = wait_for(client, 120, lambda: (folder / "log").read_text()[-3000:])
 
     def load(self, image: str) -> None:
         """Bring an image of this machine's engine here."""
@@ -143,7 +143,7 @@ class Nodes:
             nodes = self.manager.client.nodes.list()
             return {each.attrs["Status"]["Addr"]: each for each in nodes}
 
-        wait_for(lambda: len(addresses()) == len(self.all), 30)
+        wait_for(lambda: len(addresses()) == len(self.all), 120)
         found = addresses()
         for number, node in enumerate(self.all):
             swarm_node = found[node.address]

@@ -51,7 +51,7 @@ class Registry:
                 return requests.get(f"http://{self.host}/v2/", timeout=5).status_code == 401
             return False
 
-        wait_for(answers, 30, (self.folder / "log").read_text)
+        wait_for(answers, 120, (self.folder / "log").read_text)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -93,7 +93,7 @@ def deploy(client: docker.DockerClient, name: str, folder: Path, authority: Auth
     finally:
         subprocess.run(["docker", "stack", "rm", name], capture_output=True, timeout=60)
         label = {"label": f"{STACK}={name}"}
-        wait_for(lambda: not client.containers.list(all=True, filters=label, ignore_removed=True), 60)
+        wait_for(lambda: not client.containers.list(all=True, filters=label, ignore_removed=True), 120)
         for secret in client.secrets.list(filters={"label": f"{TEST}={name}"}):
             secret.remove()
         for config in client.configs.list(filters=label):

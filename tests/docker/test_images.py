@@ -119,7 +119,7 @@ def test_hub_answers_its_health_check_and_stops_when_told(docker_client, images,
     )
     try:
         assert hub.exec_run(check[1:]).exit_code != 0, "healthy before the hub listens"
-        wait_for(lambda: hub.exec_run(check[1:]).exit_code == 0, 60, lambda: hub.logs().decode())
+        wait_for(lambda: hub.exec_run(check[1:]).exit_code == 0, 120, lambda: hub.logs().decode())
         hub.stop(timeout=20)
         hub.reload()
         assert hub.attrs["State"]["ExitCode"] == 0, hub.logs().decode()
@@ -353,7 +353,7 @@ class Hub:
 
     def stop(self, user: str) -> None:
         self.call("DELETE", f"/hub/api/users/{user}/server")
-        wait_for(lambda: not self.call("GET", f"/hub/api/users/{user}").json()["servers"], 60)
+        wait_for(lambda: not self.call("GET", f"/hub/api/users/{user}").json()["servers"], 120)
 
 
 @pytest.fixture
@@ -383,9 +383,9 @@ def hub(docker_client, images, overlay, tmp_path, socket_gid) -> Iterator[Hub]:
     )
     container.start()
     try:
-        wait_for(lambda: container.reload() or container.ports.get("8000/tcp"), 20)
+        wait_for(lambda: container.reload() or container.ports.get("8000/tcp"), 120)
         hub = Hub(f"http://127.0.0.1:{container.ports['8000/tcp'][0]['HostPort']}/jupyterhub")
-        wait_for(hub.healthy, 60, lambda: container.logs().decode())
+        wait_for(hub.healthy, 120, lambda: container.logs().decode())
         yield hub
     finally:
         print(container.logs().decode())

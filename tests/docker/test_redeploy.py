@@ -47,7 +47,7 @@ def another_hub(stack: Stack, before: list[str]) -> None:
         service = stack.client.services.get(f"{stack.name}_hub")
         return service.attrs.get("UpdateStatus", {}).get("State", "completed") == "completed"
 
-    wait_for(settled, 60, stack.logs)
+    wait_for(settled, 120, stack.logs)
 
 
 def test_a_new_site_file_and_a_killed_hub_cut_nothing(stack: Stack):
@@ -168,7 +168,7 @@ def test_a_proxy_that_is_killed_is_told_all_it_must_know(stack: Stack):
         except requests.RequestException:
             return False
 
-    wait_for(lambda: containers(stack, "proxy") not in ([], [killed]), 60)
+    wait_for(lambda: containers(stack, "proxy") not in ([], [killed]), 120)
     # JupyterHub alone would look after five minutes.
-    wait_for(answers, 60, stack.logs)
+    wait_for(answers, 120, stack.logs)
     assert "The proxy has started anew" in stack.logs()

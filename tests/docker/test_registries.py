@@ -93,8 +93,8 @@ def has(client: docker.DockerClient, image: str) -> bool:
 
 
 def test_the_nodes_of_a_swarm_have_an_image_before_anyone_asks(stack: Stack, registry: Registry):
-    wait_for(lambda: has(stack.client, f"{registry.host}/{AHEAD}"), 60, stack.logs)
-    wait_for(lambda: "private/missing:1 is on 0 of 1 nodes ahead of time: " in stack.logs(), 60, stack.logs)
+    wait_for(lambda: has(stack.client, f"{registry.host}/{AHEAD}"), 120, stack.logs)
+    wait_for(lambda: "private/missing:1 is on 0 of 1 nodes ahead of time: " in stack.logs(), 120, stack.logs)
     assert f"The image {registry.host}/{AHEAD} is on 1 of 1 nodes ahead of time." in stack.logs()
     left = stack.client.services.list(filters={"name": f"{stack.name}-ahead"})
     assert not left
@@ -112,7 +112,7 @@ def test_a_swarm_that_pulls_for_too_long_says_so(stack: Stack, tarpit: Tarpit):
     assert "Your server was not up after 25 s. The node " in told
     assert f"was still pulling the image {tarpit.host}/web:1." in told
     assert "raise servers.start_timeout in site.yaml." in told
-    wait_for(lambda: not stack.servers(), 30)
+    wait_for(lambda: not stack.servers(), 120)
 
 
 def test_a_service_that_stays_silent_is_told_with_its_log(stack: Stack):
@@ -156,7 +156,7 @@ def test_one_engine_pulls_a_private_image(docker_client, registry: Registry, ima
         )
         try:
             hub.start()
-            wait_for(lambda: has(docker_client, image), 60, lambda: hub.log_since(0))
+            wait_for(lambda: has(docker_client, image), 120, lambda: hub.log_since(0))
             hub.plugin.ensure_user("demo")
             hub.plugin.start("demo", hub.options("demo", replace(WEB_SERVER, image=image)))
             hub.plugin.wait_ready("demo")

@@ -63,11 +63,11 @@ def test_a_server_whose_node_is_gone_has_ended_and_starts_again_elsewhere(nodes:
     began = time.monotonic()
     first.kill()
     service = stack.server("demo", EVENT)
-    wait_for(lambda: [each["DesiredState"] for each in service.tasks()] == ["shutdown"], 60)
+    wait_for(lambda: [each["DesiredState"] for each in service.tasks()] == ["shutdown"], 120)
     print(f"the swarm noticed after {time.monotonic() - began:.0f} s")
     assert [each["Status"]["State"] for each in service.tasks()] == ["running"]
-    wait_for(lambda: stack.plugin.server("demo", EVENT) is None, 60, stack.logs)
-    wait_for(lambda: not stack.servers(), 5)
+    wait_for(lambda: stack.plugin.server("demo", EVENT) is None, 120, stack.logs)
+    wait_for(lambda: not stack.servers(), 120)
     print(f"the server was put away after {time.monotonic() - began:.0f} s")
     assert "its node is gone" in stack.logs()
     began = time.monotonic()
@@ -82,7 +82,7 @@ def test_a_server_on_a_node_that_is_gone_can_be_stopped(nodes: Nodes, stack: Sta
     start_on(stack, 2, servername="")
     nodes.workers[1].kill()
     service = stack.server("demo")
-    wait_for(lambda: [each["DesiredState"] for each in service.tasks()] == ["shutdown"], 60)
+    wait_for(lambda: [each["DesiredState"] for each in service.tasks()] == ["shutdown"], 120)
     began = time.monotonic()
     stack.plugin.stop("demo")
     assert time.monotonic() - began < 5

@@ -95,14 +95,14 @@ def test_a_hub_with_postgresql_and_a_docker_elsewhere(remote_stack: RemoteStack,
 
     killed = stack.database()
     killed.kill("SIGKILL")
-    wait_for(lambda: (new := stack.database()) and new.id != killed.id, 60)
+    wait_for(lambda: (new := stack.database()) and new.id != killed.id, 120)
 
     def answers() -> bool:
         with contextlib.suppress(HubError, requests.RequestException):
             return bool(stack.plugin.users())
         return False
 
-    wait_for(answers, 60)
+    wait_for(answers, 120)
     assert stack.execute("demo", "print(6 * 7)") == "42\n"
 
     before = stack.hub_container().id

@@ -130,7 +130,7 @@ class Site:
                 return requests.get(f"{self.url}/hub/health", timeout=5).status_code == 200
             return False
 
-        wait_for(up, 60, self.logs)
+        wait_for(up, 180, self.logs)
 
     def logs(self) -> str:
         """Return what the hub said."""
@@ -220,7 +220,7 @@ class Stack(Site):
     def wait_until_up(self) -> None:
         super().wait_until_up()
         # Swarm gives the hub its name on the network, by which servers ask it, when it is healthy.
-        wait_for(lambda: self.hub_container().attrs["State"]["Health"]["Status"] == "healthy", 60)
+        wait_for(lambda: self.hub_container().attrs["State"]["Health"]["Status"] == "healthy", 180)
 
     @contextlib.contextmanager
     def deployed(self) -> Iterator[Self]:
@@ -235,7 +235,7 @@ class Stack(Site):
 
     def remove(self) -> None:
         command("docker", "stack", "rm", self.name)
-        wait_for(lambda: not self.left(), 60, lambda: str(self.left()))
+        wait_for(lambda: not self.left(), 180, lambda: str(self.left()))
 
     def clean(self) -> None:
         """Remove what `docker stack rm` leaves, which is the admin's: secrets and volumes."""
@@ -321,7 +321,7 @@ def remove_what_a_killed_run_left(client: docker.DockerClient) -> None:
                 each.remove(force=True)
         return not (unforced or forced)
 
-    wait_for(all_removed, 60)
+    wait_for(all_removed, 120)
 
 
 def command(*words: str | Path, stdin: Any = subprocess.DEVNULL) -> str:

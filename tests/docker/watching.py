@@ -98,4 +98,4 @@ class Kernel:
 
     def counts_on(self) -> None:
         before = self.count()
-        wait_for(lambda: self.count() > before, 30)
+        wait_for(lambda: self.count() > before, 120)
