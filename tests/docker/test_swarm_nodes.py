@@ -85,5 +85,5 @@ def test_a_server_on_a_node_that_is_gone_can_be_stopped(nodes: Nodes, stack: Sta
     wait_for(lambda: [each["DesiredState"] for each in service.tasks()] == ["shutdown"], 120)
     began = time.monotonic()
     stack.plugin.stop("demo")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     assert not stack.servers()

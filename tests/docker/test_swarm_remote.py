@@ -109,7 +109,7 @@ def test_a_hub_with_postgresql_and_a_docker_elsewhere(remote_stack: RemoteStack,
     stack.site["orchestrator"]["swarm"]["tls"] = stack.tls("stranger")
     stack.deploy()
     wait_for(
-        lambda: before not in [each.id for each in stack.client.containers.list(ignore_removed=True)], 60
+        lambda: before not in [each.id for each in stack.client.containers.list(ignore_removed=True)], 120
     )
     stack.wait_until_up()
     # A server that the hub can't ask about is not taken for one that has ended.
@@ -117,4 +117,4 @@ def test_a_hub_with_postgresql_and_a_docker_elsewhere(remote_stack: RemoteStack,
     sentence, seconds = stack.failure("alice")
     print(f"{seconds:.1f} s: {sentence}")
     assert "The hub and the Docker API do not accept each other's certificates." in sentence
-    assert seconds < 20
+    assert seconds < 45, "only the end of the start timeout, 50 s, ended it"
