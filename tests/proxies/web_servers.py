@@ -50,7 +50,7 @@ def _install_traefik(layer: str) -> None:
         uv = Path(sys.executable).with_name("uv")
         how = ["--quiet", "--no-cache", "--upgrade", "--require-hashes"]
         done = subprocess.run(
-            [uv, "pip", "install", *how, "--target", _TRAEFIK, "-r", lock],
+            [uv, "pip", "install", *how, "--python", sys.executable, "--target", _TRAEFIK, "-r", lock],
             stderr=subprocess.PIPE,
             text=True,
             timeout=300,
