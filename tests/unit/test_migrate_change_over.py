@@ -81,6 +81,23 @@ def test_the_commands_that_take_the_old_hub_away(folder, capsys):
     assert "kubectl --namespace NAMESPACE delete pod --selector component=singleuser-server" in steps
 
 
+def test_a_hub_on_kubernetes_without_a_chart_goes_too(folder, capsys):
+    (folder / "jupyterhub_config.py").write_text(
+        "c.JupyterHub.spawner_class = 'kubespawner.KubeSpawner'\n"
+        "c.JupyterHub.load_roles = [{'name': 'aid', 'scopes': ['list:users'], 'users': ['carol']}]\n"
+        "c.JupyterHub.load_roles += [{'name': 'more', 'scopes': ['list:users'], 'users': ['carol']}]\n"
+    )
+    data = report(capsys, "jupyterhub_config.py", "--xnat-url=https://x.org")
+    steps = "\n".join(data["to_do"])
+    assert "take the old hub's Deployment and its Services away" in steps
+    assert "delete pod --selector component=singleuser-server" in steps
+    assert "networkPolicy.serverEgress" in steps
+    assert {each["name"] for each in data["settings"] if each["file"]} == {
+        "c.JupyterHub.spawner_class",
+        "c.JupyterHub.load_roles",
+    }
+
+
 @pytest.mark.parametrize(
     ("policy", "is_said"),
     [

@@ -90,6 +90,12 @@ def old_hub_away(old: Old, without_hub: str | None) -> Iterator[str]:
             "those of XNAT's archive and workspaces must not be among them. Claims of a StatefulSet, such as the database's "
             "data-RELEASE-postgresql-0, and those named claim-USER stay until you delete them."
         )
+    else:
+        yield (
+            "Before the new release is installed, take the old hub's Deployment and its Services away: the new ones have the names hub and "
+            "proxy-public."
+        )
+    if old.kind == "kubernetes":
         yield "kubectl --namespace NAMESPACE delete pod --selector component=singleuser-server ends servers that the old hub left behind."
 
 

@@ -45,7 +45,10 @@ class Node:
 
     @property
     def name(self) -> str:
-        """Its path as people write it."""
+        """Its path as people write it; of a statement in Python, what it sets."""
+        if self.path and isinstance(self.path[0], int):
+            last = str(self.path[-1])
+            return f"c.{last}" if "." in last else last
         return dotted(self.shown_path) or "(the whole file)"
 
     @property
