@@ -532,3 +532,21 @@ def test_run_checks_first(folder, monkeypatch, capsys):
     assert "can't be read" in capsys.readouterr().err
     (folder / "d.yaml").write_text(dump({"version": 1}))
     assert main(["run", "d.yaml"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("orchestrator", "instead"),
+    [
+        ({"kubernetes": {"claims": [{"path": "/data/xnat", "claim_name": "xnat"}]}}, "helm upgrade --install hub"),
+        ({"docker": {}}, "docker compose up --detach"),
+        ({"local": {"directory": "/srv/hub"}}, "xnathub run site.yaml"),
+    ],
+)  # fmt: skip
+def test_apply_says_what_deploys_where_there_is_no_swarm(tmp_path, capsys, orchestrator, instead):
+    file = tmp_path / "site.yaml"
+    file.write_text(site_text(orchestrator=orchestrator))
+    assert main(["apply", str(file)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert instead in err
+    assert "deploys to a Swarm" in err

@@ -14,12 +14,20 @@ from xnathub_conf.cli.diff import changes_text
 from xnathub_conf.cli.reports import write_out
 from xnathub_conf.render.hub_container import SITE, secrets_of
 from xnathub_conf.render.swarm import render_stack
+from xnathub_conf.site.hub_settings import orchestrator_of
 from xnathub_conf.site.load import LoadedSite, load
 from xnathub_conf.site.problems import SiteError
 
 _LOOK_SECONDS = 0.5
 _COMMAND_SECONDS = 120
 _LOG_LINES = 8
+
+_ELSEWHERE = {
+    "kubernetes": "On Kubernetes Helm deploys, waits and takes back: `xnathub render kubernetes site.yaml > values.yaml`, then `helm upgrade --install hub "
+    "xnat-jupyterhub-chart --values values.yaml --atomic`.",
+    "docker": "On one engine: `xnathub render docker site.yaml > compose.yaml`, then `docker compose up --detach`.",
+    "local": "A hub of this host's own processes takes its file when it starts: `xnathub run site.yaml`.",
+}
 
 
 @dataclass(frozen=True)
@@ -43,10 +51,13 @@ class NotApplied(Exception):
 def apply(wanted: Apply) -> int:
     """Check a site file, say what an edit changes, deploy it, and wait until its hub is up.
 
-    Gives 0 where it is, 1 where the file is not valid or the hub before it runs again, and 2 where Docker refuses.
+    Gives 0 where it is, 1 where the file is not valid, or not for a Swarm, or the hub before it runs again, and 2 where Docker refuses.
     """
     try:
         loaded = load(wanted.file)
+        if elsewhere := _ELSEWHERE.get(orchestrator_of(loaded.site)):
+            print(f"`xnathub apply` deploys to a Swarm. {elsewhere}", file=sys.stderr)
+            return 1
         text = Path(wanted.file).read_text("utf-8")
         stack = render_stack(
             loaded,
