@@ -75,6 +75,12 @@ def test_a_later_file_takes_away_and_replaces(folder, capsys, more, start, http,
     assert not any("has no value" in each["note"] for each in settings)
 
 
+def test_a_service_of_which_a_later_file_says_nothing(folder, capsys):
+    site, settings = move(folder, capsys, {"a.yml": BASE, "b.yml": "services:\n  jupyterhub:\n"})
+    assert site.servers.start_timeout == 100
+    assert told(settings, "b.yml", ["jupyterhub"])["note"] == "It says nothing."
+
+
 def test_a_service_that_is_taken_away_or_replaced(folder, capsys):
     hub = "services:\n  jupyterhub: !override\n    image: xnat/jupyterhub:2\n    environment:\n" + REQUIRED
     site, settings = move(folder, capsys, {"a.yml": BASE, "b.yml": hub})

@@ -173,7 +173,9 @@ def _assumed(to: Ledger, setting: Setting) -> None:
 
 def _listed(config: PythonConfig, trait: str) -> list[object]:
     """Return the entries of a setting that is a list, from all lines that say it plainly."""
-    values = [each.value for each in config.settings if each.trait == trait and not each.skipped]
+    values = [
+        each.value for each in config.settings if each.trait == trait and each.counts and not each.part_of
+    ]
     return [entry for value in values if isinstance(value, list) for entry in value]
 
 

@@ -59,7 +59,9 @@ def _user(to: Ledger, name: str, leaf: Node) -> None:
 
 
 def _other(to: Ledger, name: str, leaf: Node) -> None:
-    if str(leaf.path[2]).startswith("x-"):
+    if len(leaf.path) == 2:
+        to.ignore(name, at(leaf), "It says nothing.")
+    elif str(leaf.path[2]).startswith("x-"):
         to.ignore(name, at(leaf), "A fragment: it counts where it is referred to, and is in this list there.")
     else:
         to.leave(name, at(leaf), f"No key of site.yaml stands for it. If it is still wanted, {_RENDERED}.")
