@@ -32,7 +32,7 @@ def pytest_run(value, *arguments):
         env={**os.environ, "XNATHUB_SKIP_LAYERS": value},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
     )
 
 
