@@ -277,6 +277,22 @@ class TestEnding:
             assert not ends(program, 0.5)
             assert status(proxy.get(SERVER, cookie)) == 403
 
+    def test_the_end_of_all_use_ends_programs_too_and_comes_once(self, tmp_path):
+        with Proxy(tmp_path) as proxy:
+
+            def told(ended: int) -> None:
+                route = proxy.api("GET", "/routes").json()["/jupyterhub/user/alice"]
+                assert proxy.api("POST", "/routes/jupyterhub/user/alice", {**route, "ended": ended}).ok
+
+            before = open_stream(proxy, upgrade(SERVER, "Authorization: token t"))
+            told(5)
+            assert ends(before, 30)
+            after = open_stream(proxy, upgrade(SERVER, "Authorization: token t"))
+            told(5)
+            # As a hub that has started anew, and knows nothing of it.
+            told(0)
+            assert not ends(after, 0.5)
+
     def test_the_end_of_xnat_s_session_ends_a_websocket(self, tmp_path):
         with Proxy(tmp_path, options={"settings": {"recheck": 2}}) as proxy:
             proxy.hub.say = (200, proxy.pass_for("alice", session="s"))

@@ -336,16 +336,20 @@ def test_losing_the_role_beside_a_dashboard_leaves_that_alone(site, noted):
     owner = browser(site, "demo")
     assert owner.get_page("/user/demo/grab").text == "GRABBED"
     channel = socket(site, "/user/demo/socket", Cookie=cookie_header(owner))
-    assert channel.recv() == "GRABBED"
+    program = socket(
+        site, "/user/demo/socket", Authorization=f"token {site.plugin.token('demo', 'test', 300)}"
+    )
+    assert channel.recv() == program.recv() == "GRABBED"
     site.plugin.start("demo", {**state.launch("demo", "P1", name, dashboard=True), "dashboardConfigId": 7})
     site.plugin.wait_ready("demo", name)
     user = state.user("demo")
     kept, everyone = user.roles, state.all_users_can_start
     user.roles, state.all_users_can_start = frozenset(), False
     try:
-        channel.settimeout(60)
-        with contextlib.suppress(websocket.WebSocketConnectionClosedException, ConnectionError):
-            assert channel.recv() == ""
+        for each in (channel, program):
+            each.settimeout(60)
+            with contextlib.suppress(websocket.WebSocketConnectionClosedException, ConnectionError):
+                assert each.recv() == ""
         noted()
         for headers in ({"Accept": "text/html"}, {"Accept": "*/*"}):
             assert owner.get_page("/user/demo/grab", headers=headers).status_code == 403

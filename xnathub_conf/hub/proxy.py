@@ -3,7 +3,8 @@
 import asyncio
 import base64
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Container, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -89,6 +90,11 @@ class XnatProxy(ConfigurableHTTPProxy):
         """What looks at this proxy, and at certificates, for the metrics."""
         return Watch(self.site, lambda: self._ask_gate("GET"))
 
+    @cached_property
+    def _ended(self) -> dict[tuple[str, str], int]:
+        """When all that was open to a server, by its user and name, was ended: in ms since 1970."""
+        return {}
+
     def epoch(self, username: str) -> str | None:
         """Return the epoch whose passes open a user's servers, or None for one whom the hub does not know."""
         user = self.app.users.get(username)
@@ -97,7 +103,8 @@ class XnatProxy(ConfigurableHTTPProxy):
     async def add_route(self, routespec: str, target: str, data: dict[str, Any] | None) -> None:
         """Add a route; one to a user's server says whose passes open it."""
         if data and "user" in data:
-            data = {**data, "gate": self.epoch(data["user"])}
+            ended = self._ended.get((data["user"], data.get("server_name", "")), 0)
+            data = {**data, "gate": self.epoch(data["user"]), "ended": ended}
         await super().add_route(routespec, target, data)
 
     async def get_all_routes(self) -> dict[str, object]:
@@ -137,6 +144,13 @@ class XnatProxy(ConfigurableHTTPProxy):
         """Make the gate refuse all passes that it has given out to a user, and end what they opened."""
         for name, spawner in user.spawners.items():
             if spawner.ready:
+                await self.add_user(user, name)
+
+    async def end_use(self, user: Any, but: Container[str]) -> None:
+        """End all that is open to a user's servers, by programs too, `but` for the servers of these names."""
+        for name, spawner in user.spawners.items():
+            if spawner.ready and name not in but:
+                self._ended[user.name, name] = int(1000 * time.time())
                 await self.add_user(user, name)
 
     async def _set_up_gate(self) -> None:

@@ -53,7 +53,7 @@ export function guard(ConfigurableProxy) {
   proto.addRoute = async function (path, data) {
     const prefix = this._routes.cleanPath(path);
     await original.addRoute.call(this, path, data);
-    gateOf(this).streams.endOld(prefix, data.gate);
+    gateOf(this).streams.endOld(prefix, data);
   };
 
   proto.handleProxyError = function (code, kind, req, res, error) {
@@ -129,8 +129,9 @@ async function pass(proxy, req, res, route, isUpgrade) {
     mute: program,
     cookies: admitted ? newCookie(settings, admitted) : [],
   };
-  if (admitted && !res.destroyed) {
-    gate.streams.add(prefix, res, { epoch: data.gate, admitted, data, close: () => (isUpgrade ? res : req.socket).destroy() });
+  if ((admitted || program) && !res.destroyed) {
+    const { gate: epoch, ended = 0 } = data;
+    gate.streams.add(prefix, res, { epoch, ended, admitted, data, close: () => (isUpgrade ? res : req.socket).destroy() });
   }
   return true;
 }
@@ -224,6 +225,8 @@ function listen(proxy, gate) {
   });
   const holds = async (prefix, { admitted, data }) => {
     const { settings, renewals } = gate;
+    // A program's token is the server's to look at.
+    if (!admitted) return true;
     const route = await proxy._routes.get(prefix);
     if (!settings || !route) return true;
     const found = await check(settings, renewals, admitted, route);

@@ -16,10 +16,10 @@ export class Streams {
     });
   }
 
-  // Ends what came to a route by an epoch that is no longer its own.
-  endOld(prefix, epoch) {
+  // Ends what browsers opened to a route by an epoch that is no longer its own, and what anybody did before its last end.
+  endOld(prefix, { gate: epoch, ended = 0 }) {
     for (const entry of this.byRoute.get(prefix) ?? []) {
-      if (entry.epoch !== epoch) entry.close();
+      if (entry.ended < ended || (entry.admitted && entry.epoch !== epoch)) entry.close();
     }
   }
 

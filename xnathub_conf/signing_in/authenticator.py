@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 from jupyterhub.auth import Authenticator
-from jupyterhub.utils import new_token
 
 from xnathub_conf.operating.audit import audit
 from xnathub_conf.operating.metrics import SIGN_INS, SignInOutcome, SignInWay
@@ -20,6 +19,7 @@ from xnathub_conf.signing_in.admins import demote_the_unlisted
 from xnathub_conf.signing_in.alias_tokens import alias_token_in
 from xnathub_conf.signing_in.dashboards import (
     WhoAmIHandler,
+    end_use,
     leads_to_a_dashboard,
     opens_a_dashboard,
     running_dashboards,
@@ -271,16 +271,8 @@ class XnatAuthenticator(Authenticator):
         if said is None:
             checked = (user.user_info or {}).get(_CHECKED, 0)
             return bool(time.time() - checked <= rules.max_age)
-        if user.name not in self._lost and not running_dashboards(user):
-            running = sum(spawner.active for spawner in user.spawners.values())
-            self.log.warning(
-                "%s may no longer use Jupyter, says XNAT, and is signed out; running servers that go on: %d.",
-                user.name,
-                running,
-            )
-            user.cookie_id = new_token()
-            user.db.commit()
-            await user.settings["proxy"].end_passes(user)
+        if user.name not in self._lost:
+            await end_use(user, self.log)
         self._lost[user.name] = time.monotonic()
         return self._dashboards_only(user, handler)
 

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from jupyterhub.apihandlers.auth import OAuthAuthorizeHandler
 from jupyterhub.apihandlers.users import SelfAPIHandler
 from jupyterhub.scopes import parse_scopes
+from jupyterhub.utils import new_token
 
 
 def running_dashboards(user: Any) -> list[Any]:
@@ -47,6 +48,21 @@ def leads_to_a_dashboard(user: Any, url: str) -> bool:
         ]:
             return True
     return False
+
+
+async def end_use(user: Any, log: Any) -> None:
+    """End what someone who may no longer use Jupyter has open, but for running dashboards; sign them out where none runs."""
+    dashboards = {spawner.name for spawner in running_dashboards(user)}
+    if not dashboards:
+        running = sum(spawner.active for spawner in user.spawners.values())
+        log.warning(
+            "%s may no longer use Jupyter, says XNAT, and is signed out; running servers that go on: %d.",
+            user.name,
+            running,
+        )
+        user.cookie_id = new_token()
+        user.db.commit()
+    await user.settings["proxy"].end_use(user, dashboards)
 
 
 def _server_at(user: Any, path: str) -> str | None:
