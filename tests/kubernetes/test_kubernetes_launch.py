@@ -216,7 +216,11 @@ def test_a_server_that_ran_out_of_memory_says_so(release: Release):
     # To sign in starts a server where none runs.
     session = release.sign_in("alice")
     (release.workspace("alice") / "eat").touch()
-    wait_for(lambda: not release.servers(), 120)
+    wait_for(
+        lambda: not release.servers(),
+        300,
+        lambda: f"{release.servers()}\n{release.namespace.kubectl('logs', 'deployment/hub', '--tail=30')}",
+    )
     told = "It used more memory than it may, 200M, and was ended for that."
     page = f"{release.url}/hub/home"
     wait_for(lambda: told in session.get(page, timeout=60).text, 90)
