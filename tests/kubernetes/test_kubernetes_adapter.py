@@ -110,6 +110,7 @@ def test_a_plan_becomes_a_pod(site, manifests):
     (pod,) = manifests(site, PLAN)
     spec = pod["spec"]
     (container,) = spec["containers"]
+    assert spec["restartPolicy"] == "Never"
     assert spec["volumes"] == [
         {"name": "claim-0", "persistentVolumeClaim": {"claimName": "xnat"}},
         {"name": "claim-1", "persistentVolumeClaim": {"claimName": "archive", "readOnly": True}},
@@ -497,6 +498,7 @@ ENDED = {"terminated": {"exitCode": 3, "message": "no such module"}}
         (waiting("CreateContainerError", "bad"), "container", True, "can't make the server's container: bad."),
         ({"spec": {}, "status": {"phase": "Failed", "reason": "OutOfcpu"}}, "node", True, "would not run the server: OutOfcpu."),
         ({"spec": {}, "status": {"phase": "Running", "containerStatuses": [{"image": "i:1", "state": ENDED}]}}, "ended", True, "with exit code 3: no such module."),
+        ({"spec": {}, "status": {"phase": "Failed", "containerStatuses": [{"image": "i:1", "state": ENDED}]}}, "ended", True, "with exit code 3: no such module."),
         ({"spec": {}, "status": {"containerStatuses": [{"image": "i", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ENDED}]}}, "ended", True, "with exit code 3"),
     ],
 )  # fmt: skip

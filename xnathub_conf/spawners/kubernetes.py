@@ -156,6 +156,8 @@ class XnatKubernetesSpawner(Looks):
         """Return the pod, without variables for each Service of the namespace, and with what the configuration adds."""
         pod = await super().get_pod_manifest()
         pod.spec.enable_service_links = False
+        # KubeSpawner's OnFailure starts a server that has ended anew in place: nobody would be told why, nor that kernels are gone.
+        pod.spec.restart_policy = "Never"
         of_pod, of_container = self._extra
         merge_extra(self.api.api_client, pod.spec, self._expand_all(of_pod))
         # The server's own comes first; those of `extra_containers` follow.

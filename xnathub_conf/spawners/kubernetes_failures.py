@@ -28,8 +28,7 @@ def pod_problem(pod: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> 
     for condition in status.get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return _unscheduled(condition.get("message") or "", pod)
-    if status.get("phase") == "Failed":
-        message = status.get("message") or status.get("reason") or "it gives no reason"
+    if status.get("phase") == "Failed" and (message := status.get("message") or status.get("reason")):
         return PodProblem(
             _failed("node", f"The node would not run the server: {_sentence(message)}"), lasting=True
         )
