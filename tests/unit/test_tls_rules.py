@@ -30,7 +30,7 @@ def hub_traits(site):
         (
             {"orchestrator": {"kubernetes": {"claims": [{"path": "/data", "claim_name": "x"}]}}},
             ("hub", "tls"),
-            "the chart's `ingress.tls`",
+            "the chart's `ingress.tlsSecret`",
         ),
         (
             {"hub__public_url": "http://hub.example.org/jupyterhub/"},

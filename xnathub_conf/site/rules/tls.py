@@ -16,7 +16,7 @@ def check_tls(document: Document, site: Site) -> None:
         return
     if site.orchestrator.kubernetes:
         found = "On Kubernetes the Ingress has the certificate, and the proxy behind it speaks http."
-        fix = "Delete it, and name the certificate's Secret in the chart's `ingress.tls`."
+        fix = "Delete it, and name the certificate's Secret in the chart's `ingress.tlsSecret`."
         document.report(document.key_mark(_KEY), _KEY, "own-certificate", found, fix)
     elif (site.hub.public_url or "").startswith("http:"):
         found = "Browsers would not get through: with `tls` the hub's proxy speaks https."
