@@ -408,7 +408,7 @@ PYTHON = st.sampled_from(
 )  # fmt: skip
 TRAITS = st.sampled_from(
     [f"{name}.{trait}" for name, traits in jupyterhub_names()["traits"].items() for trait in traits]
-    + ["Spawner.start_timeout", "DockerSpawner.volumes", "KubeSpawner.volume_mounts", "KubeSpawner.profile_list", "LDAPAuthenticator.x", "None.x"]
+    + ["Spawner.start_timeout", "DockerSpawner.volumes", "KubeSpawner.volume_mounts", "KubeSpawner.profile_list", "LDAPAuthenticator.x", "Nobody.x"]
 )  # fmt: skip
 
 
