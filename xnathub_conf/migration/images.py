@@ -27,13 +27,8 @@ def images_of(profiles: object) -> list[str]:
 
 def allow_images(to: Ledger, value: object, name: str, leaf: Node) -> None:
     """Let servers start from images that a spawner's settings name. Raises NotCarriedError."""
-    named = (
-        [value]
-        if isinstance(value, str)
-        else list(value.values())
-        if isinstance(value, dict)
-        else list_of_names(value)
-    )
+    images = list(value.values()) if isinstance(value, dict) else value
+    named = [images] if isinstance(images, str) else list_of_names(images)
     before = to.site.get("servers", {}).get("allowed_images", [])
     to.site.setdefault("servers", {})["allowed_images"] = [*dict.fromkeys([*before, *named])]
     to.stands(
