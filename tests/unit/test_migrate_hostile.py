@@ -173,6 +173,7 @@ def test_python_that_is_none(folder, capsys, content):
         ("c.Spawner.cpu_limit = 'inf'", "is no number"), ("c.JupyterHub.logo_file = '\\ud800'", "It is code"), ("c.Spawner.environment = {'A': '\\ud800'}", "It is code"),
         ("c.JupyterHub.cookie_secret = 'x\\ud800'", "It is code"), ("c.JupyterHub.active_server_limit = 0x" + "f" * 20_000, "It is code"),
         ("c.JupyterHub.services = [{'name': 'xnat', 'api_token': '\\ud800'}]", "hub.api_token"),
+        ("c.JupyterHub.ssl_key = '/x'", "hub.tls wants a certificate and its key"),
         ("c.DockerSpawner.allowed_images['k'] = [1]", "no list of names"), ("c.DockerSpawner.allowed_images = {'k': {}}", "no list of names"),
         ("if A:\n  c.A.b = 1\n" + "".join(f"elif A{n}:\n  c.Spawner.mem_limit = '{n}G'\n" for n in range(600)) + "else:\n  c.A.b = 2", "only under a condition"),
     ],

@@ -123,6 +123,8 @@ def _python(m: Migration) -> None:
     variables = {**m.old.elsewhere, **m.old.hub}
     for config in m.old.python:
         carry_python(m.to, config, m.old.kind, variables, is_reference=m.old.is_reference)
+    if len(m.to.site.get("hub", {}).get("tls", {})) == 1:
+        m.to.withdraw(("hub", "tls"), "hub.tls wants a certificate and its key, each in a file. Write both.")
 
 
 def is_replaced(old: Old) -> bool:
