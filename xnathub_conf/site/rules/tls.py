@@ -14,13 +14,14 @@ def check_tls(document: Document, site: Site) -> None:
     """A certificate is where the hub's proxy has a use for it, and browsers come over https then."""
     if site.hub.tls is None:
         return
+    public_url = site.hub.public_url or ""
     if site.orchestrator.kubernetes:
         found = "On Kubernetes the Ingress has the certificate, and the proxy behind it speaks http."
         fix = "Delete it, and name the certificate's Secret in the chart's `ingress.tlsSecret`."
         document.report(document.key_mark(_KEY), _KEY, "own-certificate", found, fix)
-    elif (site.hub.public_url or "").startswith("http:"):
+    elif public_url.startswith("http:"):
         found = "Browsers would not get through: with `tls` the hub's proxy speaks https."
-        fix = f"Write https:{site.hub.public_url.removeprefix('http:')}." if site.hub.public_url else ""
+        fix = f"Write https:{public_url.removeprefix('http:')}."
         report(document, ("hub", "public_url"), "own-certificate", found, fix)
 
 
@@ -33,16 +34,10 @@ def check_certificate(document: Document, site: Site) -> None:
         # A key with a passphrase would be asked for at the terminal.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.cert, tls.key, password="")
     except (ssl.SSLError, OSError, ValueError) as error:
-        reason = str(getattr(error, "reason", None) or "")
-        matches = "MISMATCH" not in reason
-        found = (
-            f"{tls.cert} and {tls.key} hold no certificate and key that the hub can use."
-            if matches
-            else f"The key in {tls.key} is not that of the certificate in {tls.cert}."
-        )
-        fix = (
-            "Write PEM files: the certificate with those that lead to its authority, and its key without a passphrase."
-            if matches
-            else "Name the two that belong together."
-        )
+        if "MISMATCH" in str(getattr(error, "reason", None) or ""):
+            found = f"The key in {tls.key} is not that of the certificate in {tls.cert}."
+            fix = "Name the two that belong together."
+        else:
+            found = f"{tls.cert} and {tls.key} hold no certificate and key that the hub can use."
+            fix = "Write PEM files: the certificate with those that lead to its authority, and its key without a passphrase."
         report(document, _KEY, "own-certificate", found, fix)
