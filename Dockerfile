@@ -20,8 +20,10 @@ RUN cd /opt/proxy \
 
 COPY requirements/build.lock requirements/hub.lock requirements/
 COPY scripts/slim scripts/
+# Without what takes a second of every start: jsonschema imports it where it is there, for a check that nothing asks for.
 RUN tools/bin/pip install --require-hashes --only-binary :all: -r requirements/build.lock \
  && tools/bin/pip --python /opt/xnathub/bin/python install --no-compile --require-hashes --only-binary :all: -r requirements/hub.lock \
+ && tools/bin/pip --python /opt/xnathub/bin/python uninstall --yes --quiet rfc3987-syntax lark \
  && python3 scripts/slim /opt
 
 COPY pyproject.toml README.md LICENSE jupyterhub_config.py ./

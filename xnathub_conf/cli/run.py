@@ -13,7 +13,7 @@ from xnathub_conf.site.problems import SiteError
 def hub_command() -> list[str]:
     """Return the command that starts JupyterHub with the configuration of this package."""
     config = shipped("jupyterhub_config.py")
-    return [sys.executable, "-m", "jupyterhub", "--config", str(config)]
+    return [sys.executable, "-m", "xnathub_conf.hub", "--config", str(config)]
 
 
 def hub_environment(site_file: Path) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 jsonschema imports whatever checkers are installed, and JupyterHub brings all of them: one, rfc3987_syntax, builds a parser
 of IRIs as it is imported, for longer than all the rest of `xnathub validate` takes. In a process that has jsonschema
-already, such as the hub's, nothing changes.
+already nothing changes.
 """
 
 import sys
