@@ -247,6 +247,24 @@ class TestRenewal:
         assert status(proxy.get(SERVER, f"Cookie: xnathub-gate={old}; JSESSIONID=other")) == 503
         assert len(proxy.servers["alice"].requests) == 1
 
+    def test_while_the_hub_is_slow_nobody_waits_for_it_but_its_word_counts(self, proxy):
+        """XNAT hangs, say: work goes on, with a second's wait at first and none after."""
+        old = proxy.pass_for("alice", session="slow", t=int(time.time()) - 100)
+        cookie = f"Cookie: xnathub-gate={old}; JSESSIONID=slow"
+        proxy.hub.delay, proxy.hub.say = 7, (403, "")
+        try:
+            began = time.monotonic()
+            assert status(proxy.get(SERVER, cookie)) == 200
+            assert time.monotonic() - began < 2.5
+            # The question has ended without an answer, and the next one has begun.
+            time.sleep(10.5)
+            began = time.monotonic()
+            assert status(proxy.get(SERVER, cookie)) == 200
+            assert time.monotonic() - began < 0.9
+        finally:
+            proxy.hub.delay = 0
+        wait_until(lambda: status(proxy.get(SERVER, cookie)) == 403, 15, "the hub's word")
+
     def test_the_proxy_proves_to_the_hub_who_asks(self, proxy):
         proxy.hub.say = (403, "")
         proxy.get(SERVER, f"Cookie: JSESSIONID=p; xnathub-gate={proxy.pass_for('alice', session='q')}")
@@ -304,6 +322,23 @@ class TestEnding:
             assert not ends(stream, 0.5)
             proxy.hub.say = (403, "")
             assert ends(stream, 16)
+
+    def test_a_slow_answer_about_one_websocket_holds_up_no_other(self, tmp_path):
+        with Proxy(tmp_path, options={"settings": {"recheck": 2}}) as proxy:
+            proxy.hub.say, proxy.hub.delay = (403, ""), 0.8
+            streams = [
+                open_stream(
+                    proxy,
+                    upgrade(
+                        SERVER,
+                        f"Cookie: xnathub-gate={proxy.pass_for('alice', x=int(time.time()) + 999 + i)}",
+                    ),
+                )
+                for i in range(30)
+            ]
+            began = time.monotonic()
+            assert all(ends(stream, 20) for stream in streams)
+            assert time.monotonic() - began < 12, "one after the other takes 24 s"
 
 
 def open_stream(proxy, request: bytes) -> socket.socket:

@@ -330,6 +330,29 @@ def test_losing_the_role_ends_it_within_the_refresh_age(site, noted):
         user.roles, state.all_users_can_start = kept, everyone
 
 
+def test_xnat_answers_one_light_question_for_all_that_a_person_has_open(site, noted):
+    browsers = [browser(site, "demo") for _ in range(2)]
+    for each in browsers:
+        assert each.get_page("/user/demo/grab").text == "GRABBED"
+    open_ones = [socket(site, "/user/demo/socket", Cookie=cookie_header(each)) for each in browsers * 2]
+    # Each of the two sessions is known by now, and all that is open has met.
+    time.sleep(AGE + 4)
+    site.xnat.requests.clear()
+    rounds = 3
+    end = time.monotonic() + rounds * AGE
+    while time.monotonic() < end:
+        for each in browsers:
+            assert each.get_page("/user/demo/grab", headers={"Accept": "*/*"}).text == "GRABBED"
+        time.sleep(0.5)
+    asked = [
+        request.path for request in site.xnat.requests.find() if "demo" in f"{request.path} {request.who}"
+    ]
+    assert set(asked) == {"/xapi/users/demo/roles"}
+    assert rounds - 1 <= len(asked) <= rounds + 2
+    for each in open_ones:
+        each.close()
+
+
 def test_losing_the_role_beside_a_dashboard_leaves_that_alone(site, noted):
     """Any user may start a dashboard: it must not keep a notebook open that runs on from before."""
     state, name = site.xnat.state, "20260728T120000123Z"
@@ -383,7 +406,7 @@ def test_the_gate_leads_to_no_other_host(site, slashes):
 
 def test_a_hub_that_comes_back_knows_its_passes(tmp_path):
     with new_standin() as xnat:
-        hub = RunningHub(tmp_path, xnat)
+        hub = RunningHub(tmp_path, xnat, {"sign_in": {"auth_refresh_age": 300}})
         hub.start()
         try:
             start(hub, "demo")

@@ -240,3 +240,22 @@ def test_a_sign_in_outlives_the_hub(hub, xnat, visitor):
     hub.stop()
     hub.start()
     assert visitor.is_signed_in_as("demo")
+
+
+def test_without_a_session_xnat_is_asked_by_one_that_an_alias_token_opened_once(quick, person):
+    started(quick, person)
+    visitor = signed_in(quick, person)
+    stays(visitor, person, 2 * AGE)
+    quick.xnat.requests.clear()
+    stays(visitor, person, 5 * AGE)
+    asked = [each for each in quick.xnat.requests.find() if person.name in f"{each.path} {each.who}"]
+    assert {each.path for each in asked} == {f"/xapi/users/{person.name}/roles"}
+    assert not any(each.opened_session for each in asked)
+    assert 3 <= len(asked) <= 6
+    # What the session can't tell any more, the alias token does.
+    for each in asked:
+        assert each.how == "cookie"
+    quick.xnat.state.end_sessions(person.name)
+    stays(visitor, person, 2 * MAX_AGE)
+    quick.xnat.state.set_roles(person.name, [])
+    out(visitor, person)

@@ -203,7 +203,7 @@ def test_there_are_enough():
         (MINIMAL.replace("xnat:\n", "xnat:\n  start_timeout: 100\n"), "start_timeout: 100"),
         (MINIMAL.replace("xnat:\n", "xnat:\n  stop_timeout: 5\n"), "stop_timeout: 5"),
         (MINIMAL.replace("xnat:\n", "xnat:\n  calls: {deadline: 20}\n"), "deadline: 20"),
-        (top("sign_in: {max_age: 60}"), "max_age: 60"),
+        (top("sign_in: {max_age: 10}"), "max_age: 10"),
         (hub("hub_bind_url: http://0.0.0.0:8000"), "hub_bind_url"),
         (kubernetes("schedule_timeout: 130"), "schedule_timeout"),
         (kubernetes("").replace("servers:\n", "servers:\n  start_timeout: 10\n"), "start_timeout: 10"),

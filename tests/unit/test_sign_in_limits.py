@@ -235,7 +235,7 @@ def test_how_many_proxies_stand_in_front(changes, proxies):
     ("key", "value", "rule", "severity"),
     [
         ("auth_refresh_age", 43201, "refresh-after-sign-out", "error"),
-        ("max_age", 299, "refresh-after-sign-out", "error"),
+        ("max_age", 14, "refresh-after-sign-out", "error"),
         ("failures_per_user", 20, "lock-out", "warning"),
     ],
 )

@@ -145,7 +145,7 @@ async def _check_permission(spawner: Any, plan: LaunchPlan) -> None:
     alias = alias_token(plan.environment)
     if alias is None:
         return
-    if await spawner.authenticator.may_still_start(plan.username, alias) is False:
+    if await spawner.authenticator.asking.may_still_start(plan.username, alias) is False:
         raise LaunchFailed(
             "no-permission",
             "Your XNAT account may no longer use Jupyter.",

@@ -2,6 +2,8 @@
 import { jarOf } from "./cookies.mjs";
 import { GATE_COOKIE, opens, readPass, sessionMark } from "./signing.mjs";
 
+// For how long a request waits for the hub's word on a pass that was good a moment ago. The word counts once it is there.
+const PATIENCE = 1_000; // ms
 const TOKEN = /^(token|bearer)\s+\S/i;
 
 // Returns whether a person looks at the answer as a page: then the hub may ask who it is.
@@ -62,10 +64,22 @@ export async function check(settings, renewals, { cookie, session }, route) {
   const same = pass.s === sessionMark(settings.key, session);
   const age = now - pass.t;
   if (same && age < (access.foreign ? Math.min(10, settings.recheck) : settings.recheck)) return { pass, cookie, session };
-  const answer = await renewals.renew(cookie, session);
+  const asked = renewals.renew(cookie, session);
+  const answer = same ? await within(PATIENCE, asked, { away: true }) : await asked;
   if (answer.refused) return null;
   if (answer.away) return same ? { pass, cookie, session } : { unsure: true };
   const fresh = readPass(settings.key, answer.cookie, now);
   if (!fresh || !opens(fresh, route, now).yes) return null;
   return { pass: fresh, cookie: answer.cookie, session, newCookie: answer.cookie };
+}
+
+// Returns what a promise gives, or `otherwise` where that takes too long.
+async function within(ms, promise, otherwise) {
+  let timer;
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, ms, otherwise)));
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -6,7 +6,7 @@ import { sign } from "./signing.mjs";
 const TIMEOUT = 5_000; // ms
 const ANSWER_KEPT = 10_000; // ms: a page's other requests still have the old cookie
 const REFUSAL_KEPT = 2_000; // ms
-const AWAY_KEPT = 30_000; // ms
+const AWAY_KEPT = 5_000; // ms
 
 export class Renewals {
   // `where` gives the address and options of the hub's answer, `patience` knows whether the hub is away.
@@ -21,18 +21,21 @@ export class Renewals {
     const known = this.known.get(name);
     if (known && known.until > now) return known.answer;
     if (this.patience.away) return { away: true };
-    const entry = { until: Infinity };
-    entry.answer = this.#ask(cookie, session).then(
+    const entry = { until: Infinity, away: known?.away };
+    const answer = this.#ask(cookie, session).then(
       (answer) => {
+        Object.assign(entry, { answer, away: false });
         entry.until = Date.now() + (answer.refused ? REFUSAL_KEPT : ANSWER_KEPT);
         return answer;
       },
       (error) => {
         this.log.warn("The hub did not say whether a browser may still pass: %s", error.message);
-        entry.until = Date.now() + AWAY_KEPT;
-        return { away: true };
+        Object.assign(entry, { answer: { away: true }, away: true, until: Date.now() + AWAY_KEPT });
+        return entry.answer;
       }
     );
+    // Where it has not answered before, nobody waits for it.
+    entry.answer = entry.away ? { away: true } : answer;
     if (this.known.size > 10_000) this.#forget(now);
     this.known.set(name, entry);
     return entry.answer;

@@ -1,5 +1,7 @@
 // What is open between browsers and users' servers, so that it can be ended when its pass is.
 
+const AT_ONCE = 64; // questions: one that XNAT takes long to answer must not hold up the others
+
 export class Streams {
   constructor() {
     this.byRoute = new Map();
@@ -28,9 +30,11 @@ export class Streams {
     if (this.looking) return;
     this.looking = true;
     try {
-      for (const [prefix, open] of this.byRoute) {
-        for (const entry of open) if (!(await holds(prefix, entry))) entry.close();
-      }
+      const all = [...this.byRoute].flatMap(([prefix, open]) => [...open].map((entry) => [prefix, entry])).values();
+      const look = async () => {
+        for (const [prefix, entry] of all) if (!(await holds(prefix, entry))) entry.close();
+      };
+      await Promise.all(Array.from({ length: AT_ONCE }, look));
     } finally {
       this.looking = false;
     }

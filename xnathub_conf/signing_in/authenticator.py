@@ -6,7 +6,6 @@ them into the hub's paths as they are.
 """
 
 import asyncio
-import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +15,7 @@ from jupyterhub.auth import Authenticator
 from xnathub_conf.operating.audit import audit
 from xnathub_conf.operating.metrics import SIGN_INS, SignInOutcome, SignInWay
 from xnathub_conf.signing_in.admins import demote_the_unlisted
-from xnathub_conf.signing_in.alias_tokens import alias_token_in
+from xnathub_conf.signing_in.asking import Asking
 from xnathub_conf.signing_in.dashboards import (
     WhoAmIHandler,
     end_use,
@@ -34,21 +33,19 @@ from xnathub_conf.signing_in.refusals import (
     wrong_password,
     xnat_down,
 )
-from xnathub_conf.site.hub_settings import sees_xnat_sessions, xnat_public_url
-from xnathub_conf.site.types import SignIn, Site
+from xnathub_conf.site.hub_settings import xnat_public_url
+from xnathub_conf.site.types import Site
 from xnathub_conf.spawners.ended import start_forgetting
 from xnathub_conf.spawners.images_ahead import start_bringing
 from xnathub_conf.spawners.orphans import start_sweep
 from xnathub_conf.values.user_names import can_be_user_name
 from xnathub_conf.web.addresses import addresses
-from xnathub_conf.web.browsers import Sessions
 from xnathub_conf.web.handlers import SignInHandler
 from xnathub_conf.xnat.answers import (
     Credentials,
     XnatError,
     XnatForbidden,
     XnatLoginRedirect,
-    XnatNotFound,
     XnatTooManySessions,
     XnatUnauthorized,
 )
@@ -56,8 +53,6 @@ from xnathub_conf.xnat.client import XnatClient
 
 _CHECKED = "xnat_checked"
 """In the hub's database, `user_info`: when XNAT last said that the user may use Jupyter, in seconds since 1970."""
-
-_SESSION_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 
 
 class XnatAuthenticator(Authenticator):
@@ -70,13 +65,11 @@ class XnatAuthenticator(Authenticator):
         super().__init__(**kwargs)
         rules = self.site.sign_in
         self._limits = SignInLimits(rules)
-        self.sessions = (
-            Sessions(self._owner_of, rules.auth_refresh_age or rules.max_age)
-            if sees_xnat_sessions(self.site)
-            else None
-        )
+        self.asking = Asking(self.site, self.xnat, self.log)
+        self.sessions = self.asking.sessions
         self._asking: dict[str, asyncio.Task[bool | None]] = {}
         self._lost: dict[str, float] = {}
+        self._yes: dict[str, float] = {}
 
     @classmethod
     def for_site(
@@ -150,7 +143,7 @@ class XnatAuthenticator(Authenticator):
         if name is None:
             return None
         note("ok", name)
-        self._lost.pop(name, None)
+        self._said_yes(name)
         return {"name": name, "user_info": {_CHECKED: int(time.time())}}
 
     async def _by_password(self, handler: Any, data: object) -> str:
@@ -176,7 +169,7 @@ class XnatAuthenticator(Authenticator):
             raise too_many_failures(error, username, address) from None
         judge = self._limits.undecided
         try:
-            name, may_start = await self._account(Credentials(username, password))
+            name, may_start = await self.asking.account(Credentials(username, password))
             judge = self._limits.right
         except XnatUnauthorized:
             judge = self._limits.wrong
@@ -193,10 +186,10 @@ class XnatAuthenticator(Authenticator):
         return self._welcome(name, may_start)
 
     async def _by_session(self, session: str | None) -> str | None:
-        if not (credentials := self._session(session)):
+        if not (credentials := self.asking.session(session)):
             return None
         try:
-            name, may_start = await self._account(credentials)
+            name, may_start = await self.asking.account(credentials)
         except (XnatUnauthorized, XnatForbidden, XnatLoginRedirect):
             return None
         except XnatError as error:
@@ -213,37 +206,12 @@ class XnatAuthenticator(Authenticator):
         if owner not in {name, "guest", None}:
             raise another_session(owner, name)
 
-    def _session(self, session: str | None) -> Credentials | None:
-        if self.site.sign_in.xnat_session and session and _SESSION_ID.fullmatch(session):
-            return Credentials(session=session)
-        return None
-
     def _welcome(self, name: str, may_start: bool) -> str:
         if not self.validate_username(name):
             raise wrong_password()
         if not may_start:
             raise no_permission(name)
         return name
-
-    async def _account(self, credentials: Credentials) -> tuple[str, bool]:
-        """Ask whose credentials these are, and whether that account may start Jupyter. Raises XnatError."""
-        name, opened = await self.xnat.username(credentials)
-        try:
-            if name == "guest":
-                return name, False
-            return name, await self._may_start(name, Credentials(session=opened) if opened else credentials)
-        finally:
-            if opened:
-                self.xnat.end_session(opened)
-
-    async def _may_start(self, name: str, credentials: Credentials) -> bool:
-        rules: SignIn = self.site.sign_in
-        if rules.everyone == "always":
-            return True
-        roles = await self.xnat.roles(name, credentials)
-        if rules.role.casefold() in (role.casefold() for role in roles):
-            return True
-        return rules.everyone == "preference" and await self.xnat.all_users_can_start(credentials)
 
     # Once signed in
 
@@ -256,15 +224,15 @@ class XnatAuthenticator(Authenticator):
         rules = self.site.sign_in
         if user.name in self._lost and time.monotonic() - self._lost[user.name] < rules.auth_refresh_age:
             return self._dashboards_only(user, handler)
-        session = self._session(handler.get_cookie("JSESSIONID")) if handler else None
+        session = self.asking.session(handler.get_cookie("JSESSIONID")) if handler else None
         if user.name not in self._asking:
             # Pages ask for many things at once: one question answers all.
-            task = asyncio.ensure_future(self._still_may_start(user, session))
+            task = asyncio.ensure_future(self.asking.still_may_start(user, session))
             self._asking[user.name] = task
             task.add_done_callback(lambda _: self._asking.pop(user.name))
         said = await asyncio.shield(self._asking[user.name])
         if said:
-            self._lost.pop(user.name, None)
+            self._said_yes(user.name)
             return {"name": user.name, "user_info": {_CHECKED: int(time.time())}}
         if said is None and user.name in self._lost and running_dashboards(user):
             return self._dashboards_only(user, handler)
@@ -274,7 +242,17 @@ class XnatAuthenticator(Authenticator):
         if user.name not in self._lost:
             await end_use(user, self.log)
         self._lost[user.name] = time.monotonic()
+        self._yes.pop(user.name, None)
         return self._dashboards_only(user, handler)
+
+    def _said_yes(self, name: str) -> None:
+        self._lost.pop(name, None)
+        self._yes[name] = time.time()
+
+    def last_yes(self, name: str) -> int:
+        """Return when XNAT last said that a user may use Jupyter, in seconds since 1970; 0 where that is too long ago to count."""
+        said, rules = self._yes.get(name, 0), self.site.sign_in
+        return int(said) if time.time() - said < (rules.auth_refresh_age or rules.max_age) else 0
 
     def _dashboards_only(self, user: object, handler: object) -> bool:
         """Return whether a request of one who may not use Jupyter goes on: if it opens a dashboard that XNAT started for them."""
@@ -297,46 +275,7 @@ class XnatAuthenticator(Authenticator):
             return ""
         return no_permission(user.name).jupyterhub_message
 
-    async def _still_may_start(self, user: Any, session: Credentials | None) -> bool | None:
-        """Ask as the user: with the browser's session in XNAT, else with the alias token of a server of theirs."""
-        if session and (said := await self.may_still_start(user.name, session)) is not None:
-            return said
-        active = [name for name, spawner in user.spawners.items() if spawner.active]
-        for server_name in active[:2] or [""]:
-            try:
-                alias = await self.xnat.user_options(user.name, server_name, alias_token_in)
-            except XnatNotFound:
-                continue
-            except XnatError as error:
-                self.log.warning(
-                    "XNAT could not be asked whether %s may still use Jupyter: %s", user.name, error
-                )
-                return None
-            if alias and (said := await self.may_still_start(user.name, alias)) is not None:
-                return said
-        return None
-
-    async def _owner_of(self, session: str) -> str | None:
-        if not (credentials := self._session(session)):
-            return "guest"
-        try:
-            return (await self.xnat.username(credentials))[0]
-        except (XnatUnauthorized, XnatForbidden, XnatLoginRedirect):
-            return "guest"
-        except XnatError as error:
-            self.log.warning("An XNAT session could not be checked: %s", error)
-            return None
-
     def confirmed(self, user: Any) -> None:
         """Note that XNAT has said of itself that the user may use Jupyter."""
-        self._lost.pop(user.name, None)
+        self._said_yes(user.name)
         user.user_info = {_CHECKED: int(time.time())}
-
-    async def may_still_start(self, username: str, credentials: Credentials) -> bool | None:
-        """Ask XNAT, with credentials of the user's own, whether they may start Jupyter; None where that can't be told."""
-        try:
-            name, may_start = await self._account(credentials)
-        except XnatError as error:
-            self.log.debug("No word from XNAT on %s: %s", username, error)
-            return None
-        return may_start if name == username else None

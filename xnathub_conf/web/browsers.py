@@ -42,6 +42,10 @@ class Sessions:
         if len(self._known) > _KEPT:
             self._known.popitem(last=False)
 
+    def forget(self, session: str) -> None:
+        """Ask anew whose a session is, the next time that it matters."""
+        self._known.pop(session, None)
+
     async def owner(self, session: str | None) -> str | None:
         """Return whose a session is, `guest` for nobody's or no session at all, and None where XNAT can't be asked."""
         if not session:
@@ -74,14 +78,19 @@ def watch_browsers() -> None:
     async def refresh_auth(handler: Any, user: Any, force: bool = False) -> object:
         # JupyterHub reads it where a cookie is refused, and sets it for tokens alone.
         handler._token_authenticated = getattr(handler, "_token_authenticated", False)
-        if _by_cookie(handler, user) and not await _still(handler, user):
-            handler.log.info(
-                "The sign-in of %s in a browser has ended: XNAT names somebody else there, or their session is over.",
-                user.name,
-            )
-            handler.clear_login_cookie()
-            return None
-        return await refresh(handler, user, force)
+        if not _by_cookie(handler, user):
+            return await refresh(handler, user, force)
+        # XNAT may say, as it is asked about the user, that the session is over.
+        if await _still(handler, user):
+            found = await refresh(handler, user, force)
+            if not found or await _still(handler, user):
+                return found
+        handler.log.info(
+            "The sign-in of %s in a browser has ended: XNAT names somebody else there, or their session is over.",
+            user.name,
+        )
+        handler.clear_login_cookie()
+        return None
 
     def set_login_cookie(handler: Any, user: Any) -> None:
         sign_in(handler, user)

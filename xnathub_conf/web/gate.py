@@ -103,7 +103,7 @@ class GateHandler(BaseHandler):
             user.name,
             epoch,
             key.session_mark(session),
-            now,
+            self.authenticator.last_yes(user.name) or now,
             now + int(site.sign_in.max_age),
             bool(bound_session(self, user)),
             only=self.authenticator.only_dashboards(user),
@@ -185,9 +185,12 @@ class RenewHandler(BaseHandler):
             raise HTTPError(403)
         mark = key.session_mark(self._session) if sees_xnat_sessions(self.authenticator.site) else ""
         sessions = self.authenticator.sessions
-        if sessions and not await sessions.still(user.name, about.bound, self._session):
+        # What XNAT has said since to another browser of the user's counts here too.
+        if about.checked >= self.authenticator.last_yes(
+            user.name
+        ) and not await self.authenticator.refresh_user(user, self):
             raise HTTPError(403)
-        if not await self.authenticator.refresh_user(user, self):
+        if sessions and not await sessions.still(user.name, about.bound, self._session):
             raise HTTPError(403)
         grants = {}
         only = self.authenticator.only_dashboards(user)
@@ -195,7 +198,8 @@ class RenewHandler(BaseHandler):
             have = scopes.parse_scopes(scopes.get_scopes_for(user.orm_user))
             grants = {owner: until for owner, until in about.grants.items() if may_use(self, have, owner)}
         bound = about.bound or bool(sessions and sessions.known(self._session) == user.name)
-        fresh = replace(about, session=mark, bound=bound, checked=int(time.time()), grants=grants, only=only)
+        checked = self.authenticator.last_yes(user.name) or int(time.time())
+        fresh = replace(about, session=mark, bound=bound, checked=checked, grants=grants, only=only)
         self.finish({"cookie": key.write(fresh)})
 
 

@@ -1,0 +1,151 @@
+"""Asking XNAT, as a user, whether they may use Jupyter: with as few calls as can tell it, since it is asked again and again."""
+
+import asyncio
+import re
+from typing import Any
+
+from xnathub_conf.signing_in.alias_tokens import alias_token_in
+from xnathub_conf.site.hub_settings import sees_xnat_sessions
+from xnathub_conf.site.types import SignIn, Site
+from xnathub_conf.web.browsers import Sessions
+from xnathub_conf.xnat.answers import (
+    Credentials,
+    XnatError,
+    XnatForbidden,
+    XnatLoginRedirect,
+    XnatNotFound,
+    XnatUnauthorized,
+)
+from xnathub_conf.xnat.client import XnatClient
+
+_KEPT_SECONDS = 300
+"""How long it counts whose a session is, while XNAT answers by it what that user alone may ask."""
+
+_SESSION_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
+
+
+class Asking:
+    """Asks XNAT about users. `sessions` knows whose the sessions of browsers are, None where the hub sees none."""
+
+    def __init__(self, site: Site, xnat: XnatClient, log: Any):
+        """Take the site, its XNAT and the hub's log."""
+        self._rules, self._xnat, self._log = site.sign_in, xnat, log
+        self._opened: dict[str, str] = {}
+        self.sessions = (
+            Sessions(self._owner_of, _session_age(site.sign_in)) if sees_xnat_sessions(site) else None
+        )
+
+    async def account(self, credentials: Credentials, keep: bool = False) -> tuple[str, bool]:
+        """Ask whose credentials these are, and whether that account may start Jupyter. Raises XnatError.
+
+        `keep` says that a session which is opened for it will be of use for a while.
+        """
+        name, opened = await self._xnat.username(credentials)
+        may_start = False
+        try:
+            if name != "guest":
+                asked = Credentials(session=opened) if opened else credentials
+                may_start = await self._may_start(name, asked)
+            return name, may_start
+        finally:
+            if opened and keep and may_start:
+                self._keep(name, opened)
+            elif opened:
+                self._xnat.end_session(opened)
+
+    async def _may_start(self, name: str, credentials: Credentials) -> bool:
+        rules: SignIn = self._rules
+        if rules.everyone == "always":
+            return True
+        roles = await self._xnat.roles(name, credentials)
+        if rules.role.casefold() in (role.casefold() for role in roles):
+            return True
+        return rules.everyone == "preference" and await self._xnat.all_users_can_start(credentials)
+
+    def session(self, session: str | None) -> Credentials | None:
+        """Return a browser's session of XNAT as credentials; None where there is none, or it does not count here."""
+        if self._rules.xnat_session and session and _SESSION_ID.fullmatch(session):
+            return Credentials(session=session)
+        return None
+
+    async def still_may_start(self, user: Any, session: Credentials | None) -> bool | None:
+        """Ask as the user: with the browser's session in XNAT, else with the alias token of a server of theirs."""
+        opened = self._opened.get(user.name)
+        for known in filter(None, (session, Credentials(session=opened) if opened else None)):
+            if (said := await self._by_known_session(user.name, known)) is not None:
+                return said
+        active = [name for name, spawner in user.spawners.items() if spawner.active]
+        for server_name in active[:2] or [""]:
+            try:
+                alias = await self._xnat.user_options(user.name, server_name, alias_token_in)
+            except XnatNotFound:
+                continue
+            except XnatError as error:
+                self._log.warning(
+                    "XNAT could not be asked whether %s may still use Jupyter: %s", user.name, error
+                )
+                return None
+            if alias and (said := await self.may_still_start(user.name, alias, keep=True)) is not None:
+                return said
+        return None
+
+    async def _by_known_session(self, username: str, credentials: Credentials) -> bool | None:
+        """Ask with a session, of which XNAT says whose it is every _KEPT_SECONDS: one call, where that is known."""
+        session = credentials.session
+        known = session == self._opened.get(username)
+        if self.sessions and self.sessions.known(session) == username:
+            known = True
+        if not known or self._rules.everyone == "always":
+            return await self.may_still_start(username, credentials)
+        try:
+            return await self._may_start(username, credentials)
+        except (XnatUnauthorized, XnatForbidden, XnatLoginRedirect):
+            # It is over, or somebody else's.
+            if self.sessions:
+                self.sessions.forget(session)
+            if session == self._opened.get(username):
+                del self._opened[username]
+        except XnatError as error:
+            self._log.debug("No word from XNAT on %s: %s", username, error)
+        return None
+
+    def _keep(self, username: str, session: str) -> None:
+        """Ask with a session that an alias token opened for a while, since XNAT notes down each that is opened."""
+
+        def end() -> None:
+            if self._opened.get(username) == session:
+                del self._opened[username]
+            self._xnat.end_session(session)
+
+        self._opened[username] = session
+        asyncio.get_running_loop().call_later(_KEPT_SECONDS, end)
+
+    async def _owner_of(self, session: str) -> str | None:
+        if not (credentials := self.session(session)):
+            return "guest"
+        try:
+            return (await self._xnat.username(credentials))[0]
+        except (XnatUnauthorized, XnatForbidden, XnatLoginRedirect):
+            return "guest"
+        except XnatError as error:
+            self._log.warning("An XNAT session could not be checked: %s", error)
+            return None
+
+    async def may_still_start(
+        self, username: str, credentials: Credentials, keep: bool = False
+    ) -> bool | None:
+        """Ask XNAT, with credentials of the user's own, whether they may start Jupyter; None where that can't be told."""
+        try:
+            name, may_start = await self.account(credentials, keep)
+        except XnatError as error:
+            self._log.debug("No word from XNAT on %s: %s", username, error)
+            return None
+        if self.sessions and credentials.session:
+            self.sessions.note(credentials.session, name)
+        return may_start if name == username else None
+
+
+def _session_age(rules: SignIn) -> float:
+    age = rules.auth_refresh_age or rules.max_age
+    # Where everyone may use Jupyter, nothing else is asked with a session.
+    return age if rules.everyone == "always" else max(age, _KEPT_SECONDS)
