@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -153,9 +155,9 @@ except DatabaseRefused as refused:
 """
 
 
-def start_upgrade(file: Path) -> subprocess.Popen:
+def start_upgrade(file: Path, **who) -> subprocess.Popen:
     command = [sys.executable, "-c", _UPGRADE, f"sqlite:///{file}"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **who)
 
 
 def make_database(version: str, db_url: str, users: int = 1) -> None:
@@ -232,3 +234,37 @@ def test_a_file_that_cannot_be_backed_up_stays_as_it_is(tmp_path):
         _, said = hub.communicate(timeout=60)
     assert hub.returncode == 0 or "It is as it was." in said
     assert file.read_bytes() == before
+
+
+def test_an_upgrade_that_fails_again_and_again_leaves_nothing_behind(tmp_path):
+    file = tmp_path / "jupyterhub.sqlite"
+    make_database("4.0.2", f"sqlite:///{file}")
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute("drop table spawners")
+    before = file.read_bytes()
+    for _ in range(2):
+        hub = start_upgrade(file)
+        _, said = hub.communicate(timeout=60)
+        assert hub.returncode == 1
+        assert "no such table: spawners. It is as it was." in said
+    assert file.read_bytes() == before
+    assert not backups(tmp_path)
+    assert not list(tmp_path.glob("*.upgrading"))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="gives files to other users")
+@pytest.mark.parametrize(("owner", "mode"), [((1000, 0), 0o600), ((0, 999), 0o660)])
+def test_a_hub_with_another_user_or_group_than_the_old_one_upgrades_its_file(owner, mode):
+    # Everybody may enter it, as pytest's own folders they may not.
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "jupyterhub.sqlite")
+        make_database("4.0.2", f"sqlite:///{file}")
+        os.chown(folder, 1000, 999)
+        os.chown(file, *owner)
+        file.chmod(mode)
+        hub = start_upgrade(file, user=1000, group=999, extra_groups=[])
+        _, said = hub.communicate(timeout=60)
+        assert hub.returncode == 0, said
+        assert (file.stat().st_uid, file.stat().st_mode & 0o777) == (1000, 0o600)
+        assert len(backups(Path(folder))) == 1
+        assert users_of(file) == 1

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -124,18 +124,26 @@ def _replace_by_upgraded(file: Path) -> Path:
     """Put an upgraded copy in a database's place, and return the backup."""
     backup = Path(f"{file}.backup-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
     copy = Path(f"{file}.upgrading")
-    with closing(sqlite3.connect(file, timeout=5)) as database:
-        # What a write-ahead log still holds goes into the file, and no log is left that would be taken for the new file's.
-        database.execute("pragma journal_mode = delete")
-        copy_database(database, backup)
-        copy_database(database, copy)
-    _run_scripts(f"sqlite:///{copy}")
-    with closing(sqlite3.connect(copy)) as database:
-        database.execute("pragma journal_mode = delete")
-    shutil.chown(copy, file.stat().st_uid, file.stat().st_gid)
-    with copy.open("rb") as stored:
-        os.fsync(stored.fileno())
-    copy.replace(file)
+    try:
+        with closing(sqlite3.connect(file, timeout=5)) as database:
+            # What a write-ahead log still holds goes into the file, and no log is left that would be taken for the new file's.
+            database.execute("pragma journal_mode = delete")
+            copy_database(database, backup)
+            copy_database(database, copy)
+        _run_scripts(f"sqlite:///{copy}")
+        with closing(sqlite3.connect(copy)) as database:
+            database.execute("pragma journal_mode = delete")
+        with suppress(PermissionError):
+            # A hub that is not root can't, where the old one had another user or group.
+            shutil.chown(copy, file.stat().st_uid, file.stat().st_gid)
+        with copy.open("rb") as stored:
+            os.fsync(stored.fileno())
+        copy.replace(file)
+    except Exception:
+        # The file is as it was. A hub that is started again and again would fill the disk.
+        for made in (copy, backup):
+            made.unlink(missing_ok=True)
+        raise
     return backup
 
 

@@ -2,14 +2,15 @@
 
 import binascii
 import json
+import re
 from base64 import b64decode
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 PULL_SECRET = "xnathub-registry-logins"  # noqa: S105 - a name
 """The Secret from which Kubernetes' nodes take the logins."""
 
+_ADDRESS = re.compile(r"(?:https?://)?((?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9][A-Za-z0-9._-]*)(?::[0-9]{1,5})?)(?:/.*)?")
 _DOCKER_HUB = {"docker.io", "index.docker.io", "registry-1.docker.io"}
 
 
@@ -40,6 +41,8 @@ def parse_registry_logins(text: str) -> tuple[RegistryLogin, ...]:
 
     Raises LoginsError where the text is in neither of the two forms.
     """
+    # Editors of Windows begin a file with it.
+    text = text.removeprefix("\ufeff")
     logins = _of_config(text) if text.lstrip().startswith("{") else _of_lines(text)
     registries = [login.registry for login in logins]
     for registry in registries:
@@ -61,7 +64,8 @@ def _of_lines(text: str) -> list[RegistryLogin]:
         words = line.split(maxsplit=2)
         if not words:
             continue
-        if len(words) != 3 or not _is_host(registry := _host(words[0])):
+        registry = _host(words[0])
+        if len(words) != 3 or not (registry == "localhost" or re.search("[.:]", registry)):
             raise LoginsError(
                 f"Its line {number} is no `REGISTRY USER PASSWORD`, and the whole is no config.json of Docker's."
             )
@@ -82,6 +86,8 @@ def _of_config(text: str) -> list[RegistryLogin]:
                 f"Its {helper} names a program that keeps the passwords, which the hub does not have. "
                 "Write `REGISTRY USER PASSWORD` instead, one registry a line."
             )
+    if not all(registry for registry, _ in entries):
+        raise LoginsError("One of its entries is for no registry: `auths` holds an entry for each host name.")
     return [_of_entry(registry, entry) for registry, entry in entries]
 
 
@@ -100,9 +106,7 @@ def _of_entry(registry: str, entry: dict[str, Any]) -> RegistryLogin:
 
 
 def _host(address: str) -> str:
-    host = urlsplit(address).netloc if "://" in address else address.split("/", maxsplit=1)[0]
-    return "docker.io" if host.lower() in _DOCKER_HUB else host.lower()
-
-
-def _is_host(text: str) -> bool:
-    return bool(text) and ("." in text or ":" in text or text == "localhost")
+    """Return a registry's host, with a port where there is one; "" for text that is no address."""
+    found = _ADDRESS.fullmatch(address)
+    host = found[1].lower() if found else ""
+    return "docker.io" if host in _DOCKER_HUB else host
