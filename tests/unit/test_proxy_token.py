@@ -25,7 +25,7 @@ def ask(**variables):
 
 def test_both_make_the_same(tmp_path):
     file = tmp_path / "token"
-    file.write_text(f"{TOKEN}\n")
+    file.write_text(f"\ufeff{TOKEN}\r\n")
     for variables in ({VARIABLE: f"file:{file}"}, {VARIABLE: "env:A", "A": TOKEN}):
         assert ask(**variables).stdout == f"{proxy_token(TOKEN)}\n"
     assert ask(CONFIGPROXY_AUTH_TOKEN="given").stdout == "given\n"

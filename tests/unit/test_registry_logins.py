@@ -16,8 +16,6 @@ ALICE = RegistryLogin("registry.example.org:5000", "alice", "a:b c")
     [
         "registry.example.org:5000 alice a:b c",
         "\nRegistry.example.org:5000   alice  a:b c \n\n",
-        "\ufeffregistry.example.org:5000 alice a:b c",
-        '\ufeff{"auths": {"registry.example.org:5000": {"auth": "YWxpY2U6YTpiIGM="}}}',
         '{"auths": {"https://registry.example.org:5000/v2/": {"auth": "YWxpY2U6YTpiIGM="}}}',
         '{"auths": {"registry.example.org:5000": {"username": "alice", "password": "a:b c", "auth": "x"}}}',
     ],
@@ -51,7 +49,7 @@ def test_a_token_stands_for_user_and_password():
         ('{"auths": {"a.example.org": "hunter2"}}', "is none"),
         ("https://[ alice hunter2", "Its line 1 is no"),
         ("https://alice:hunter2@a.example.org alice hunter2", "Its line 1 is no"),
-        ("hunter2\ufeff.example.org alice hunter2", "Its line 1 is no"),
+        ("\ufeffa.example.org alice hunter2", "Its line 1 is no"),
         ('{"auths": {"": {"auth": "YTpi"}}}', "for no registry"),
         ('{"auths": {"a hunter2": {"auth": "YTpi"}}}', "for no registry"),
         ('{"auths": {"https://[": {"auth": "YTpi"}}}', "for no registry"),

@@ -674,6 +674,8 @@ def test_a_secret_shows_where_it_comes_from_and_never_what_it_is(tmp_path):
     file = tmp_path / "x"
     file.write_text("s3cr3t\n \n")
     assert Secret("file", str(file)).read({}) == "s3cr3t"
+    file.write_text("\ufeffs3cr3t\r\n")
+    assert Secret("file", str(file)).read({}) == "s3cr3t"
     assert Secret("env", "A").read({"A": "s3cr3t "}) == "s3cr3t "
     for secret in (Secret("literal", "s3cr3t"), Secret("file", str(file)), Secret("env", "A")):
         assert "s3cr3t" not in f"{secret} {secret!r} {[secret]}"

@@ -16,7 +16,7 @@ function read(from) {
   if (kind === "env") text = process.env[where];
   if (kind === "file") {
     try {
-      text = fs.readFileSync(where, "utf8").trimEnd();
+      text = fs.readFileSync(where, "utf8").replace(/^\ufeff/, "").trimEnd();
     } catch (error) {
       return fail(`The file ${where} can't be read: ${error.message}.`);
     }

@@ -41,8 +41,6 @@ def parse_registry_logins(text: str) -> tuple[RegistryLogin, ...]:
 
     Raises LoginsError where the text is in neither of the two forms.
     """
-    # Editors of Windows begin a file with it.
-    text = text.removeprefix("\ufeff")
     logins = _of_config(text) if text.lstrip().startswith("{") else _of_lines(text)
     registries = [login.registry for login in logins]
     for registry in registries:

@@ -26,8 +26,9 @@ class Secret:
     def read(self, environment: Mapping[str, str]) -> str:
         """Return the secret's value.
 
-        `environment` holds the variables of the process. White space at a file's end does not count. Raises
-        SecretError where the file can't be read, the variable is not set, or what is there is empty.
+        `environment` holds the variables of the process. White space at a file's end does not count, nor the mark that
+        editors of Windows put at its beginning. Raises SecretError where the file can't be read, the variable is not set,
+        or what is there is empty.
         """
         if self.kind == "literal":
             return self.where
@@ -37,7 +38,7 @@ class Secret:
                 raise SecretError(f"The variable {self.where} is not set. Set it, or name another one.")
             return value
         try:
-            value = Path(self.where).read_text("utf-8").rstrip()
+            value = Path(self.where).read_text("utf-8-sig").rstrip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise SecretError(
