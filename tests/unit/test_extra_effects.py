@@ -162,3 +162,58 @@ def test_certificates_between_hub_and_servers_are_refused_with_what_encrypts_ins
     assert "don't reach servers" in problem.message
     assert "WireGuard" in problem.fix
     assert not said(orchestrator, {"JupyterHub.internal_ssl": False})
+
+
+CONFIG = {"name": "a", "emptyDir": {"sizeLimit": 5}}
+
+
+@pytest.mark.parametrize(
+    ("trait", "value", "place", "told"),
+    [
+        ("extra_pod_config", {"volumes": {"a": CONFIG}}, ".volumes", "Found keys below it; expected a list."),
+        ("extra_pod_config", {"SecurityContext": {}}, ".SecurityContext", "There is no such key."),
+        ("extra_pod_config", {"securityContext": "a"}, ".securityContext", 'Found "a"; expected keys below it.'),
+        ("extra_pod_config", {"volumes": [{"name": "a", "persistent_volume_claim": {"claimName": "a"}}]}, ".volumes[0].persistent_volume_claim", "There is no such key."),
+        ("extra_pod_config", {"affinity": {"pod_anti_affinity": {}}}, ".affinity.pod_anti_affinity", "There is no such key."),
+        ("extra_pod_config", {"nodeSelector": {"a": True}}, ".nodeSelector.a", "Found true; expected text."),
+        ("extra_pod_config", {"nodeSelector": ["a"]}, ".nodeSelector", "Found a list of 1; expected keys below it."),
+        ("extra_pod_config", {"hostname": 1}, ".hostname", "Found 1; expected text."),
+        ("extra_container_config", {"env": {"A": "b"}}, ".env", "Found keys below it; expected a list."),
+        ("extra_container_config", {"env": [{"name": "A", "value": 5}]}, ".env[0].value", "Found 5; expected text."),
+        ("extra_container_config", {"volume_mounts": [{"name": "a", "mount_path": "/a"}]}, ".volume_mounts[0].mount_path", "There is no such key."),
+        ("extra_container_config", {"ports": [{"containerPort": "80"}]}, ".ports[0].containerPort", 'Found "80"; expected a whole number.'),
+        ("extra_containers", {"b": container(**RESTRICTED) | {"cmd": ["a"]}}, ".b.cmd", "There is no such key."),
+        ("init_containers", [container(**RESTRICTED) | {"command": "a"}], "[0].command", 'Found "a"; expected a list.'),
+        ("lifecycle_hooks", {"preStop": {"execute": {}}}, ".preStop.execute", "There is no such key."),
+        ("pod_affinity_required", [{"topology": "a"}], "[0].topology", "There is no such key."),
+    ],
+)  # fmt: skip
+def test_what_is_no_part_of_a_pod_is_told_where_it_stands(trait, value, place, told):
+    (problem,) = said("kubernetes", {f"KubeSpawner.{trait}": value})
+    assert (dotted(problem.path), problem.message) == (f'extra["KubeSpawner.{trait}"]{place}', told)
+    assert problem.severity == "error"
+
+
+def test_what_pods_are_made_of_is_taken():
+    extra = {
+        "extra_pod_config": {
+            "volumes": [CONFIG, {"name": "c", "persistentVolumeClaim": {"claimName": "c"}}],
+            "security_context": {"supplementalGroups": [7], "fsGroupChangePolicy": None},
+            "nodeSelector": {"disk": "ssd"},
+            "dns_config": {"options": [{"name": "ndots", "value": "1"}]},
+            "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+            "topologySpreadConstraints": [
+                {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
+            ],
+            "resources": {"limits": {"cpu": 2, "memory": "1Gi"}},
+        },
+        "extra_container_config": {
+            "volume_mounts": [{"name": "a", "mountPath": "/a"}],
+            "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "x", "key": "k"}}}],
+            "livenessProbe": {"httpGet": {"path": "/", "port": "web"}},
+        },
+        "init_containers": {"a": container(**RESTRICTED) | {"volume_mounts": []}},
+        "lifecycle_hooks": {"pre_stop": {"exec": {"command": ["a"]}}},
+    }
+    assert said("kubernetes", {f"KubeSpawner.{name}": value for name, value in extra.items()}) == []
+    assert said("local", {}) == []

@@ -18,6 +18,10 @@ _DECIDED: Mapping[Part, Mapping[tuple[str, ...], str]] = {
         **_IDS,
         ("securityContext", "fsGroup"): "`servers.gid`",
         ("containers",): "`KubeSpawner.extra_containers`",
+        # With another, a server that has ended would start anew in place.
+        ("restartPolicy",): "",
+        # No pod begins with any.
+        ("ephemeralContainers",): "",
         ("nodeName",): "`orchestrator.kubernetes.node_selector`",
         ("affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"): "`orchestrator.kubernetes.node_selector`",
     },
@@ -26,6 +30,7 @@ _DECIDED: Mapping[Part, Mapping[tuple[str, ...], str]] = {
         ("securityContext", "allowPrivilegeEscalation"): "`orchestrator.kubernetes.start_as_root`",
         ("securityContext", "privileged"): "`KubeSpawner.privileged`",
         ("name",): "",
+        ("restartPolicy",): "",
         ("image",): "`servers.allowed_images`, and XNAT's Jupyter environment",
         ("imagePullPolicy",): "`orchestrator.kubernetes.image_pull_policy`",
         ("command",): "the command in XNAT's Jupyter environment",
@@ -41,6 +46,10 @@ _UNLESS_ROOT: Mapping[tuple[str, ...], str] = {
 }
 """The same of containers that don't start as root."""
 
+_LISTS: Mapping[Part, tuple[str, ...]] = {
+    "pod": ("volumes",),
+    "container": ("env", "volumeMounts", "volumeDevices"),
+}
 _OWN_VOLUME = re.compile(r"claim-\d+|shm|scratch-tmp|scratch-home-jovyan")
 
 
@@ -60,13 +69,13 @@ def decided(
             at = at[key]
         else:
             yield tuple(path), instead
-    lists = ("volumes", "volumeMounts", "env") if part == "container" else ("volumes",)
-    for key, index, name in _names(config, lists):
-        if _camel(key) == "env":
+    for key, index, name in _names(config, _LISTS[part]):
+        if camel(key) == "env":
             if refused(name, "site"):
                 yield (key, index, "name"), ""
-        elif _camel(key) == "volumes" and _OWN_VOLUME.fullmatch(name):
-            yield (key, index, "name"), "another name"
+        elif _OWN_VOLUME.fullmatch(name):
+            # Which claim it is depends on the plan, and whole it holds everybody's data.
+            yield (key, index, "name"), "another name" if key == "volumes" else "`servers.mounts`"
 
 
 def _names(config: Mapping[str, object], lists: Sequence[str]) -> Iterator[tuple[str, int, str]]:
@@ -81,10 +90,11 @@ def _names(config: Mapping[str, object], lists: Sequence[str]) -> Iterator[tuple
 def _key(config: object, wanted: str) -> str | None:
     """Return the key of a mapping that Kubernetes' name stands for, which KubeSpawner takes in snake case too."""
     keys = config if isinstance(config, Mapping) else ()
-    return next((key for key in keys if isinstance(key, str) and _camel(key) == wanted), None)
+    return next((key for key in keys if isinstance(key, str) and camel(key) == wanted), None)
 
 
-def _camel(key: str) -> str:
+def camel(key: str) -> str:
+    """Return Kubernetes' name of a key that may be in snake case."""
     return re.sub("_([a-z])", lambda letter: letter[1].upper(), key)
 
 
@@ -102,5 +112,5 @@ def merged(base: object, changes: object) -> object:
 
 def with_changes(spec: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
     """Return the new values of the keys that `changes` names, of a pod's spec or a container as the API has it, in its names."""
-    named = {_camel(key): value for key, value in changes.items()}
+    named = {camel(key): value for key, value in changes.items()}
     return {key: merged(spec.get(key), value) if key in spec else value for key, value in named.items()}

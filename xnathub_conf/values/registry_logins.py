@@ -10,7 +10,9 @@ from typing import Any
 PULL_SECRET = "xnathub-registry-logins"  # noqa: S105 - a name
 """The Secret from which Kubernetes' nodes take the logins."""
 
-_ADDRESS = re.compile(r"(?:https?://)?((?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9][A-Za-z0-9._-]*)(?::[0-9]{1,5})?)(?:/.*)?")
+_ADDRESS = re.compile(
+    r"(?:https?://)?((?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9][A-Za-z0-9._-]*)(?::[0-9]{1,5})?)(?:/.*)?"
+)
 _DOCKER_HUB = {"docker.io", "index.docker.io", "registry-1.docker.io"}
 
 

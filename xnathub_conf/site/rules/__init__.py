@@ -11,6 +11,7 @@ from xnathub_conf.site.rules.host_files import check_files
 from xnathub_conf.site.rules.links import check_links
 from xnathub_conf.site.rules.orchestrators import check_docker, check_kubernetes
 from xnathub_conf.site.rules.pages import check_accent
+from xnathub_conf.site.rules.pod_form import check_pod_form
 from xnathub_conf.site.rules.raw_settings import (
     check_extra,
     check_extra_pairs,
@@ -68,6 +69,7 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_extra,
     check_extra_pairs,
     check_service_tokens,
+    check_pod_form,
     check_pod_config,
     check_pod_account,
     check_pod_level,
