@@ -9,7 +9,7 @@ Setter = Literal["xnat", "site"]
 
 
 class Row(NamedTuple):
-    """One row: names (with `*` for any characters), who may set them, and why nobody else may, as the end of a sentence."""
+    """One row: names (with `*` for any characters, `[Xx]` for either), who may set them, and why nobody else may, as the end of a sentence."""
 
     names: tuple[str, ...]
     setters: frozenset[Setter]
@@ -41,7 +41,8 @@ TABLE = (
     Row(
         (
             "LD_*", "GCONV_PATH", "GLIBC_TUNABLES", "LOCPATH", "NLSPATH", "MALLOC_*", "PATH", "TMPDIR", "HOSTALIASES", "RES_OPTIONS", "LOCALDOMAIN",
-            "RESOLV_*", "OPENSSL_*", "KRB5_*", "PKCS11_*", "TERMINFO*", "TERMCAP",
+            "RESOLV_*", "OPENSSL_*", "KRB5_*", "PKCS11_*", "TERMINFO*", "TERMCAP", "*_INJECTION*_PATH", "OMP_TOOL*", "OCL_ICD_*", "VK_*_PATH",
+            "VK_*FILE*", "LIBGL_DRIVERS_PATH", "HSA_TOOLS_LIB", "ZE_ENABLE_*", "GIO_*MODULE*", "GTK_*MODULES", "GTK_PATH", "GDK_PIXBUF_MODULE*", "GST_*PLUGIN*", "QT_*PLUGIN_PATH",
         ),
         _SITE,
         "it decides which libraries and programs are loaded",
@@ -67,7 +68,7 @@ TABLE = (
     ),
     Row(
         (
-            "PYTHON*", "PERL*", "RUBY*", "NODE_*", "NPM_*", "npm_*", "R_PROFILE*", "R_ENVIRON*", "R_LIBS*", "R_HOME", "R_DEFAULT_PACKAGES",
+            "PYTHON*", "PYSPARK_*", "SPARK_HOME", "SPARK_CONF_DIR", "PERL*", "RUBY*", "NODE_*", "[Nn][Pp][Mm]_*", "R_PROFILE*", "R_ENVIRON*", "R_LIBS*", "R_HOME", "R_DEFAULT_PACKAGES",
             "RSTUDIO_*", "JULIA_LOAD_PATH", "JULIA_DEPOT_PATH", "JULIA_PROJECT", "JULIA_BINDIR", "JULIA_SYSIMAGE*", "JAVA_*", "_JAVA_*",
             "JDK_JAVA_*", "CLASSPATH", "LUA_*", "TCL*PATH", "MATLABPATH", "OCTAVE_*", "PHPRC", "PHP_INI_*",
         ),
@@ -90,8 +91,7 @@ TABLE = (
     ),
     Row(
         (
-            "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "FTP_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "ftp_proxy", "no_proxy",
-            "SSL_CERT_*", "SSLKEYLOGFILE", "REQUESTS_CA_BUNDLE", "CURL_*", "AWS_CA_BUNDLE", "WGETRC", "SYSTEM_WGETRC", "NETRC",
+            "*_[Pp][Rr][Oo][Xx][Yy]", "SSL_CERT_*", "SSLKEYLOGFILE", "REQUESTS_CA_BUNDLE", "CURL_*", "AWS_CA_BUNDLE", "WGETRC", "SYSTEM_WGETRC", "NETRC",
         ),
         _SITE,
         "what the server says to the hub and to XNAT, its token too, would go or be trusted as it says",
@@ -99,7 +99,7 @@ TABLE = (
     Row(
         (
             "*_VISIBLE_DEVICES", "NVIDIA_*", "DOCKER_RESOURCE_*", "GPU_DEVICE_ORDINAL", "HABANA_*", "ASCEND_*", "MTHREADS_*", "NEURON_RT_VISIBLE_CORES",
-            "ZE_AFFINITY_MASK", "ONEAPI_DEVICE_SELECTOR", "CDI_*",
+            "ZE_AFFINITY_MASK", "ONEAPI_DEVICE_SELECTOR", "SYCL_DEVICE_*", "CDI_*",
         ),
         _SITE,
         "it hands out GPUs, which XNAT asks for as generic resources, within servers.caps",
