@@ -196,6 +196,7 @@ def test_the_least_answer():
         (f"{RESOURCES}/mem_limit", 10**400), (f"{RESOURCES}/generic_resources/gpu", "-1"), (f"{RESOURCES}/generic_resources/gpu", 1.5),
         (f"{RESOURCES}/generic_resources/gpu", "1.0"), (f"{RESOURCES}/generic_resources/gpu", "٣"), (f"{RESOURCES}/generic_resources/gpu", True),
         (f"{RESOURCES}/generic_resources/gpu", "9999999"), (f"{RESOURCES}/generic_resources/gpu", "GPU-\n"),
+        (f"{RESOURCES}/generic_resources/gpu", "all"), (f"{RESOURCES}/generic_resources/gpu", "ALL"), (f"{RESOURCES}/generic_resources/gpu", "void"),
         *(("task_template/placement/constraints", [bad]) for bad in (
             "node.role", "node.role=manager", "==gpu", "==", "a== ", "node.role == \n", "a b==c", "a===b\0", "a==b\nc", "a==\x1b[2J", "-a==b",
             "a>b", 5, None, {}, "é==b", "a==\ud800", "node.role ! = manager")),

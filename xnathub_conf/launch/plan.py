@@ -19,7 +19,9 @@ _CONSTRAINT = re.compile(
     r"\s*([A-Za-z0-9][A-Za-z0-9._/-]*)\s*(==|!=)(?:\s*([^\s\x00-\x1f](?:[^\x00-\x1f]*[^\s\x00-\x1f])?)\s*)?"
 )
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-_RESOURCE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._:/-]{0,127}")
+_RESOURCE_NAME = re.compile(r"(?!(?i:all|none|void)\Z)[A-Za-z][A-Za-z0-9._:/-]{0,127}")
+"""The name of a single one. Words that stand for any number of GPUs are none."""
+
 _QUOTED = re.compile(r"""(?s)"(?:\\.|[^"\\])*"|(?<!\w)'[^']*'|\\.""")
 _APOSTROPHE = re.compile(r"\w'\w")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
