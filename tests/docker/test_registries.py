@@ -74,7 +74,10 @@ def stack(
             "registry_logins": {"file": f"/run/secrets/{name}_logins"},
             "images_ahead": [ahead, f"{registry.host}/private/missing:1"],
         }
-        lines = f"registry.example.org someone else's\n{registry.host} {USER} {PASSWORD}\n"
+        lines = (
+            f"registry.example.org someone else's\nlocalhost:{registry.port} {USER} not this\n"
+            f"{tarpit.host} any one\n{registry.host} {USER} {PASSWORD}\n"
+        )
         docker_client.secrets.create(name=f"{name}_logins", data=lines.encode(), labels={TEST: name})
         try:
             with stack.deployed():
@@ -125,12 +128,14 @@ def test_a_service_that_stays_silent_is_told_with_its_log(stack: Stack):
     assert LEAK not in stack.logs()
 
 
-def test_doctor_tries_the_logins(stack: Stack, registry: Registry, image: str):
+def test_doctor_tries_the_logins(stack: Stack, registry: Registry, tarpit: Tarpit, image: str):
     missing = f"{registry.host}/private/missing:1 can't be had: "
     assert missing in inside(stack).told("docker.images", "failed")
     found = inside(stack, {"servers": {"images_ahead": [image]}})
     told = found.told("docker.registries", "failed")
-    assert "registry.example.org does not take its login: " in told
+    for silent in ("registry.example.org", tarpit.host):
+        assert f"Docker can't ask {silent} about its login: " in told
+    assert f"localhost:{registry.port} does not take its login: " in told
     assert registry.host not in told
     assert f"1 can be pulled (xnathub-busybox:test, {image})" in found.told("docker.images", "ok")
     without = inside(stack, {"servers": {"images_ahead": [image], "registry_logins": None}})

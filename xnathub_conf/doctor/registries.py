@@ -1,6 +1,7 @@
 """The check of the logins for private registries, which the engine itself tries."""
 
 import asyncio
+import re
 from typing import Any
 
 from docker.auth import AuthConfig
@@ -18,6 +19,8 @@ from xnathub_conf.values.registry_logins import (
 from xnathub_conf.values.secret import SecretError
 
 _KEY: KeyPath = ("servers", "registry_logins")
+_NO_LOGIN = re.compile(r"(?i)unauthorized|denied|forbidden|incorrect|\b40[13]\b")
+"""What the engine says of a registry that does not take a login, and of none that it can't reach."""
 
 
 async def try_logins(examination: Examination, api: Any) -> Finding:
@@ -31,16 +34,18 @@ async def try_logins(examination: Examination, api: Any) -> Finding:
         return examination.unreadable(error, _KEY)
     except LoginsError as error:
         return failed(str(error), "Correct what the secret holds.", _KEY)
-    refused = {}
+    refused, silent = [], []
     for login in logins:
         if login.password and (why := await asyncio.to_thread(_refusal, api, login)):
-            refused[login.registry] = why
+            if _NO_LOGIN.search(why):
+                refused.append(f"{login.registry} does not take its login: {why}.")
+            else:
+                silent.append(f"Docker can't ask {login.registry} about its login: {why}.")
     api._auth_configs = AuthConfig({"auths": auth_configs(logins)})
-    if refused:
-        told = " ".join(
-            f"{registry} does not take its login: {why.rstrip('.')}." for registry, why in refused.items()
-        )
-        return failed(told, "Correct the user or the password, and start the hub anew.", _KEY)
+    if refused or silent:
+        advice = ["Correct the user or the password, and start the hub anew."] * bool(refused)
+        advice += ["Correct the registry's name, or let the engine reach it."] * bool(silent)
+        return failed(" ".join(refused + silent), " ".join(advice), _KEY)
     taken = [login.registry for login in logins if login.password]
     untried = [login.registry for login in logins if not login.password]
     parts = [f"These registries take their logins: {', '.join(taken)}."] * bool(taken)
@@ -53,5 +58,5 @@ def _refusal(api: Any, login: RegistryLogin) -> str:
     try:
         api.login(config["username"], config["password"], registry=config["serveraddress"], reauth=True)
     except (DockerException, RequestException) as error:
-        return str(getattr(error, "explanation", None) or error)
+        return str(getattr(error, "explanation", None) or error).rstrip(".")
     return ""
