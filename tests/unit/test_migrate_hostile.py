@@ -239,7 +239,7 @@ def test_secrets_inside_what_is_carried(folder, capsys):
 hub: {{services: {{xnat: {{api_token: {TOKEN}}}}}}}
 singleuser:
   extraAnnotations: {{api-token: letmein, n: "https://me:letmein@x.org/"}}
-  initContainers: [{{name: x, image: y, command: [z, --token=letmein, "https://x.org/?token=letmein"], env: [{{name: DB_PASSWORD, value: letmein}}]}}]
+  initContainers: [{{name: x, image: img, command: [z, --token=letmein, "https://x.org/?token=letmein"], env: [{{name: DB_PASSWORD, value: letmein}}]}}]
 """)
     for arguments in ((), ("--json",), ("--format=markdown",)):
         out = shown(capsys, "zero.yaml", "--xnat-url=https://x.org", *arguments)
