@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
 import json
+import re
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -129,7 +132,7 @@ def test_a_service_that_stays_silent_is_told_with_its_log(stack: Stack):
 
 
 def test_doctor_tries_the_logins(stack: Stack, registry: Registry, tarpit: Tarpit, image: str):
-    missing = f"{registry.host}/private/missing:1 can't be had: "
+    missing = f"{registry.host}/private/missing:1 can't be pulled: "
     assert missing in inside(stack).told("docker.images", "failed")
     found = inside(stack, {"servers": {"images_ahead": [image]}})
     told = found.told("docker.registries", "failed")
@@ -169,6 +172,34 @@ def test_one_engine_pulls_a_private_image(docker_client, registry: Registry, ima
             assert PASSWORD not in hub.log_since(0)
         finally:
             hub.remove()
+
+
+def test_one_engine_tells_how_far_a_pull_is(docker_client, registry: Registry, tmp_path):
+    lines = ("FROM xnathub-busybox:test", "RUN dd if=/dev/urandom of=/noise bs=1M count=150")
+    docker_client.images.build(fileobj=io.BytesIO("\n".join(lines).encode()), tag="xhtest-noise", rm=True)
+    image = registry.push(docker_client, "xhtest-noise", "private/noise:1")
+    docker_client.images.remove("xhtest-noise")
+    with new_standin() as xnat:
+        hub = hub_on_docker(docker_client, registry, tmp_path, xnat, as_config(registry))
+        try:
+            hub.start()
+            hub.plugin.ensure_user("demo")
+            options = hub.options("demo", replace(WEB_SERVER, image=image))
+            with ThreadPoolExecutor() as pool:
+                # It answers once the server runs, or after some seconds.
+                start = pool.submit(hub.plugin.start, "demo", options)
+                wait_for(lambda: hub.plugin.server("demo"), 20)
+                told = [str(event["message"]) for event in hub.plugin.progress("demo")]
+                start.result()
+            assert hub.reached("demo")
+        finally:
+            hub.remove()
+            docker_client.images.remove(image, force=True)
+    pulled = [
+        re.search(r"Docker pulls the image \(([\d.]+) (k|M)?B\w*, (\d) of 2 layers\)$", text) for text in told
+    ]
+    got = [(float(found[1]), found[2]) for found in pulled if found]
+    assert any(0 < count <= 158 and unit == "M" for count, unit in got), told
 
 
 def test_without_a_login_the_key_is_named(docker_client, registry: Registry, image: str, tmp_path):

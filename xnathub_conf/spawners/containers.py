@@ -88,7 +88,6 @@ class PlannedObject(DockerSpawner):
     note_ending: Callable[[Ending], Awaitable[int | str]]
     """Of the launch that is mixed in, both."""
     _given_up = False
-    _pulling = False
     _network = ""
     """The one that the server is started on."""
 
@@ -195,14 +194,6 @@ class PlannedObject(DockerSpawner):
             await self._give_up()
             raise
         return address
-
-    async def pull_image(self, image: str) -> None:
-        """Get an image that is missing, as DockerSpawner does."""
-        self._pulling = True
-        try:
-            await super().pull_image(image)
-        finally:
-            self._pulling = False
 
     async def _give_up(self) -> None:
         self._given_up = True

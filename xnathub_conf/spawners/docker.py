@@ -1,5 +1,6 @@
 """Containers on one Docker engine."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -18,13 +19,18 @@ from xnathub_conf.spawners.containers import (
 )
 from xnathub_conf.spawners.engine_failures import engine_failure
 from xnathub_conf.spawners.images_ahead import Brought
+from xnathub_conf.spawners.pulls import Pull
 from xnathub_conf.spawners.rights import docker_rights, user_of
 from xnathub_conf.spawners.running import Found
 from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
+from xnathub_conf.spawners.wait_for_port import LOOK_AGAIN_SECONDS
 
 
 class XnatDockerSpawner(PlannedObject):
     """Starts a plan as a container."""
+
+    _pull: Pull | None = None
+    """The one that goes on."""
 
     def prepare(self, plan: LaunchPlan) -> list[dict[str, object]]:
         """Return the mounts as DockerSpawner takes them."""
@@ -99,12 +105,30 @@ class XnatDockerSpawner(PlannedObject):
         await self.pull_image(image)
         return Brought(1, 1)
 
+    async def docker(self, method: str, *args: Any, **more: Any) -> Any:
+        """Call the engine in a thread, as DockerSpawner does; a pull is followed as it goes on."""
+        if method != "pull":
+            return await super().docker(method, *args, **more)
+        self._pull = pull = Pull()
+        try:
+            messages = await super().docker(method, *args, **more, stream=True, decode=True)
+            await asyncio.wrap_future(self.executor.submit(pull.follow, messages))
+        finally:
+            self._pull = None
+
     async def progress(self) -> AsyncIterator[dict[str, object]]:
-        """Return what the engine does; it doesn't tell how far it is."""
-        yield {
-            "progress": 40,
-            "message": "Docker gets the image where it is missing, and starts the container",
-        }
+        """Return what the engine does until the container is made; of a pull, how far it is."""
+        said = ""
+        while True:
+            text = "Docker makes the container"
+            if self._pull:
+                text = f"Docker pulls the image{self._pull.progress}"
+            if text != said:
+                yield {"progress": 30 if self._pull else 40, "message": text}
+            if self.object_id:
+                return
+            said = text
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     async def find_all(self) -> list[Found]:
         """Return every container of this hub's servers, those that have ended too."""
@@ -127,8 +151,12 @@ class XnatDockerSpawner(PlannedObject):
 
     async def phase(self) -> Phase:
         """Return what a start is at, from what there is of its container."""
-        if self._pulling:
-            return Phase("slow-image", f"Docker was still pulling the image {self.image}.", PULL_ADVICE)
+        if self._pull:
+            return Phase(
+                "slow-image",
+                f"Docker was still pulling the image {self.image}{self._pull.progress}.",
+                PULL_ADVICE,
+            )
         container = await self.get_object()
         if container is None:
             return Phase("slow-container", "Docker was still making its container.")
