@@ -96,7 +96,7 @@ def browser(chromium):
 
 @pytest.fixture
 def signed_in(browser, request):
-    """Give a page of somebody's own browser, signed in to XNAT, and never before to the hub."""
+    """Open a page of somebody's own browser, signed in to XNAT, and never before to the hub."""
     contexts = []
 
     def new(name, site=None):

@@ -214,7 +214,7 @@ def test_servers_reach_the_hub_s_api_and_nobody_else_s(hub: Engine, host_address
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        ({"image": "missing.example.org/lab:1"}, "The image missing.example.org/lab:1 can't be had: "),
+        ({"image": "missing.example.org/lab:1"}, "The image missing.example.org/lab:1 can't be pulled: "),
         ({"constraints": ("node.role==manager",)}, "a single Docker engine has no choice."),
         ({"generic_resources": {"gpu": "1"}}, "Docker could not start the server: "),
         ({"command": "no-such-program"}, "The server ended as soon as it was started, with exit code 127."),

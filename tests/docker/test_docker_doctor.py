@@ -171,7 +171,7 @@ def test_constraints_that_no_node_fits(stack: Stack):
 def test_an_image_that_can_not_be_had(stack: Stack):
     images = ["xnathub-singleuser:test", "missing.example.org/lab:1"]
     told = inside(stack, {"servers": {"allowed_images": images}}).told("docker.images", "failed")
-    assert "missing.example.org/lab:1 can't be had: it is not on the node, and its registry says: " in told
+    assert "missing.example.org/lab:1 can't be pulled: it is not on the node, and its registry says: " in told
     assert "docker pull missing.example.org/lab:1" in told
     assert "[servers.allowed_images]" in told
     docker = {"swarm": None, "docker": {"network_name": f"{stack.name}-net", "pull_policy": "never"}}

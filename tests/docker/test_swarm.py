@@ -173,7 +173,7 @@ def test_a_dashboard_starts_through_its_command(stack: Stack):
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        ({"image": "missing.example.org/lab:1"}, "The image missing.example.org/lab:1 can't be had: No such image"),
+        ({"image": "missing.example.org/lab:1"}, "The image missing.example.org/lab:1 can't be pulled: No such image"),
         ({"constraints": ("node.labels.type==gpu",)}, "No node of the swarm can take the server: scheduling constraints not satisfied on 1 node."),
         ({"cpu_limit": 100, "cpu_reservation": 100}, "No node of the swarm can take the server: insufficient resources on 1 node."),
         ({"generic_resources": {"gpu": "1"}}, "No node of the swarm can take the server: insufficient resources on 1 node."),

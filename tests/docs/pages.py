@@ -28,7 +28,7 @@ class Code(NamedTuple):
 
 
 def pieces(page: Path) -> Iterator[Code]:
-    """Give a page's blocks of code, without what is included from other files, and the words in back quotes."""
+    """Return a page's blocks of code, without what is included from other files, and the words in back quotes."""
     text = page.read_text("utf-8")
 
     def place(start: int) -> str:
@@ -45,7 +45,7 @@ def pieces(page: Path) -> Iterator[Code]:
 
 
 def commands(program: str) -> Iterator[tuple[Code, list[str]]]:
-    """Give each call of a program on the pages, as its place and its words after the program's name.
+    """Return each call of a program on the pages, as its place and its words after the program's name.
 
     What follows in a pipe, or goes to a file, is not the program's.
     """

@@ -48,7 +48,7 @@ WORD = re.compile(r"[^\s:,\[\]{}=()]+")
 
 @st.composite
 def broken(draw):
-    """Give a file's name, and its text with up to three words or lines of it replaced, doubled or gone."""
+    """Return a file's name, and its text with up to three words or lines of it replaced, doubled or gone."""
     name = draw(st.sampled_from(sorted(TEXTS)))
     text = TEXTS[name]
     for _ in range(draw(st.integers(1, 3))):

@@ -32,7 +32,7 @@ FILES = int(os.environ.get("XNATHUB_MIGRATION_FILES", "0"))
 
 
 def cases(short: int, share: float) -> Any:
-    """Give the settings of a test: its cases in a short run, or those that make its share of FILES."""
+    """Return the settings of a test: its cases in a short run, or those that make its share of FILES."""
     return fuzz(round(FILES * share) if FILES else short)
 
 
@@ -262,7 +262,7 @@ TOP_KEYS = """
 
 
 def others(keys: list[str]) -> Any:
-    """Give a map with two of these keys at most."""
+    """Return a map with two of these keys at most."""
     return st.dictionaries(st.sampled_from(keys), JUNK, max_size=2)
 
 
@@ -493,7 +493,7 @@ REPOSITORIES = os.environ.get("XNATHUB_REFERENCE_REPOSITORIES", "").split()
 
 
 def versions() -> dict[tuple[str, str], str]:
-    """Give each version of each stack, compose, values and configuration file of those repositories, by its kind and its object's name."""
+    """Return each version of each stack, compose, values and configuration file of those repositories, by its kind and its object's name."""
     found: dict[tuple[str, str], str] = {}
     kinds = {
         "docker-stack.yml": "stack.yml",

@@ -31,7 +31,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def noted(site):
-    """Give what demo's server has received since the last call."""
+    """Return what demo's server has received since the last call."""
     notes = Notes(site, "demo")
     start(site, "demo")
     return notes

@@ -34,7 +34,7 @@ LAST = NEXT.replace(b"Host", b"Connection: close\r\nHost")
 
 
 def whole(got: bytes) -> bool:
-    """Say whether an answer has come to its end: a websocket's first words, or as many bytes as it says."""
+    """Return whether an answer has come to its end: a websocket's first words, or as many bytes as it says."""
     head, found, body = got.partition(b"\r\n\r\n")
     if not found:
         return False

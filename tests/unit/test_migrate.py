@@ -587,7 +587,7 @@ def test_each_value_of_an_override_is_in_the_report_at_its_own_place(folder, cap
 
 
 def told(settings, name):
-    """Give the one entry whose name ends so."""
+    """Return the one entry whose name ends so."""
     (entry,) = [each for each in settings if each["name"].endswith(name)]
     return entry
 

@@ -73,7 +73,7 @@ def test_an_attribute_is_there(place, name):
 
 def test_a_name_that_is_gone_is_an_error():
     provider = import_module("jupyterhub.oauth.provider")
-    with pytest.raises(NameGone, match=r"provider\.hash_secret\(token\) is not there"):
+    with pytest.raises(NameGone, match=r"provider\.hash_secret\(token\) does not exist"):
         replace_name(provider, "hash_secret", "(token)", lambda token: token)
 
 

@@ -202,7 +202,7 @@ class _Swarm:
             write_out(f"Made the secret {name}.\n")
 
     def deploy(self, stack: str) -> None:
-        """Give a stack to the Swarm."""
+        """Deploy a stack to the Swarm."""
         how = ["--with-registry-auth", "--resolve-image", self.wanted.resolve_image]
         self.docker("stack", "deploy", *how, "--compose-file", "-", self.wanted.stack, given=stack)
 

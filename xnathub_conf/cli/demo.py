@@ -209,7 +209,7 @@ def _answers(url: str, hub: subprocess.Popen[bytes]) -> bool:
 
 
 def _from_elsewhere(address: str, xnat_port: int, hub_port: int) -> str:
-    """Say how another machine's browser opens the demo, or what it means that it can."""
+    """Return how another machine's browser opens the demo, or what it means that it can."""
     if address == "localhost":
         tunnel = f"ssh -L {xnat_port}:localhost:{xnat_port} -L {hub_port}:localhost:{hub_port} {socket.gethostname()}"
         return f"  From another machine:  {tunnel}\n  and open the same address there.\n"

@@ -241,7 +241,7 @@ class DockerChecks:
         """The images that are named in full are here, or the engine finds them in their registry."""
         names, patterns = exact_images(self._examination)
         key: KeyPath = ("servers", "allowed_images")
-        untold = f"Not told: {', '.join(patterns)}, which stand for many." if patterns else ""
+        untold = f"Not checked, since they are patterns: {', '.join(patterns)}." if patterns else ""
         if not names:
             return skipped(untold, "Name a user with --user, to try the image of their server.")
         here: list[str] = []
@@ -268,7 +268,7 @@ class DockerChecks:
         if missing:
             first = next(iter(missing))
             return failed(
-                " ".join(f"{name} can't be had: {why}." for name, why in missing.items()),
+                " ".join(f"{name} can't be pulled: {why}." for name, why in missing.items()),
                 f"Correct the name, name the registry's login in servers.registry_logins, or bring it there: docker pull {first}.",
                 key,
             )

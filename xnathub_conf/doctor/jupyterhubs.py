@@ -48,7 +48,7 @@ async def which_jupyterhub(examination: Examination, client: object, names: Sequ
 def finding(examination: Examination, names: Sequence[str], told: Mapping[str, str], by_hand: str) -> Finding:
     """Return what is to be said of the images' versions of JupyterHub; `by_hand` asks an image that did not tell."""
     silent = ", ".join(name for name in names if name not in told)
-    untold = f" Not told, since they are not at hand or do not say: {silent}." if silent else ""
+    untold = f" Not known, since they are not on this engine or do not say: {silent}." if silent else ""
     if not told:
         why = (
             untold or "No image is named in full; name a user with --user, to ask the image of their server."

@@ -253,7 +253,7 @@ class KubernetesChecks:
     async def images(self) -> Finding:
         """Images that are named in full are on some node; only nodes can tell what they can pull."""
         names, patterns = exact_images(self._examination)
-        untold = f"Not told: {', '.join(patterns)}, which stand for many." if patterns else ""
+        untold = f"Not checked, since they are patterns: {', '.join(patterns)}." if patterns else ""
         if not names:
             return skipped(untold, "Name a user with --user, to try the image of their server.")
         core = client.CoreV1Api(self._api)

@@ -180,7 +180,7 @@ async def _seen(
 ) -> tuple[list[str], Mapping[str, Any]]:
     """Return what keeps a pod from looking around, and what it saw. What may go away by itself has so many seconds for it."""
     if (now := time.monotonic()) >= end:
-        return ["not looked at, for want of time"], {}
+        return ["not checked, since the time was over"], {}
     end = min(end, now + _SECONDS)
     core, namespace = client.CoreV1Api(where.api), where.namespace
     try:

@@ -135,7 +135,7 @@ class UpgradeChecks:
 
     @contextmanager
     def _copy(self) -> Iterator[tuple[Path, Contents]]:
-        """Give a copy of the database as a file, and what is in it; of a PostgreSQL the latter alone. Raises HubDataError."""
+        """Return a copy of the database as a file, and what is in it; of a PostgreSQL the latter alone. Raises HubDataError."""
         assert self._data is not None
         if self._backup:
             with Path(self._backup).open("rb") as stream, opened_backup(stream) as backup:

@@ -14,7 +14,7 @@ _API_URL = "JH_XNAT_JUPYTERHUB_API_URL"
 
 
 def api_address(m: Migration, base_url: str) -> None:
-    """Say so where XNAT calls the hub by a name that the new one does not have, or by another path."""
+    """Report where XNAT calls the hub by a name that the new one does not have, or by another path."""
     found = m.old.plugin.get(_API_URL)
     if not found or not (host := _host(found.value)):
         return
@@ -60,7 +60,7 @@ def _names(old: Old) -> set[str]:
 
 
 def network_policy(m: Migration) -> None:
-    """Say so where servers could connect to more than the new chart lets them."""
+    """Report where servers could connect to more than the new chart lets them."""
     chart = m.old.chart
     policy = chart.singleuser.get("networkPolicy") if chart else None
     own = policy is not None and any(policy.get(key).line for key in ("egress", "egressAllowRules"))

@@ -92,7 +92,7 @@ class Ledger:
         self.put(key, {"file": f"{self.secrets_path}/{file}"}, name, found, note)
 
     def ask(self, step: str, *keys: str) -> None:
-        """Say what is left to do, and which keys of the site are to be written with it."""
+        """Report what is left to do, and which keys of the site are to be written with it."""
         if step not in self.to_do:
             self.to_do.append(step)
         self.asked |= {tuple(key.split(".")) for key in keys}

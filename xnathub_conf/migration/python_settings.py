@@ -140,7 +140,7 @@ def _is_the_reference_s(setting: Setting, common: str) -> bool:
 
 
 def _unknown(setting: Setting, kind: str, variables: Mapping[str, Found]) -> str:
-    """Say why a setting has no value here."""
+    """Report why a setting has no value here."""
     if setting.trait == "JupyterHub.authenticator_class":
         return SIGN_IN
     key = key_of(setting.trait, kind)
@@ -164,7 +164,7 @@ def _environment(to: Ledger, setting: Setting, kind: str, variables: Mapping[str
 
 
 def _assumed(to: Ledger, setting: Setting) -> None:
-    """Say so where a value is only the default of a variable."""
+    """Report where a value is only the default of a variable."""
     entry = to.entry_of(setting.leaf)
     if setting.assumed and entry and entry.keys:
         note = f"the default of the variable {', '.join(setting.assumed)}, which these files don't set"

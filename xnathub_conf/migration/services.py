@@ -70,7 +70,7 @@ class Service:
 
 
 def overridden(service: Service) -> Iterator[tuple[Node, Node]]:
-    """Give each leaf that a later description of the service replaces, with what does: lists are joined, unless a tag says otherwise."""
+    """Return each leaf that a later description of the service replaces, with what does: lists are joined, unless a tag says otherwise."""
     for index, node in enumerate(service.nodes):
         for later in service.nodes[index + 1 :]:
             for key in sorted(later.keys.keys() - {"environment", "env_file", "extends"}):

@@ -141,7 +141,7 @@ def _others_on(m: Migration, network: str) -> list[str]:
 
 
 def _xnat_by_name(m: Migration) -> None:
-    """Say so where XNAT's address is the name of a service, which is known on that service's networks alone."""
+    """Report where XNAT's address is the name of a service, which is known on that service's networks alone."""
     host = host_of(m.to.site["xnat"]["url"])
     if m.old.compose and host in m.old.compose.services:
         m.to.to_do.append(

@@ -33,7 +33,7 @@ _OTHER_SIGN_IN = (
 
 
 def unknown_trait(trait: str) -> str:
-    """Say why a setting that no rule takes is left behind."""
+    """Report why a setting that no rule takes is left behind."""
     return _OTHER_SIGN_IN if trait.partition(".")[0].endswith("Authenticator") else LOOK
 
 
@@ -306,7 +306,7 @@ def _tls(to: Ledger, value: dict[str, object], key: str, place: tuple[str, Node]
 
 
 def _raw(trait: str, kind: str) -> tuple[str, str] | None:
-    """Give the key under `extra` for a trait that JupyterHub, or the site's spawner, has; what may not stand there is taken out later."""
+    """Return the key under `extra` for a trait that JupyterHub, or the site's spawner, has; what may not stand there is taken out later."""
     class_name, _, name = trait.partition(".")
     known = jupyterhub_names()["traits"]
     if class_name == "Spawner" or class_name.endswith("Spawner"):
@@ -315,7 +315,7 @@ def _raw(trait: str, kind: str) -> tuple[str, str] | None:
 
 
 def _data(value: object) -> object:
-    """Give a plain value of Python as YAML can hold it. Raises NotCarriedError."""
+    """Return a plain value of Python as YAML can hold it. Raises NotCarriedError."""
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {key: _data(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

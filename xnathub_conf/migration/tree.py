@@ -95,7 +95,7 @@ class Node:
             yield from node.all_hidden()
 
     def typed(self) -> Any:
-        """Give it as data, where bare true, false and numbers are such."""
+        """Return it as data, where bare true, false and numbers are such."""
         if isinstance(self.value, dict):
             return {key: node.typed() for key, node in self.value.items()}
         if isinstance(self.value, list):

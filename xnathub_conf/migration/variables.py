@@ -36,7 +36,7 @@ _HINTS = {
 
 
 def why_left(name: str) -> str:
-    """Say why a variable of the hub's process is left behind, and where what it did has its place."""
+    """Report why a variable of the hub's process is left behind, and where what it did has its place."""
     return _HINTS.get(name.upper(), NO_KEY)
 
 

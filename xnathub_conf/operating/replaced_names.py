@@ -19,7 +19,7 @@ def replace_name(where: ModuleType | type, name: str, signature: str, new: Any) 
         return
     if old is None or str(inspect.signature(old)) != signature:
         raise NameGone(
-            f"{where.__name__}.{name}{signature} is not there. Install the versions that xnathub pins (requirements/hub.lock)."
+            f"{where.__name__}.{name}{signature} does not exist. Install the versions that xnathub pins (requirements/hub.lock)."
         )
     new.xnathub_replaced = True
     setattr(where, name, new)

@@ -134,7 +134,7 @@ def _take_secret(file: Path | None) -> None:
 
 
 def _give(file: Path, data: HubData) -> None:
-    """Give a file to the hub's user, who owns what it is to replace, where root puts it there."""
+    """Hand a file to the hub's user, who owns what it is to replace, where root puts it there."""
     if os.geteuid() == 0:
         replaced = file.with_name(file.name.partition(_WAITING)[0])
         seen = (replaced if replaced.exists() else file.parent).stat()

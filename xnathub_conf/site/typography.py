@@ -25,7 +25,7 @@ class Slip(NamedTuple):
 
 
 def misleads(text: str) -> bool:
-    """Say whether unquoted text has a space at an end, or after a colon, that only looks like one."""
+    """Return whether unquoted text has a space at an end, or after a colon, that only looks like one."""
     return _AT_AN_END.search(text) is not None
 
 
@@ -68,7 +68,7 @@ _NO_COLON = "could not find expected ':'"
 
 
 def begins_earlier(problem: str) -> bool:
-    """Say whether the YAML reader noticed a mistake only after the line that it is in."""
+    """Return whether the YAML reader noticed a mistake only after the line that it is in."""
     return re.search(f"{_OPEN}|{_NO_COLON}", problem) is not None
 
 

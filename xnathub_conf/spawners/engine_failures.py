@@ -52,7 +52,7 @@ def engine_failure(text: str, image: str) -> LaunchFailed:
     if re.search(_NO_IMAGE, text, re.IGNORECASE):
         return _failed(
             "image",
-            f"The image {image} can't be had: {text}.",
+            f"The image {image} can't be pulled: {text}.",
             "Is its name right, and may the node pull it? site.yaml: servers.registry_logins.",
         )
     if found := re.search(r"network (\S+) not found", text):

@@ -134,7 +134,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         )
 
     def _check_api(self, security: Security) -> None:
-        """Say once in the log what the engine's API does not take for services, and drops without a word."""
+        """Log once what the engine's API does not take for services, and drops without a word."""
         version = self.client.api_version
         if security.no_new_privileges and version_lt(version, "1.46") and version not in _OLD_APIS:
             _OLD_APIS.add(version)

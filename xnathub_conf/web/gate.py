@@ -57,7 +57,7 @@ class GateHandler(BaseHandler):
         )
 
     async def post(self) -> None:
-        """Give a pass to another's server to someone who may use it and has said so on the page."""
+        """Issue a pass to another's server to someone who may use it and has said so on the page."""
         address = self.get_body_argument("next", "")
         owner = self._owner(address)
         user = self.current_user
