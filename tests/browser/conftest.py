@@ -46,6 +46,21 @@ def chromium():
         browser.close()
 
 
+@pytest.fixture
+def new_page(chromium):
+    contexts = []
+
+    def new():
+        contexts.append(chromium.new_context(ignore_https_errors=True))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(60_000)
+        return page
+
+    yield new
+    for context in contexts:
+        context.close()
+
+
 def go(page, url: str):
     """Open an address and return the answer, again where containers that others start meanwhile disturb the network."""
     for _ in range(5):

@@ -264,6 +264,8 @@ class Proxy:
             "server_name": "",
             "gate": self.epochs[name],
         }
+        if host := self.options.get("hosts", {}).get(name):
+            data["host"] = host
         assert self.api("POST", f"/routes/jupyterhub/user/{name}", data).status_code == 201
 
     def sign(self, text: str) -> bytes:

@@ -21,28 +21,42 @@ _FILES = {
 class TwoNames(WebServer):
     """A web server as WebServer is, with XNAT's name and the hub's."""
 
-    def __init__(self, *where, names: tuple[str, str]) -> None:
+    def __init__(self, *where, names: tuple[str, str], user_hosts: bool = False) -> None:
         super().__init__(*where)
-        self.names = names
+        self.names, self.user_hosts = names, user_hosts
 
     def shipped(self, name: str) -> str:
         if name != _FILES[self.kind]:
             return super().shipped(name)
         xnat, hub = self.names
         return self.with_values(
-            documented(self.kind).replace("xnat.example.org", xnat).replace("jupyter.example.org", hub)
+            documented(self.kind, self.user_hosts)
+            .replace("xnat.example.org", xnat)
+            .replace("jupyter.example.org", hub)
         )
 
     def get(self, path: str, **kwargs) -> requests.Response:
         return super().get(path, headers={"Host": f"{self.names[1]}:{self.port}"}, **kwargs)
 
 
-def documented(kind: str) -> str:
+def documented(kind: str, user_hosts: bool = False) -> str:
     """Return a web server's shipped file, changed as the page says."""
     shipped, page = (SHIPPED / _FILES[kind]).read_text(), (ROOT / "docs" / "own-host.md").read_text()
     new = re.search(rf"(?i)\n### {kind}\n[^#]*?```\w+\n(.*?)```\n", page, re.DOTALL)
     assert new
-    return _CHANGES[kind](shipped, new[1])
+    settings = _CHANGES[kind](shipped, new[1])
+    if user_hosts:
+        rows = re.findall(
+            rf"(?im)^ +\| {kind} \| ``?([^|]*?)``?(?:, twice|, in each rule| of that name)? \| ``?([^|]*?)``? \|$",
+            page,
+        )
+        assert rows
+        for old, stands in rows:
+            assert old in settings
+            # Only the redirect of the hub's name, which is the last one.
+            before, _, after = settings.rpartition(old)
+            settings = before + stands + after if "return" in old else settings.replace(old, stands)
+    return settings
 
 
 def _nginx(shipped: str, new: str) -> str:

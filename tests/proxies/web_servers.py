@@ -61,9 +61,9 @@ def _install_traefik(layer: str) -> None:
 
 
 def make_certificate(folder: Path) -> None:
-    """Make fullchain.pem, privkey.pem, and site.pem with both, for localhost, two names below it and 127.0.0.1."""
+    """Make fullchain.pem, privkey.pem, and site.pem with both, for localhost, names below it and 127.0.0.1."""
     cert, key = folder / "fullchain.pem", folder / "privkey.pem"
-    names = "subjectAltName=DNS:localhost,DNS:xnat.localhost,DNS:jupyter.localhost,IP:127.0.0.1"
+    names = "subjectAltName=DNS:localhost,DNS:xnat.localhost,DNS:jupyter.localhost,DNS:*.jupyter.localhost,IP:127.0.0.1"
     command = f"openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext {names}"
     subprocess.run([*command.split(), "-keyout", key, "-out", cert], check=True, capture_output=True)
     (folder / "site.pem").write_text(cert.read_text() + key.read_text())

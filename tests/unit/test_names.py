@@ -3,11 +3,12 @@
 import re
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from jupyterhub.slugs import safe_slug
 
 from xnathub_conf.spawners.object_names import object_name
+from xnathub_conf.values.user_names import host_label
 
 LABEL = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 PREFIXES = ["jupyter", "x", "abcdefghijklmnop"]
@@ -75,3 +76,34 @@ def test_different_pairs_have_different_names(user, server, other_user, other_se
 def test_case_and_a_single_character_matter(name):
     variants = {name, name.upper(), name.lower(), name + "-", "-" + name, name + "a", name.replace("-", "_")}
     assert len({object_name("jupyter", each, "") for each in variants}) == len(variants)
+
+
+@settings(max_examples=2000)
+@given(st.text(min_size=1, max_size=80) | st.from_regex(r"[a-zA-Z0-9-]{1,70}", fullmatch=True))
+def test_a_label_for_a_host_is_one_and_names_that_differ_have_different_ones(name):
+    label = host_label(name)
+    assert re.fullmatch(r"(?!.{64})[a-z]([a-z0-9-]*[a-z0-9])?", label)
+    assert label[2:4] != "--"
+    assert (label == name) or host_label(label) != label
+
+
+def test_host_names_know_no_upper_case_and_no_signs():
+    names = [
+        "alice",
+        "Alice",
+        "ALICE",
+        "a.b@c.org",
+        "a-b-c-org",
+        "müller",
+        "muller",
+        "o'brien",
+        "obrien",
+        "x" * 39,
+        "x" * 40,
+        "1a",
+        "-a",
+    ]
+    labels = [host_label(name) for name in names]
+    assert len({label.lower() for label in labels}) == len(names)
+    assert labels[0] == "alice"
+    assert host_label(labels[1]) != labels[1]

@@ -391,6 +391,14 @@ BREAKS = [
      {"hub__db_url": "sqlite:////srv/hub.sqlite", "extra": {"JupyterHub.db_kwargs": {"pool_size": 1}}}),
     ({"extra": {"ConfigurableHTTPProxy.extra_routes": {"/a/": "http://b"}, "JupyterHub.subdomain_host": "https://c"}}, "extra-pair",
      'extra["ConfigurableHTTPProxy.extra_routes"]', {"extra": {"ConfigurableHTTPProxy.extra_routes": {"/a/": "http://b"}}}),
+    *(({"sign_in__xnat_session": False, "hub__user_subdomains": True, "hub__public_url": bad}, "user-subdomains", "hub.user_subdomains", {"sign_in__xnat_session": False, "hub__user_subdomains": True, "hub__public_url": good})
+      for bad, good in (
+          ("https://xnat.example.org/jupyterhub/", "https://jupyter.example.org/jupyterhub/"), ("http://jupyter.example.org/jupyterhub/", "https://jupyter.example.org:8443/jupyterhub/"),
+          ("https://192.0.2.7/jupyterhub/", "https://jupyter.xnat.example.org/jupyterhub/"), (f"https://{'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 40}.org/jupyterhub/", f"https://{'a' * 60}.org/jupyterhub/"),
+      )),
+    ({"sign_in__xnat_session": False, "hub__user_subdomains": True}, "user-subdomains", "hub.user_subdomains", {"hub__user_subdomains": False}),
+    ({"sign_in__xnat_session": False, "hub__user_subdomains": True, "hub__public_url": "https://jupyter.example.org/jupyterhub/", "extra": {"JupyterHub.subdomain_host": "https://c"}}, "user-subdomains",
+     'extra["JupyterHub.subdomain_host"]', {"sign_in__xnat_session": False, "hub__user_subdomains": True, "hub__public_url": "https://jupyter.example.org/jupyterhub/"}),
     ({"hub__api_scopes": ["read:hub", "admin:server"]}, "scope", "hub.api_scopes[1]", {"hub__api_scopes": ["read:hub", "admin:servers"]}),
     ({"hub__api_scopes": ["read:hub", "read:users!own"]}, "scope", "hub.api_scopes[1]", {"hub__api_scopes": ["read:hub", "read:users!user"]}),
     ({"hub__api_scopes": ["admin:servers!user=a", "zzzz!user=a"]}, "scope", "hub.api_scopes[1]", {"hub__api_scopes": ["admin:servers!user=a"]}),

@@ -136,6 +136,11 @@ def _table(
             "",
             "XNAT and hub share a host name here. One of its own for the hub is safer: see own-host.md.",
         ]
+    elif not loaded.site.hub.user_subdomains:
+        lines += [
+            "",
+            "With a wildcard certificate, a host name for each user's servers is safer still (hub.user_subdomains): see own-host.md.",
+        ]
     if found is not None:
         lines.append("")
         lines.append("What XNAT is set to contradicts the site:" if found else "What XNAT is set to agrees.")

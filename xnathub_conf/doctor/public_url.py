@@ -1,12 +1,14 @@
 """Checks of the address that browsers use: its certificate, that it leads to this hub, and that websockets pass."""
 
 import json
+import secrets
 import ssl
 
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped
 from xnathub_conf.doctor.http import NoAnswer, certificate, fetch, over_websocket, trust
 from xnathub_conf.site.hub_settings import own_host
 from xnathub_conf.site.problems import KeyPath
+from xnathub_conf.site.user_hosts import user_host, user_origin
 from xnathub_conf.values.secret import SecretError
 from xnathub_conf.web import hub_proof
 
@@ -28,14 +30,25 @@ class PublicUrlChecks:
             Check("public_url.certificate", self.certificate, ("public_url.set",)),
             Check("public_url.leads_here", self.leads_here, ("public_url.set",)),
             Check("public_url.websockets", self.websockets, ("public_url.leads_here",)),
+            *self._more(),
         ]
+
+    def _more(self) -> list[Check]:
+        if not self._examination.site.hub.user_subdomains:
+            return []
+        return [Check("public_url.user_hosts", self.user_hosts, ("public_url.leads_here",))]
 
     async def is_set(self) -> Finding:
         """The site says where browsers find the hub."""
         if not self._examination.site.hub.public_url:
             return skipped("hub.public_url is not set.", "Set it, so that this can be tried.")
         if own_host(self._examination.site):
-            return ok(f"Browsers find the hub at {self._url}, a host name of its own.")
+            more = (
+                ""
+                if self._examination.site.hub.user_subdomains
+                else " One for each user's servers too is safest: see own-host.md."
+            )
+            return ok(f"Browsers find the hub at {self._url}, a host name of its own.{more}")
         return ok(
             f"Browsers find the hub at {self._url}, on XNAT's own host name. One of its own is safer: see own-host.md."
         )
@@ -75,6 +88,29 @@ class PublicUrlChecks:
             f"Let the reverse proxy pass {self._examination.site.hub.base_url} to the hub, with its path unchanged. {_PROXY}",
             _KEY,
         )
+
+    async def user_hosts(self) -> Finding:
+        """Host names of users' servers lead to the hub, with a certificate that is good for them."""
+        site, key = self._examination.site, ("hub", "user_subdomains")
+        host = user_host(site, f"x{secrets.token_hex(4)}") or ""
+        token, tls = self._token_and_trust()
+        url = f"{user_origin(site, host)}{site.hub.base_url}"
+        challenge = hub_proof.new_challenge()
+        try:
+            response = await fetch(f"{url}hub/{hub_proof.PATH}?challenge={challenge}", tls)
+        except NoAnswer as error:
+            return failed(
+                f"{url}, as a user's servers would have it, can't be reached from here: {error}.",
+                f"Have *.{host.partition('.')[2]} in the name server and in the certificate, and in the web server beside the hub's name.",
+                key,
+            )
+        if not hub_proof.proves(token, challenge, _proof_in(response.body) or ""):
+            return failed(
+                f"{url}, as a user's servers would have it, does not lead to the hub: its answer is {response.code} {response.reason}.",
+                f"Let the web server pass *.{host.partition('.')[2]} to the hub as it passes the hub's own name. {_PROXY}",
+                key,
+            )
+        return ok(f"Host names of users' servers, such as {host}, lead to the hub.")
 
     async def websockets(self) -> Finding:
         """Websockets, without which no notebook runs a cell, get through to the hub."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Container, Mapping
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 from docker.errors import DockerException
 from jupyterhub.proxy import ConfigurableHTTPProxy
@@ -30,6 +31,7 @@ from xnathub_conf.site.hub_settings import (
     usual_hub_url,
 )
 from xnathub_conf.site.types import Site
+from xnathub_conf.site.user_hosts import user_host
 from xnathub_conf.spawners.networks import subnets
 from xnathub_conf.values.proxy_token import proxy_token
 from xnathub_conf.web.gate_pass import GateKey
@@ -104,7 +106,10 @@ class XnatProxy(ConfigurableHTTPProxy):
         """Add a route; one to a user's server says whose passes open it."""
         if data and "user" in data:
             ended = self._ended.get((data["user"], data.get("server_name", "")), 0)
-            data = {**data, "gate": self.epoch(data["user"]), "ended": ended}
+            about = {"gate": self.epoch(data["user"]), "ended": ended}
+            if host := user_host(self.site, data["user"]):
+                about["host"] = host
+            data = {**data, **about}
         await super().add_route(routespec, target, data)
 
     async def get_all_routes(self) -> dict[str, object]:
@@ -117,7 +122,10 @@ class XnatProxy(ConfigurableHTTPProxy):
         epochs = {user.name: self.gate_key.epoch(user.cookie_id) for user in self.app.users.values()}
         for route in routes.values():
             data = route["data"]
-            if "user" in data and data.get("gate") != epochs.get(data["user"]):
+            if "user" in data and (data.get("gate"), data.get("host")) != (
+                epochs.get(data["user"]),
+                user_host(self.site, data["user"]),
+            ):
                 # JupyterHub then puts this route right.
                 route["target"] = ""
         return routes
@@ -178,11 +186,18 @@ class XnatProxy(ConfigurableHTTPProxy):
             "own_host": own_host(self.site),
             "recheck": rules.auth_refresh_age or rules.max_age,
             "secure": browsers_use_tls(self.site),
+            "hosts": self._hosts(),
             "refused": list(map(str, servers_networks(self.site))) if refused is None else refused,
         }
         await self._ask_gate("POST", json.dumps(settings))
         # If it does not know all, the next look at the routes tells it again.
         self._told = refused is not None
+
+    def _hosts(self) -> dict[str, object] | None:
+        if not self.site.hub.user_subdomains:
+            return None
+        url = urlsplit(self.site.hub.public_url or "")
+        return {"scheme": f"{url.scheme}:", "hub": url.hostname, "port": url.port}
 
     async def _servers_subnets(self) -> list[str] | None:
         """Return the networks from which nobody may use the port of browsers, those of servers alone; None where Docker does not tell."""

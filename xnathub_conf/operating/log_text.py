@@ -4,7 +4,7 @@ import logging
 import re
 import unicodedata
 
-_NAMES = r"(?:[\w.-]|%2[DdEe])*(?:token|_xsrf|secret|password|code|state|JSESSIONID)"
+_NAMES = r"(?:[\w.-]|%2[DdEe])*(?:token|_xsrf|secret|password|ticket|code|state|JSESSIONID)"
 _EQUALS = r"=|%(?:25)*3[Dd]"
 _VALUE = r"(?:(?!%(?:25)*(?:26|23|20|22|27))[^&#\s\"'<>;,)\]}\\])+"
 _IN_ADDRESS = re.compile(

@@ -46,6 +46,8 @@ function settingsFrom(data) {
     ownHost: data.own_host === true,
     recheck: Number(data.recheck),
     secure: data.secure === true,
+    // Where each user's servers have a host name of their own.
+    hosts: data.hosts ?? null,
     refused: new net.BlockList(),
   };
   for (const subnet of data.refused ?? []) {

@@ -9,8 +9,9 @@ import { HEADERS, redirect, refuse, withoutToken } from "./answers.mjs";
 import { guardFraming } from "./framing.mjs";
 import { cameTooLate, endHalves } from "./halves.mjs";
 import { Patience } from "./patience.mjs";
-import { GATE_COOKIE } from "./signing.mjs";
+import { setPass } from "./signing.mjs";
 import { Streams } from "./streams.mjs";
+import { askHub, atItsPlace, tokenCookie } from "./subdomains.mjs";
 
 const GUARDED = Symbol.for("xnathub gate");
 const ROUTE = Symbol("route");
@@ -78,9 +79,11 @@ export function guard(ConfigurableProxy) {
       return refuse(this, req, res, 400, "This address can't be read.");
     }
     const route = req[ROUTE];
-    if (isRefused(gateOf(this).settings, req, route, isUpgrade)) {
+    const { settings } = gateOf(this);
+    if (isRefused(settings, req, route, isUpgrade)) {
       return refuse(this, req, res, 403, "From the network of a server nothing but the hub's API is reached here.");
     }
+    if (route && settings?.hosts && !atItsPlace(this, req, res, settings, { data: route.data, isHub: isHub(route) }, isUpgrade)) return;
     if (route && isHub(route) && !(await toTheHub(this, req, res, route, isUpgrade))) return;
     if (route && !isHub(route) && !(await pass(this, req, res, route, isUpgrade))) return;
     if (res.destroyed) return;
@@ -116,7 +119,7 @@ async function pass(proxy, req, res, route, isUpgrade) {
         if (!isNavigation(req, isUpgrade)) return refuse(proxy, req, res, 403, "This browser is not signed in as the owner of this server.");
         return toHub(proxy, req, res, settings, url, token);
       }
-      if (token !== null && isNavigation(req, isUpgrade)) return redirect(proxy, req, res, url, newCookie(settings, admitted));
+      if (token !== null && isNavigation(req, isUpgrade)) return redirect(proxy, req, res, url, setPass(settings, admitted));
     }
   }
   confineRequest(req.headers, prefix);
@@ -127,7 +130,7 @@ async function pass(proxy, req, res, route, isUpgrade) {
     path: () => cookiePath(prefix, new URL(address, "http://example.com").pathname),
     secure: settings?.secure ?? false,
     mute: program,
-    cookies: admitted ? newCookie(settings, admitted) : [],
+    cookies: admitted ? setPass(settings, admitted) : [],
   };
   if ((admitted || program) && !res.destroyed) {
     const { gate: epoch, ended = 0 } = data;
@@ -171,18 +174,9 @@ function hubIsAway(proxy, req, res) {
 }
 
 function toHub(proxy, req, res, settings, url, token) {
+  if (settings.hosts) return askHub(proxy, req, res, settings, url);
   const target = `${settings.hubPrefix}gate`;
-  const secure = settings.secure ? "; Secure" : "";
-  const carried = settings.ownHost && /^[\w.~-]{1,512}$/.test(token ?? "");
-  const cookies = carried ? [`xnathub-token=${token}; Path=${target}; HttpOnly; Max-Age=60; SameSite=Lax${secure}`] : [];
-  return redirect(proxy, req, res, `${target}?next=${encodeURIComponent(url)}`, cookies);
-}
-
-function newCookie(settings, { newCookie, pass }) {
-  if (!newCookie) return [];
-  const age = Math.max(1, Math.floor(pass.x - Date.now() / 1000));
-  const secure = settings.secure ? "; Secure" : "";
-  return [`${GATE_COOKIE}=${newCookie}; Path=${settings.baseUrl}user/; Max-Age=${age}; HttpOnly; SameSite=Lax${secure}`];
+  return redirect(proxy, req, res, `${target}?next=${encodeURIComponent(url)}`, tokenCookie(settings, token));
 }
 
 function isHub({ data, prefix }) {

@@ -52,6 +52,20 @@ function signed(key, cookie) {
   }
 }
 
+// Returns what a pass's text says, and the cookie that it is with a signature: {pass, newCookie}.
+export function sealed(key, body) {
+  const newCookie = `${body}.${sign(key, `${GATE_COOKIE}:${body}`).toString("base64url")}`;
+  return { pass: readPass(key, newCookie, Date.now() / 1000), newCookie };
+}
+
+// Returns the Set-Cookie header with a pass that a browser hasn't yet, in a list of one, or none.
+export function setPass(settings, { newCookie, pass }) {
+  if (!newCookie || !pass) return [];
+  const age = Math.max(1, Math.floor(pass.x - Date.now() / 1000));
+  const secure = settings.secure ? "; Secure" : "";
+  return [`${GATE_COOKIE}=${newCookie}; Path=${settings.baseUrl}user/; Max-Age=${age}; HttpOnly; SameSite=Lax${secure}`];
+}
+
 // Returns whether a pass opens a route, and whether it does so by a grant rather than because the server is its user's own.
 export function opens(pass, route, now) {
   if (pass.u === route.user) {

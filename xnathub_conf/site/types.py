@@ -73,6 +73,7 @@ class Hub:
 
     base_url: str
     public_url: str | None
+    user_subdomains: bool
     reverse_proxies: int | None
     trusted_proxies: tuple[str, ...]
     bind_url: str

@@ -1,6 +1,10 @@
 """What can be a user's name, and which names look the same."""
 
+import hashlib
+import re
 import unicodedata
+
+_LABEL = re.compile(r"[a-z](?:[a-z0-9]|-(?!-)){0,38}(?<!-)")
 
 
 def can_be_user_name(name: str) -> bool:
@@ -13,6 +17,17 @@ def can_be_user_name(name: str) -> bool:
         and "\\" not in name
         and len(name) <= 255
     )
+
+
+def host_label(username: str) -> str:
+    """Return what stands for a user in a host name: the name itself where it can, else one with a hash of it.
+
+    Host names know no upper case: `Alice` gets another one than `alice`, which JupyterHub's own way does not see to.
+    """
+    if _LABEL.fullmatch(username):
+        return username
+    readable = re.sub(r"[^a-z0-9]", "", username.lower())[:12] or "x"
+    return f"u-{readable}--{hashlib.sha256(username.encode()).hexdigest()[:24]}"
 
 
 def folded(username: str) -> str:

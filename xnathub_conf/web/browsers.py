@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from jupyterhub.handlers.base import BaseHandler
+from jupyterhub.utils import new_token
 
 from xnathub_conf.operating.replaced_names import replace_name
 
@@ -112,6 +113,17 @@ def bound_session(handler: Any, user: Any) -> str | None:
     value = (handler.get_secure_cookie(_COOKIE) or b"").decode("utf-8", "replace")
     owner, _, mark = value.partition(":")
     return mark if owner == str(user.id) else None
+
+
+async def leave_to_another(handler: Any, before: Any) -> None:
+    """End what somebody was let into, as another signs in to the same browser.
+
+    The pass of who was there lies at a host name of theirs, out of reach here: so it ends by the epoch, in every browser.
+    """
+    if handler.authenticator.site.hub.user_subdomains:
+        before.cookie_id = new_token()
+        handler.db.commit()
+        await handler.proxy.end_passes(before)
 
 
 def _by_cookie(handler: Any, user: object) -> bool:

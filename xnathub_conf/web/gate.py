@@ -1,6 +1,7 @@
 """Where the gate in the hub's proxy sends browsers without a pass, and where it asks whether a pass still holds."""
 
 import json
+import re
 import time
 from dataclasses import replace
 from typing import Any
@@ -13,10 +14,12 @@ from tornado.web import HTTPError
 
 from xnathub_conf.operating.audit import audit
 from xnathub_conf.site.hub_settings import browsers_use_tls, own_host, sees_xnat_sessions
-from xnathub_conf.web.browsers import bound_session
+from xnathub_conf.site.user_hosts import user_host, user_origin
+from xnathub_conf.web.browsers import bound_session, leave_to_another
 from xnathub_conf.web.gate_pass import COOKIE, GRANT_SECONDS, Pass
 
 _TOKEN_COOKIE = "xnathub-token"  # noqa: S105 - its name
+_TICKET_SECONDS = 30
 _OPENED = " (opened)"
 
 
@@ -30,11 +33,18 @@ class GateHandler(BaseHandler):
         address = self.get_query_argument("next", "")
         owner = self._owner(address)
         self.set_header("Cache-Control", "no-store")
+        site = self.authenticator.site
+        if (host := user_host(site, owner)) and not self._state():
+            # There the gate marks the browser, and sends it back.
+            self.redirect(f"{user_origin(site, host)}{address}")
+            return
         user = self.current_user
         if token := self._token_of_xnat():
             if user and user.name != token.user.name:
                 # The token stays in its cookie for the answer to this question.
-                page = await self.render_template("switch_user.html", other=token.user.name, next=address)
+                page = await self.render_template(
+                    "switch_user.html", other=token.user.name, next=address, state=self._state()
+                )
                 self.finish(page)
                 return
             if not user:
@@ -46,13 +56,16 @@ class GateHandler(BaseHandler):
         if user.name == owner:
             if sentence := self.authenticator.no_way_to(address, user):
                 raise HTTPError(403, "%s", sentence)
-            self._give(self._new_pass(user))
-            self.redirect(address)
+            self._let_in(self._new_pass(user), address)
             return
         self.set_status(403)
         self.finish(
             await self.render_template(
-                "foreign_server.html", owner=owner, may_ask=self._may_ask(owner), next=address
+                "foreign_server.html",
+                owner=owner,
+                may_ask=self._may_ask(owner),
+                next=address,
+                state=self._state(),
             )
         )
 
@@ -62,14 +75,13 @@ class GateHandler(BaseHandler):
         owner = self._owner(address)
         user = self.current_user
         if self.get_body_argument("switch", ""):
-            self._switch(address)
+            await self._switch(address)
             return
         if not self._may_ask(owner):
             raise HTTPError(403, "This site's rules do not allow you to open that server.")
         until = int(time.time()) + GRANT_SECONDS
         audit("foreign-server", "ok", user=user.name, owner=owner)
-        self._give(replace(self._new_pass(user), grants={owner: until}))
-        self.redirect(address)
+        self._let_in(replace(self._new_pass(user), grants={owner: until}), address)
 
     def _owner(self, address: str) -> str:
         """Return whose server a path on this host leads to. Raises HTTPError for any other address."""
@@ -109,6 +121,23 @@ class GateHandler(BaseHandler):
             only=self.authenticator.only_dashboards(user),
         )
 
+    def _state(self) -> str:
+        """Return the gate's mark of the browser that it sent here from a user's host, "" for none."""
+        state = self.get_argument("state", "")
+        return state if re.fullmatch("[0-9a-f]{64}", state) else ""
+
+    def _let_in(self, about: Pass, address: str) -> None:
+        """Lead to a server with a pass: a cookie, or at a user's own host what the gate there takes for one."""
+        site = self.authenticator.site
+        host = user_host(site, self._owner(address))
+        if host is None:
+            self._give(about)
+            self.redirect(address)
+            return
+        ticket = self.proxy.gate_key.ticket(about, self._state(), host, int(time.time()) + _TICKET_SECONDS)
+        path = f"{user_origin(site, host)}{self.hub.base_url}gate/pass"
+        self.redirect(url_concat(path, {"ticket": ticket, "next": address}))
+
     def _give(self, about: Pass) -> None:
         self.set_cookie(
             COOKIE,
@@ -147,16 +176,17 @@ class GateHandler(BaseHandler):
         audit("sign-in", "ok", user=user.name, way="token")
         return user
 
-    def _switch(self, address: str) -> None:
+    async def _switch(self, address: str) -> None:
         """Sign in the owner of XNAT's token in place of who was signed in, as the page was told to."""
         token = self._token_of_xnat()
         self._forget_token()
         if token is None:
             raise HTTPError(403, "That took too long. Open the server from XNAT again.")
+        if self.current_user:
+            await leave_to_another(self, self.current_user)
         self.clear_login_cookie()
         self.set_session_cookie()
-        self._give(self._new_pass(self._sign_in_with(token)))
-        self.redirect(address)
+        self._let_in(self._new_pass(self._sign_in_with(token)), address)
 
 
 class RenewHandler(BaseHandler):

@@ -69,6 +69,12 @@ class GateKey:
         text = _base64(json.dumps(content, separators=(",", ":")).encode())
         return f"{text}.{_base64(self._signature(text))}"
 
+    def ticket(self, about: Pass, state: str, host: str, until: int) -> str:
+        """Return what the gate takes for a pass at a user's host, from the browser alone that it marked by `state`, until a time."""
+        text = self.write(about).partition(".")[0]
+        right = hmac.digest(self.key, f"ticket:{state}:{host}:{until}:{text}".encode(), "sha256")
+        return f"{text}.{until}.{_base64(right)}"
+
     def read(self, cookie: str, now: float) -> Pass | None:
         """Return what a cookie says, or None where this hub did not write it or its time is over."""
         text, _, signature = cookie.partition(".")

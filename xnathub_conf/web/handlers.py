@@ -21,6 +21,7 @@ from xnathub_conf.operating.audit import caller, caller_of
 from xnathub_conf.operating.database_errors import MESSAGE, failed_just_now
 from xnathub_conf.operating.loop_turns import Turns
 from xnathub_conf.operating.metrics import site_state
+from xnathub_conf.web.browsers import leave_to_another
 from xnathub_conf.web.hub_proof import is_challenge, proof
 from xnathub_conf.xnat.answers import XnatError, XnatNotFound
 
@@ -76,7 +77,10 @@ class SignInHandler(LoginHandler):
 
     async def login_user(self, data: object = None) -> object:
         """Return the user who signs in, None where nobody does."""
+        before = self.current_user
         user = await super().login_user(data)
+        if user and before and before is not user:
+            await leave_to_another(self, before)
         if user and self.authenticator.only_dashboards(user) is not None:
             # They are here for a dashboard alone: each request is looked at, from the first on.
             user._auth_refreshed = None

@@ -38,6 +38,7 @@ from xnathub_conf.site.rules.sign_in import (
     check_session_cookie,
     check_sign_in,
     check_user_names,
+    check_user_subdomains,
 )
 from xnathub_conf.site.rules.site_mounts import check_site_mounts
 from xnathub_conf.site.rules.tls import check_certificate, check_tls
@@ -61,6 +62,7 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_time_limits,
     check_sign_in,
     check_session_cookie,
+    check_user_subdomains,
     check_user_names,
     check_api_scopes,
     check_docker,

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from xnathub_conf.site.hub_settings import xnat_public_url
+from xnathub_conf.site.hub_settings import own_host, xnat_public_url
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import report, written
 from xnathub_conf.site.schema import jupyterhub_names
@@ -35,6 +35,39 @@ def check_sign_in(document: Document, site: Site) -> None:
             "lock-out",
             f"XNAT locks an account after {XNAT_LOCKS_AFTER} wrong passwords, unless changed there.",
             f"Lower it below {XNAT_LOCKS_AFTER}, or look at XNAT's security settings.",
+        )
+
+
+def check_user_subdomains(document: Document, site: Site) -> None:
+    """Users' servers have host names of their own only below one of the hub's own, over https."""
+    key: KeyPath = ("hub", "user_subdomains")
+    if not site.hub.user_subdomains or any(problem.rule == "address" for problem in document.problems):
+        return
+    public = urlsplit(site.hub.public_url or "")
+    name = public.hostname or ""
+    if public.scheme != "https" or not own_host(site) or not re.fullmatch(r"[a-z0-9.-]*[a-z]", name):
+        report(
+            document,
+            key,
+            "user-subdomains",
+            "It needs the hub at a host name of its own, over https.",
+            "Set `hub.public_url` to such an address, as the page on a host name of its own says, or delete this key.",
+        )
+    elif "JupyterHub.subdomain_host" in site.extra:
+        report(
+            document,
+            ("extra", "JupyterHub.subdomain_host"),
+            "user-subdomains",
+            "JupyterHub's own way leaves XNAT's button without effect; `hub.user_subdomains` is ours.",
+            "Delete it.",
+        )
+    elif len(name) > 253 - len("u-123456789012--123456789012345678901234."):
+        report(
+            document,
+            key,
+            "user-subdomains",
+            "The hub's host name leaves no room for names below it.",
+            "Take a shorter one.",
         )
 
 

@@ -1,0 +1,106 @@
+"""A host name for each user's servers, behind each web server as docs/own-host.md sets it up."""
+
+import socket
+
+import pytest
+import requests
+
+from tests.plugin_pages import EVENT, request
+from tests.proxies.two_names import TwoNames
+from tests.support import SMALL_SERVER, RunningHub, Visitor, free_port, new_standin
+from xnathub_conf.standin import HubLink, HubPlugin
+
+XNAT, JUPYTER = "xnat.localhost", "jupyter.localhost"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def names():
+    """Make Python find names below localhost, as browsers do."""
+    find = socket.getaddrinfo
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            socket,
+            "getaddrinfo",
+            lambda host, *more, **keys: find(
+                "127.0.0.1" if str(host).endswith(".localhost") else host, *more, **keys
+            ),
+        )
+        yield
+
+
+@pytest.fixture(scope="session")
+def user_hosts(certificates, tmp_path_factory):
+    """XNAT and a hub whose users' servers have host names of their own, and the port of the web server before both."""
+    port, ca = free_port(), str(certificates / "fullchain.pem")
+    public = f"https://{JUPYTER}:{port}/jupyterhub"
+    changes = {
+        "xnat": {"public_url": f"https://{XNAT}:{port}"},
+        "hub": {"public_url": f"{public}/", "user_subdomains": True},
+        "sign_in": {"xnat_session": False},
+    }
+    with new_standin() as xnat:
+        xnat.state.environment = SMALL_SERVER
+        hub = RunningHub(tmp_path_factory.mktemp("hub"), xnat, changes)
+        link = HubLink(f"{public}/hub/api", public, hub.token, ca)
+        try:
+            yield hub.start(), port, HubPlugin(link, start_timeout=90)
+        finally:
+            hub.stop()
+
+
+@pytest.fixture(scope="module")
+def web(kind, user_hosts, certificates, tmp_path_factory):
+    """The web server before both; `web.plugin` is XNAT's plugin."""
+    folder = tmp_path_factory.mktemp("user-hosts")
+    for name in ("fullchain.pem", "privkey.pem", "site.pem"):
+        (folder / name).write_bytes((certificates / name).read_bytes())
+    hub, port, plugin = user_hosts
+    addresses = (hub.xnat.url.removeprefix("http://"), f"127.0.0.1:{hub.port}")
+    with TwoNames(kind, folder, *addresses, port, names=(XNAT, JUPYTER), user_hosts=True) as server:
+        server.plugin, server.state = plugin, hub.xnat.state
+        yield server
+
+
+def test_xnat_s_button_leads_to_the_user_s_host(web):
+    name = "a.b@c.org"
+    if name not in [user.name for user in web.state.users()]:
+        web.state.add_user(name, roles=["Jupyter"], projects=["P1"])
+    web.plugin.ensure_user(name)
+    if web.plugin.server(name, EVENT) is None:
+        web.plugin.start(name, request(web.state.launch(name, "P1", EVENT)))
+        web.plugin.wait_ready(name, EVENT)
+    address = web.plugin.open_url(name, EVENT)
+    assert address.startswith(f"https://{JUPYTER}:{web.port}/jupyterhub/user/")
+    visitor = Visitor(f"https://{JUPYTER}:{web.port}/jupyterhub")
+    visitor.verify = web.ca
+    opened = visitor.get(address, timeout=60)
+    assert (opened.status_code, opened.text) == (200, name)
+    own = opened.url.partition("/jupyterhub/")[0]
+    assert own.startswith("https://u-abcorg--")
+    assert not [each.url for each in opened.history if "/hub/login" in each.url]
+    again = visitor.get(opened.url, allow_redirects=False, timeout=30)
+    assert (again.status_code, again.text) == (200, name)
+    # Of the hub's own there is nothing at a user's host.
+    page = visitor.get(f"{own}/jupyterhub/hub/home", allow_redirects=False, timeout=30)
+    assert page.headers["Location"] == f"https://{JUPYTER}:{web.port}/jupyterhub/hub/home"
+    script = visitor.get(
+        f"{own}/jupyterhub/hub/home", headers={"Accept": "*/*"}, allow_redirects=False, timeout=30
+    )
+    assert script.status_code == 403
+    logs = [path.read_text(errors="replace") for path in web.folder.iterdir() if "log" in path.name]
+    for secret in (address.partition("token=")[2], "ticket="):
+        assert secret not in "".join(logs)
+
+
+def test_a_name_that_nobody_has_leads_to_the_hub_and_plain_http_to_https(web):
+    url = f"https://nobody.{JUPYTER}:{web.port}"
+    page = requests.get(
+        f"{url}/jupyterhub/hub/login",
+        headers={"Accept": "text/html"},
+        allow_redirects=False,
+        verify=web.ca,
+        timeout=30,
+    )
+    assert page.headers["Location"] == f"https://{JUPYTER}:{web.port}/jupyterhub/hub/login"
+    plain = requests.get(f"http://nobody.{JUPYTER}:{web.plain_port}/x", allow_redirects=False, timeout=30)
+    assert plain.headers["Location"].startswith(f"https://nobody.{JUPYTER}")
