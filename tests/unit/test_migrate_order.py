@@ -75,6 +75,7 @@ def test_what_is_added_and_what_is_set_anew(folder, capsys, text, users):
         ("= dict(A='1')\nc.Spawner.environment['B'] = '2'", {"A": "1", "B": "2"}), ("= {'A': '1'}\nc.Spawner.environment.setdefault('A', '2')", {"A": "1"}),
         ("= {'A': '1'}\nc.Spawner.environment |= {'A': '2'}", {"A": "2"}), ("= {'A': '1'}\nmore = {'B': '2'}\nc.Spawner.environment = {**more, 'C': '3'}", {"B": "2", "C": "3"}),
         ("= {'A': '1'}\ne = c.Spawner.environment\ne['B'] = '2'", {"A": "1", "B": "2"}), ("= {'A': '1'}\nc.Spawner.environment = f()", {}),
+        ("= {'A': 4, 'B': 0.5, 'C': True, 'D': None}", {"A": "4", "B": "0.5", "C": "True"}),
     ],
 )  # fmt: skip
 def test_variables_that_are_added_or_set_anew(folder, capsys, text, variables):

@@ -58,10 +58,11 @@ def _path(value: object) -> str:
 
 def _variables(value: object) -> dict[str, str]:
     if not isinstance(value, dict) or not all(
-        isinstance(each, str) for pair in value.items() for each in pair
+        isinstance(name, str) and isinstance(text, str | int | float | None) for name, text in value.items()
     ):
         raise NotCarriedError("It is no map of names to text. Write servers.environment by hand.")
-    return dict(value)
+    # JupyterHub's spawners write numbers as Python does, and leave out what is None.
+    return {name: str(text) for name, text in value.items() if text is not None}
 
 
 def _same(value: object) -> object:
