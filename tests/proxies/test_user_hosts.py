@@ -4,7 +4,9 @@ import socket
 
 import pytest
 import requests
+import yaml
 
+from tests.doctor import diagnose
 from tests.plugin_pages import EVENT, request
 from tests.proxies.two_names import TwoNames
 from tests.support import SMALL_SERVER, RunningHub, Visitor, free_port, new_standin
@@ -104,3 +106,16 @@ def test_a_name_that_nobody_has_leads_to_the_hub_and_plain_http_to_https(web):
     assert page.headers["Location"] == f"https://{JUPYTER}:{web.port}/jupyterhub/hub/login"
     plain = requests.get(f"http://nobody.{JUPYTER}:{web.plain_port}/x", allow_redirects=False, timeout=30)
     assert plain.headers["Location"].startswith(f"https://nobody.{JUPYTER}")
+
+
+def test_doctor_tries_a_name_below_the_hub_s(web, user_hosts, tmp_path):
+    data = yaml.safe_load(user_hosts[0].site_file.read_text())
+    data["xnat"]["ca_file"] = web.ca
+    (tmp_path / "site.yaml").write_text(yaml.safe_dump(data))
+    found = diagnose(tmp_path / "site.yaml", "--skip", "xnat.settings")
+    assert "lead to the hub" in found.told("public_url.user_hosts", "ok")
+    # A certificate and a web server for one name of its own only.
+    data["hub"]["public_url"] = f"https://localhost:{web.port}/jupyterhub/"
+    (tmp_path / "site.yaml").write_text(yaml.safe_dump(data))
+    found = diagnose(tmp_path / "site.yaml", "--skip", "xnat.settings")
+    assert found["public_url.user_hosts"] != "ok", found.text
