@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.doctor import diagnose
-from tests.support import XNATHUB, RunningHub, free_port, merged
+from tests.support import SMALL_SERVER, XNATHUB, RunningHub, free_port, merged
 from xnathub_conf.standin import StandIn, demo_state
 from xnathub_conf.standin.faults import Hang, LoginPage, RedirectToLogin, Status, TruncatedJson
 
@@ -103,6 +103,27 @@ def test_a_plan_is_tried_for_a_user(site, hub, xnat):
     assert "The image xnat/datascience-notebook:1.3.0 is not allowed" in told
     assert "change servers.allowed_images" in told
     assert "[servers.allowed_images]" in told
+
+
+def test_the_plan_of_a_user_who_pressed_start_is_found_by_itself(site, hub, xnat, tmp_path):
+    xnat.state.environment = SMALL_SERVER
+    project = xnat.state.projects("alice")[0].id
+    name = "20260728T120000123Z"
+    hub.plugin.ensure_user("alice")
+    for server in ("20260727T120000123Z", name):
+        hub.plugin.start("alice", xnat.state.launch("alice", project, server))
+        hub.plugin.wait_ready("alice", server)
+    try:
+        found = diagnose(site(), "--user", "alice")
+        assert f"with 2 mounts for alice's server {name}" in found.told("xnat.plan", "ok")
+        file = site()
+        (tmp_path / "token").write_text("another" * 9)
+        found = diagnose(file, "--user", "alice")
+        assert "nothing to start for alice," in found.told("xnat.plan", "ok"), "a hub that is not the site's"
+    finally:
+        for server in ("20260727T120000123Z", name):
+            hub.plugin.stop("alice", server)
+            xnat.state.remove_user_options("alice", server)
 
 
 def test_a_wrong_password_is_tried_once(site, xnat):

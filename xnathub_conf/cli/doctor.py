@@ -126,7 +126,8 @@ async def _checks(
     from xnathub_conf.doctor.xnat import XnatChecks
 
     orchestrator = examination.site.orchestrator
-    xnat = XnatChecks(examination)
+    hub = HubChecks(examination)
+    xnat = XnatChecks(examination, hub.newest_server)
     stack.push_async_callback(xnat.close)
     checks = xnat.checks()
     if engine := orchestrator.docker or orchestrator.swarm:
@@ -146,7 +147,7 @@ async def _checks(
             *FilesChecks(examination, None).checks(),
             *local_folder(orchestrator.local.directory),
         ]
-    checks += [*HubChecks(examination).checks(), *PublicUrlChecks(examination).checks()]
+    checks += [*hub.checks(), *PublicUrlChecks(examination).checks()]
     if start:
         from xnathub_conf.doctor.start import PASSWORD_VARIABLE, ProbeStart, StartChecks
 

@@ -2,7 +2,7 @@
 
 import json
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
 from xnathub_conf.doctor.http import NoAnswer, fetch, tells_requests_apart, trust
@@ -144,6 +144,24 @@ class HubChecks:
                 ("hub", "api_scopes"),
             )
         return ok(f"The token holds {', '.join(NEEDED_SCOPES)}.")
+
+    async def newest_server(self, user: str) -> str:
+        """Return the name of the server that a user started last, which XNAT's pages chose; "" where none can be told."""
+        if not self._examination.hub_url:
+            await self.answers()
+        url = self._examination.hub_url
+        if not url or not await self._proven(url):
+            return ""
+        headers = {"Authorization": f"token {self._examination.read(self._site.hub.api_token)}"}
+        try:
+            response = await fetch(
+                f"{url}hub/api/users/{quote(user, safe='')}?include_stopped_servers=1", self._tls, headers
+            )
+            servers = dict(_json(response.body)["servers"])
+        except (NoAnswer, LookupError, TypeError):
+            return ""
+        # The names are times: of those that don't run, they alone say which was last.
+        return max(servers, key=lambda name: (bool(servers[name].get("ready")), name), default="")
 
     async def site_file(self) -> Finding:
         """The hub goes by its site file as it is now."""

@@ -1,6 +1,6 @@
 """Checks of XNAT: that it answers, that the service account may ask, what it answers, and what its plugin is set to."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import cached_property
 
@@ -34,8 +34,10 @@ _URL: KeyPath = ("xnat", "url")
 class XnatChecks:
     """The checks of XNAT. `close` ends the session that they opened."""
 
-    def __init__(self, examination: Examination):
+    def __init__(self, examination: Examination, newest_server: Callable[[str], Awaitable[str]]):
+        """Take what tells the name of the server that a user started last."""
         self._examination = examination
+        self._newest_server = newest_server
         site = examination.site
         # Each call once: a password that is wrong must not be tried again, and a fault must not be papered over.
         self._xnat = replace(site.xnat, calls=replace(site.xnat.calls, retries=0))
@@ -111,9 +113,11 @@ class XnatChecks:
     async def plan(self) -> Finding:
         """What XNAT would start for a user can be read, and the site's rules allow it."""
         examination = self._examination
-        user, server = examination.user, examination.server
+        user = examination.user
         if user is None:
             return skipped("No user is named.", "Name one who pressed Start Jupyter before, with --user.")
+        # XNAT's pages give each server a name.
+        server = examination.server or await self._newest_server(user)
         whose = f"{user}'s server {server}" if server else user
         try:
             plan = await self.planned(user, server)
