@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import pytest
 
 from tests.doctor import diagnose
 from tests.hub.test_doctor import site  # noqa: F401 - a fixture
 from tests.support import SERVE, SMALL_SERVER, wait_until
-from xnathub_conf.standin import Environment
+from xnathub_conf.doctor.probes import ProbeServers
+from xnathub_conf.standin import Environment, HubLink
 
 STARTS = ["sign_in", "environment", "plan", "ready", "mounts", "user", "gpu", "xnat", "stop"]
 
@@ -89,6 +91,26 @@ def test_why_a_start_fails_is_told(start, hub, xnat):
     found = start()
     assert "The server ended as soon as it was started" in found.told("start.ready", "failed")
     nothing_is_left(hub)
+
+
+def test_a_start_that_fails_at_once_is_told_at_once(start, hub, xnat):
+    xnat.state.environment = Environment(command="/no/such/program")
+    began = time.monotonic()
+    assert "can't run the server's command" in start().told("start.ready", "failed")
+    assert time.monotonic() - began < 30
+    nothing_is_left(hub)
+
+
+def test_an_order_that_xnat_does_not_pass_on_is_told(start, xnat, monkeypatch):
+    monkeypatch.setattr(ProbeServers, "limit", 0)
+    hub = xnat.hub
+    xnat.hub = HubLink("http://127.0.0.1:9/hub/api", hub.public_url, hub.token)
+    try:
+        told = start().told("start.ready", "failed")
+    finally:
+        xnat.hub = hub
+    assert "asked the hub for no server" in told
+    assert "JupyterHub API URL" in told
 
 
 def test_a_server_without_kernels_is_told(start, xnat):

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import time
+from collections.abc import Mapping
 from functools import cached_property
 from ssl import SSLContext
 from urllib.parse import quote
@@ -96,15 +97,20 @@ class ProbeServers:
         why = ""
         while (seconds := time.monotonic() - began) < self.limit + SPARE_SECONDS:
             server = await self._model(name)
-            if server.get("ready"):
-                return seconds, "", server
-            if server:
-                seen = True
+            if server and _runs(server):
+                if server.get("ready"):
+                    return seconds, "", server
                 why = why or await self._failure(name)
-            elif seen:
+            elif why or seen:
                 return seconds, why or "The start failed.", {}
+            elif server:
+                # It may have failed between two looks.
+                why = await self._failure(name)
+            seen = seen or bool(server)
             await asyncio.sleep(_LOOK_AGAIN)
-        return seconds, why or f"The hub has no such server that is ready after {seconds:.0f} s.", {}
+        if not seen:
+            return seconds, f"XNAT took the order, and asked the hub for no server in {seconds:.0f} s.", {}
+        return seconds, why or f"The server is not ready after {seconds:.0f} s.", {}
 
     async def _failure(self, name: str) -> str:
         """Follow a start's progress to its end, and give what went wrong."""
@@ -121,15 +127,16 @@ class ProbeServers:
         return ""
 
     async def _model(self, name: str) -> dict[str, object]:
-        url = f"{self._examination.hub_url}hub/api/users/{quote(self._user, safe='')}"
+        """Return what the hub says of a server, a stopped one too; nothing where it knows of none. Raises NoAnswer."""
+        user = quote(self._user, safe="")
+        url = f"{self._examination.hub_url}hub/api/users/{user}?include_stopped_servers=1"
         answer = await self.call(url, self._service_token())
         if answer.code == 404:
             return {}
         try:
-            server = json.loads(answer.body)["servers"].get(name) or {}
+            return dict(json.loads(answer.body)["servers"].get(name) or {})
         except (ValueError, LookupError):
             raise NoAnswer(f"the answer is {answer.code} {answer.reason}") from None
-        return dict(server) if server.get("ready") or server.get("pending") else {}
 
     async def make_token(self) -> str:
         """Make a token as XNAT's page does to open a server."""
@@ -157,7 +164,11 @@ class ProbeServers:
         for name in self._running:
             await self.xnat("DELETE", f"{self._path(name)}?eventTrackingId={name}")
         while self._running and time.monotonic() < end:
-            self._running = {name for name in self._running if await self._model(name)}
+            self._running = {name for name in self._running if _runs(await self._model(name))}
             if self._running:
                 await asyncio.sleep(_LOOK_AGAIN)
         return self._running
+
+
+def _runs(server: Mapping[str, object]) -> bool:
+    return bool(server.get("ready") or server.get("pending"))

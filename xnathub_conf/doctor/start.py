@@ -141,7 +141,11 @@ class StartChecks:
         except NoAnswer as error:
             return failed(f"The hub does not answer: {error}.", "See the hub's log.")
         if problem:
-            return failed(problem, "The hub's log has the line, with the cause. See Troubleshooting.")
+            return failed(
+                problem,
+                "See Troubleshooting, and the hub's log. Where XNAT asks for none: XNAT's jupyterhub.log, and the "
+                "JupyterHub API URL in its settings, as `xnathub plugin` says.",
+            )
         self._server = server
         return ok(f"The server is ready, {seconds:.1f} s after XNAT was asked for it.")
 
