@@ -382,32 +382,39 @@ def press_on(page, text: str):
 def test_servers_with_names(person, hub, standin, clean, view):
     standin.state.environment = SMALL_SERVER
     # As XNAT's pages name them.
-    lungs, atlas = "20260728T120000123Z", "20260728T120000456Z"
+    lungs, atlas = "20260728T120000123Z", "20260728T130500456Z"
     someone = person(view)
     page = someone.page
     hub.plugin.ensure_user("alice")
-    for name, project in ((lungs, "P1"), (atlas, "P2")):
-        hub.plugin.start("alice", standin.state.launch("alice", project, name))
+    for name, project, dashboard in ((lungs, "P1", None), (atlas, "P2", 1)):
+        options = standin.state.launch("alice", project, name)
+        hub.plugin.start("alice", {**options, "dashboardConfigId": dashboard})
         hub.plugin.wait_ready("alice", name)
     sign_in(someone, hub, standin, "alice")
     page.goto(f"{hub.url}/hub/home")
-    expect(page.get_by_role("heading", name="Servers with names")).to_be_visible()
-    row = page.get_by_role("listitem").filter(has_text=lungs)
-    expect(row).to_contain_text("(P1)")
-    expect(page.get_by_role("listitem").filter(has_text=f"{atlas} (P2)")).to_be_visible()
+    expect(page.get_by_role("heading", name="Notebooks and dashboards")).to_be_visible()
+    expect(page.locator("#state")).to_have_text(re.compile(r"^\s*For another one, choose your data in XNAT"))
+    row = page.locator(f"li[data-server='{lungs}']")
+    expect(row).to_contain_text(re.compile(r"Notebook on the project P1\s+of\s+.*2026[^.]*\s+is running"))
+    other = page.locator(f"li[data-server='{atlas}']")
+    expect(other).to_contain_text(re.compile(r"Dashboard on the project P2\s+of\s+.*2026[^.]*\s+is running"))
     someone.looks(f"home-named{view}")
-    address = row.get_by_role("link", name=f"Open {lungs}").get_attribute("href")
+    address = row.get_by_role("link", name="Open Notebook on the project P1").get_attribute("href")
     assert address.startswith(f"/jupyterhub/user/alice/{lungs}/")
-    row.get_by_role("button", name=f"Stop {lungs}").click()
-    expect(row.get_by_role("link", name=f"Start {lungs}")).to_be_visible()
-    expect(row.get_by_role("button", name=f"Stop {lungs}")).to_be_hidden()
+    row.get_by_role("button", name="Stop Notebook on the project P1").click()
+    expect(row.get_by_role("link", name="Start Server of 2026-07-28 12:00 UTC")).to_be_visible()
+    expect(row.get_by_role("button", name="Stop")).to_be_hidden()
     assert list(hub.api("GET", "/users/alice").json()["servers"]) == [atlas]
     hub.plugin.stop("alice", atlas)
-    # XNAT's plugin removes what it stops; what its user stops stays in the list.
+    # XNAT's plugin removes what it stops; what its user stops stays in the list until they remove it.
     page.reload()
-    expect(page.get_by_role("link", name=f"Start {lungs}")).to_be_visible()
-    expect(page.get_by_role("listitem").filter(has_text=atlas)).to_have_count(0)
+    expect(row.get_by_role("link", name="Start")).to_be_visible()
+    expect(other).to_have_count(0)
     someone.looks(f"home-named-stopped{view}")
+    row.get_by_role("button", name="Remove").click()
+    expect(row).to_have_count(0)
+    stopped = hub.api("GET", "/users/alice?include_stopped_servers=1").json()["servers"]
+    assert not [name for name in stopped if name]
     for name in (lungs, atlas):
         standin.state.remove_user_options("alice", name)
 

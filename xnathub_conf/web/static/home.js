@@ -49,14 +49,19 @@
     if (!button) return;
     const label = button.textContent;
     button.disabled = true;
-    button.textContent = "Stopping …";
+    const remove = "remove" in button.dataset;
+    button.textContent = remove ? "Removing …" : "Stopping …";
     const path = `${base}api/users/${encodeURIComponent(user)}/${button.dataset.stop}`;
     try {
-      const answer = await fetch(path, { method: "DELETE", headers: { "X-XSRFToken": token } });
+      const answer = await fetch(path, {
+        method: "DELETE",
+        headers: { "X-XSRFToken": token },
+        body: remove ? JSON.stringify({ remove }) : null,
+      });
       if (!answer.ok && answer.status !== 404) throw new Error(`HTTP ${answer.status}`);
     } catch (error) {
       const failed = document.getElementById("stop-failed");
-      failed.textContent = `It could not be stopped (${error.message}). Try again.`;
+      failed.textContent = `It could not be ${remove ? "removed" : "stopped"} (${error.message}). Try again.`;
       failed.hidden = false;
       button.disabled = false;
       button.textContent = label;
@@ -64,6 +69,15 @@
     }
     look();
   });
+  // Times as those who read them write them.
+  function times() {
+    for (const each of main().querySelectorAll("time")) {
+      each.textContent = new Date(each.dateTime).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+    }
+  }
+
+  document.addEventListener("shown", times);
+  times();
   document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : look()));
   again();
 })();

@@ -34,6 +34,7 @@
       } catch {
         // The link stays, and its page says what is wrong.
       }
+      link.hidden = false;
     }
   }
   document.addEventListener("shown", look);
