@@ -92,10 +92,19 @@ def test_a_new_site_file_and_a_killed_hub_cut_nothing(stack: Stack):
     assert session.get(f"{server}/api/contents", timeout=60).status_code == 200
 
 
-def apply(stack: Stack) -> tuple[int, str]:
+def apply(stack: Stack, image: str = "xnathub:test") -> tuple[int, str]:
     """Run `xnathub apply`, and give its exit code and what it says."""
     stack.write_site()
-    words = ("--stack", stack.name, "--image", "xnathub:test", "--resolve-image", "never")
+    words = (
+        "--stack",
+        stack.name,
+        "--image",
+        image,
+        "--proxy-image",
+        "xnathub:test",
+        "--resolve-image",
+        "never",
+    )
     done = subprocess.run(
         [XNATHUB, "apply", "site.yaml", *words, "--secrets", "."],
         cwd=stack.folder, capture_output=True, text=True, timeout=400,
@@ -148,6 +157,7 @@ def test_apply_changes_nothing_where_it_can_not_work(stack: Stack):
     code, said = apply(stack)
     stack.site["hub"]["api_token"] = good
     assert (code, "The site names secrets that there are not: none." in said) == (1, True), said
+    assert "The hub's image" not in said
     stack.site["servers"]["no_such_key"] = 1
     code, said = apply(stack)
     del stack.site["servers"]["no_such_key"]
@@ -172,3 +182,15 @@ def test_a_proxy_that_is_killed_is_told_all_it_must_know(stack: Stack):
     # JupyterHub alone would look after five minutes.
     wait_for(answers, 120, stack.logs)
     assert "The proxy has started anew" in stack.logs()
+
+
+def test_apply_tells_of_another_image_and_of_one_that_is_not_there(stack: Stack):
+    code, said = apply(stack, "xnathub:nowhere")
+    assert code == 1, said
+    for part in (
+        "The hub's image: xnathub:test -> xnathub:nowhere.",
+        "No such image: xnathub:nowhere",
+        "The hub before it runs again.",
+    ):
+        assert part in said
+    stack.wait_until_up()

@@ -310,6 +310,10 @@ FLAGS = ["--xnat-url=https://x.org", "--public-url=https://x.org/jupyterhub/", "
 @pytest.mark.parametrize("orchestrator", ["local", "docker", "swarm", "kubernetes"])
 def test_init_writes_a_small_commented_valid_file(folder, capsys, orchestrator):
     assert main(["init", "new.yaml", *FLAGS, f"--orchestrator={orchestrator}"]) == 0
+    then = capsys.readouterr().out
+    # Elsewhere the secrets are in the hub's container alone.
+    assert ("validate --secrets" in then) == (orchestrator == "local")
+    assert f"docs/{orchestrator}.md" in then or orchestrator == "local"
     text = (folder / "new.yaml").read_text()
     assert len(text.splitlines()) < 25
     assert "#" in text

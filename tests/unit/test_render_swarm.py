@@ -52,6 +52,23 @@ def test_the_committed_stack_is_made_from_the_example(capsys, monkeypatch):
     assert capsys.readouterr().out == (ROOT / "docker-stack.yml").read_text()
 
 
+@pytest.mark.parametrize(
+    ("target", "flags"),
+    [
+        ("swarm", []),
+        ("swarm", ["--image", "registry.example.org/hub:1"]),
+        ("swarm", ["--image", "a:2", "--proxy-image", "a:1", "--postgres", "--postgres-image", "pg:9"]),
+        ("docker", ["--image", "registry.example.org/hub:1", "--proxy-image", "a:1"]),
+    ],
+)
+def test_the_file_says_how_it_was_made(tmp_path, capsys, monkeypatch, target, flags):
+    monkeypatch.chdir(tmp_path)
+    Path("site.yaml").write_text(SITE.replace("swarm:", f"{target}:"))
+    assert main(["render", target, *flags, "site.yaml"]) == 0
+    command = re.search(r"^#   xnathub (render .*) > ", capsys.readouterr().out, re.MULTILINE)
+    assert command[1].split() == ["render", target, *flags, "site.yaml"]
+
+
 def test_the_network_has_the_addresses_that_the_site_says(render):
     assert "ipam" not in render()["networks"]["jupyter"]
     text = SITE.replace("{network_name: our_net}", "{subnet: 10.77.16.0/20}")

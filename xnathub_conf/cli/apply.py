@@ -77,6 +77,7 @@ def apply(wanted: Apply) -> int:
     swarm = _Swarm(wanted)
     try:
         _say_what_changes(swarm, loaded)
+        swarm.say_image()
         swarm.make_secrets(secrets_of(loaded))
         before = swarm.hub()
         began = time.monotonic()
@@ -186,6 +187,16 @@ class _Swarm:
             f"The service {self.name('hub')} is no hub of `xnathub render swarm`. Name another stack with --stack."
         )
 
+    def say_image(self) -> None:
+        """Say from which image to which the hub goes, where that is another."""
+        if (hub := self.hub()) is None:
+            return
+        deployed = str(hub["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]).partition("@")[0]
+        if deployed != self.wanted.image.partition("@")[0]:
+            write_out(
+                f"\nThe hub's image: {deployed} -> {self.wanted.image}. --image names another, --proxy-image the proxy's.\n"
+            )
+
     def make_secrets(self, names: dict[str, str]) -> None:
         """Create the secrets that are not there from the files of their names. Raises NotApplied where one has no file."""
         there = set(self.docker("secret", "ls", "--format", "{{.Name}}").split())
@@ -231,9 +242,9 @@ class _Swarm:
     def why(self) -> str:
         """Return what Swarm and the log of the hub that failed last say, where its container is on this node."""
         rows = self.docker("service", "ps", "--no-trunc", "--format", "{{json .}}", self.name("hub"))
-        for task in map(json.loads, rows.splitlines()):
-            if not task["Error"]:
-                continue
+        tasks = [task for task in map(json.loads, rows.splitlines()) if task["Error"]]
+        # The hub before it, taken back, may fail too for a while: that is not why.
+        for task in sorted(tasks, key=lambda task: not task["Image"].startswith(self.wanted.image)):
             label = f"label=com.docker.swarm.task.id={task['ID']}"
             container = self.docker("ps", "--all", "--quiet", "--filter", label).strip()
             if not container:

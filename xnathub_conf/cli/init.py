@@ -88,9 +88,13 @@ def init(file: str, answers: Answers, *, force: bool) -> int:
     except OSError as error:
         print(f"{error.filename} can't be written: {error.strerror}.", file=sys.stderr)
         return 2
-    print(
-        f"Wrote {file}, and beside it {SCHEMA_FILE} for editors. Put the two secrets where it says, then: xnathub validate --secrets {file}"
+    # Of the others, the secrets are where this is not: in the hub's container.
+    then = (
+        f"Put the two secrets where it says, then: xnathub validate --secrets {file}"
+        if answers.orchestrator == "local"
+        else f"Check it with: xnathub validate {file}. How to make its secrets, and the rest: docs/{answers.orchestrator}.md"
     )
+    print(f"Wrote {file}, and beside it {SCHEMA_FILE} for editors. {then}")
     return 0
 
 

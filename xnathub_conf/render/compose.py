@@ -11,6 +11,7 @@ from xnathub_conf.render.hub_container import (
     docker_name,
     health,
     hub_networks,
+    image_flags,
     literal,
     secrets_of,
     seen_from,
@@ -71,14 +72,14 @@ def render_compose(
         },
         "volumes": {"data": {}},
     }
-    return _head(loaded, files, variables) + yaml_text(compose)
+    return _head(loaded, files, variables, image_flags(image, proxy_image)) + yaml_text(compose)
 
 
-def _head(loaded: LoadedSite, files: list[str], variables: list[str]) -> str:
+def _head(loaded: LoadedSite, files: list[str], variables: list[str], flags: str) -> str:
     file, hub = loaded.document.file, loaded.site.hub
     lines = [
         f"Made by `xnathub render docker` from {file}. After an edit of that file make it again, which starts the hub again and nothing else:",
-        f"  xnathub render docker {file} > compose.yaml && docker compose up --detach",
+        f"  xnathub render docker {flags}{file} > compose.yaml && docker compose up --detach",
         "After a change of a secret: docker compose up --detach --force-recreate",
         "Running servers go on: they are containers of their own, which `docker compose down` leaves alone.",
     ]

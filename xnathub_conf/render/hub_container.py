@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,6 +25,12 @@ _HEALTH = (
     "import http.client as h{imports}; c = h.{kind}('127.0.0.1', {port}, timeout=4{trust}); "
     "c.request('GET', '{path}'); exit(c.getresponse().status != 200)"
 )
+
+
+def image_flags(image: str, proxy_image: str | None) -> str:
+    """Return the arguments, each with a blank after it, with which a file is made again from the same images."""
+    flags = f"--image {shlex.quote(image)} " if image != IMAGE else ""
+    return flags + (f"--proxy-image {shlex.quote(proxy_image)} " if proxy_image else "")
 
 
 def health(port: int, path: str, *, tls: bool = False) -> str:

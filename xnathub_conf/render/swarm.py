@@ -1,5 +1,6 @@
 """A site as a stack file for `docker stack deploy`."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from xnathub_conf.render.hub_container import (
     docker_name,
     health,
     hub_networks,
+    image_flags,
     literal,
     secrets_of,
     seen_from,
@@ -98,14 +100,23 @@ def render_stack(
         "volumes": volumes,
     }
     text = yaml_text(stack).replace(f"mode: {_OWNER_ONLY}\n", f"mode: 0{_OWNER_ONLY:o}\n")
-    return _head(loaded, secrets, variables, postgres=postgres_image is not None) + text
+    flags = image_flags(image, proxy_image)
+    if postgres_image:
+        flags += "--postgres "
+        flags += (
+            f"--postgres-image {shlex.quote(postgres_image)} " if postgres_image != POSTGRES_IMAGE else ""
+        )
+    return _head(loaded, secrets, variables, flags, postgres=postgres_image is not None) + text
 
 
-def _head(loaded: LoadedSite, secrets: dict[str, str], variables: list[str], *, postgres: bool) -> str:
+def _head(
+    loaded: LoadedSite, secrets: dict[str, str], variables: list[str], flags: str, *, postgres: bool
+) -> str:
     file = loaded.document.file
+    login = "--with-registry-auth " if flags else ""
     lines = [
         f"Made by `xnathub render swarm` from {file}. After an edit of that file make it again, and deploy again:",
-        f"  xnathub render swarm {file} > docker-stack.yml && docker stack deploy --compose-file docker-stack.yml xnathub",
+        f"  xnathub render swarm {flags}{file} > docker-stack.yml && docker stack deploy {login}--compose-file docker-stack.yml xnathub",
         "Without --prune, which would remove the running servers: they are services of the same stack.",
     ]
     if secrets:
