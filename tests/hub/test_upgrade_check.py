@@ -57,6 +57,11 @@ def test_an_older_database_is_upgraded_as_a_copy(folder, old_database):
     file.unlink()
     assert "with all its users and servers" in check("--backup", "kept.tar.gz").told("upgrade.trial", "ok")
     assert "There is no database" in check().told("upgrade.database", "failed")
+    # The hub that is to be left may know of no backups.
+    shutil.copy(old_database, "theirs.sqlite")
+    assert "with all its users and servers" in check("--backup", "theirs.sqlite").told("upgrade.trial", "ok")
+    told = check("--backup", "none.tar.gz").told("upgrade.database", "failed")
+    assert "none.tar.gz: No such file or directory. Take another backup" in told
 
 
 def test_a_newer_one_is_told(folder, old_database):

@@ -893,3 +893,17 @@ def test_a_session_that_browsers_do_not_send_is_warned_of(tmp_path, xnat, hub, s
     assert [said in message for message in found] == ([True] if said else [])
     file.write_text(yaml.safe_dump({**site, "sign_in": {"xnat_session": False}}))
     assert not [warning for warning in load(file).warnings if warning.rule == "session-cookie"]
+
+
+@pytest.mark.parametrize("below", ["", "/users"])
+def test_the_advice_for_translated_paths_makes_a_site_of_which_workspaces_are_writable(below):
+    archive = {"from": "/data/xnat/archive", "to": "/mnt/archive"}
+    workspaces = {"from": f"/data/xnat/workspaces{below}", "to": f"/mnt/work{below}"}
+    site = rules(archive, workspaces=[workspaces])
+    advice = [each.fix for each in problems_of(site_text(**site)) if each.rule == "path-rule"]
+    added = [yaml.safe_load(each.split("`")[1])[0] for each in advice]
+    assert added == [
+        {"path": "/mnt/archive"},
+        {"path": "/mnt/work/users/{username}", "writable": True},
+    ]
+    assert not problems_of(site_text(**site, servers__allowed_mounts=added))

@@ -85,7 +85,9 @@ def add_operating_commands(commands: Any) -> None:
     upgrade.add_argument(
         "--check", action="store_true", required=True, help="only look, which is all there is"
     )
-    file_argument(upgrade, "--backup", help="look at this backup, not at the hub's own database")
+    file_argument(
+        upgrade, "--backup", help="look at this backup, or jupyterhub.sqlite, not at the hub's own database"
+    )
     upgrade.add_argument("--json", action="store_true", help="write JSON, at the end")
     upgrade.set_defaults(run=_upgrade)
 

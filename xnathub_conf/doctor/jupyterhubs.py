@@ -51,7 +51,8 @@ def finding(examination: Examination, names: Sequence[str], told: Mapping[str, s
     untold = f" Not known, since they are not on this engine or do not say: {silent}." if silent else ""
     if not told:
         why = (
-            untold or "No image is named in full; name a user with --user, to ask the image of their server."
+            untold
+            or "No image is named in full in servers.allowed_images; `xnathub doctor --user NAME` asks that of a user's server."
         )
         return skipped(why.strip(), f"Ask one yourself: {by_hand}")
     seen = f"JupyterHub in images: {', '.join(f'{name} {version}' for name, version in told.items())}."

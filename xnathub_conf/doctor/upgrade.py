@@ -22,6 +22,8 @@ from xnathub_conf.values.secret import SecretError
 
 _DATABASE: KeyPath = ("hub", "db_url")
 _TRIAL_SECONDS = 3600
+_SQLITE = b"SQLite format 3\0"
+_ELSEWHERE = "Run it where the hub runs, or name a backup with --backup."
 
 
 class UpgradeChecks:
@@ -50,7 +52,7 @@ class UpgradeChecks:
         if warnings:
             first = warnings[0]
             return warning(
-                f"xnathub {__version__} takes the site file, with {len(warnings)} warnings: {first.message}",
+                f"xnathub {__version__} takes the site file, with {len(warnings)} warning{'s' if len(warnings) > 1 else ''}: {first.message}",
                 first.fix or "See `xnathub validate`.",
                 first.path,
             )
@@ -65,7 +67,12 @@ class UpgradeChecks:
         except SecretError as error:
             return self._examination.unreadable(error, _DATABASE)
         except (HubDataError, OSError) as error:
-            return failed(str(error), "Run it where the hub runs, or name a backup with --backup.", _DATABASE)
+            do = "Take another backup, or the hub's jupyterhub.sqlite itself." if self._backup else _ELSEWHERE
+            return failed(
+                f"{error.filename}: {error.strerror}." if isinstance(error, OSError) else str(error),
+                do,
+                _DATABASE,
+            )
         assert self._contents is not None
         holds = f"{self._contents.users} users and {self._contents.servers} running servers"
         try:
@@ -137,15 +144,21 @@ class UpgradeChecks:
     def _copy(self) -> Iterator[tuple[Path, Contents]]:
         """Return a copy of the database as a file, and what is in it; of a PostgreSQL the latter alone. Raises HubDataError."""
         assert self._data is not None
+        data = self._data
         if self._backup:
-            with Path(self._backup).open("rb") as stream, opened_backup(stream) as backup:
-                yield backup.database, backup.contents
-        elif self._data.file is None:
-            yield Path(), self._data.contents()
-        else:
-            with tempfile.TemporaryDirectory(prefix="xnathub-upgrade-") as folder:
-                copy = Path(folder) / "hub.sqlite"
-                yield copy, copy_of(self._data, copy)
+            with Path(self._backup).open("rb") as stream:
+                if stream.read(len(_SQLITE)) != _SQLITE:
+                    stream.seek(0)
+                    with opened_backup(stream) as backup:
+                        yield backup.database, backup.contents
+                    return
+            data = replace(data, file=Path(self._backup).resolve())
+        if data.file is None:
+            yield Path(), data.contents()
+            return
+        with tempfile.TemporaryDirectory(prefix="xnathub-upgrade-") as folder:
+            copy = Path(folder) / "hub.sqlite"
+            yield copy, copy_of(data, copy)
 
 
 def _megabytes(size: int) -> str:

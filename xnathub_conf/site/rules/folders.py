@@ -56,14 +56,19 @@ def check_path_rules(document: Document, site: Site) -> None:
                     f"{other_to} and the archive's {to} lie inside each other, so a path could mean either.",
                     "Give archive and workspaces folders of their own.",
                 )
-    for path, _, to in rules:
+    for path, from_, to in rules:
         if not near_mount(to):
+            entry = f"- path: {to}"
+            if path[1] == "workspaces":
+                # XNAT keeps each user's below `users`, and a user's own is to be written to.
+                users = "" if from_.endswith("/users") else "/users"
+                entry = f'- {{path: "{to}{users}/{{username}}", writable: true}}'
             report(
                 document,
                 (*path, "to"),
                 "path-rule",
                 f"Nothing below {to} may be mounted.",
-                f"Add `- path: {to}` to servers.allowed_mounts.",
+                f"Add `{entry}` to servers.allowed_mounts.",
             )
     translate = PathTranslation({from_: to for _, from_, to in rules})
     for index, mount in enumerate(site.servers.allowed_mounts):
