@@ -4,12 +4,14 @@ import copy
 
 import pytest
 
-from tests.support import RunningHub, Visitor, new_standin
+from tests.support import WITHOUT_LAB, RunningHub, Visitor, new_standin
+from xnathub_conf.standin import Environment
 
 
 @pytest.fixture(scope="session")
 def _xnat():
     with new_standin() as xnat:
+        xnat.state.environment = WITHOUT_LAB
         yield xnat
 
 
@@ -37,6 +39,12 @@ def xnat(_xnat):
     state.all_users_can_start, state.without_session, state.environment, state.lockout_after = kept
     for name, user in users.items():
         vars(state.user(name)).update(vars(user))
+
+
+@pytest.fixture
+def jupyterlab(xnat):
+    """Let XNAT start what the image would: JupyterLab."""
+    xnat.state.environment = Environment()
 
 
 @pytest.fixture(scope="session")

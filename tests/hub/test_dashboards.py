@@ -50,6 +50,7 @@ def test_xnat_s_token_opens_the_dashboard_and_no_other_server(hub, xnat):
     assert with_token(hub, token, "/hub/api/user").status_code == 403
 
 
+@pytest.mark.usefixtures("jupyterlab")
 def test_xnat_s_session_leads_to_the_dashboard_and_nowhere_else(hub, xnat):
     dashboard, notebook = start(hub, xnat, **{NAME: 7, OTHER: None})
     visitor = browser(hub, xnat)

@@ -8,7 +8,7 @@ import pytest
 import requests
 import yaml
 
-from tests.support import RunningHub, Visitor, merged, new_standin, wait_until
+from tests.support import WITHOUT_LAB, RunningHub, Visitor, merged, new_standin, wait_until
 from xnathub_conf.site.differences import differences, whole_effect
 from xnathub_conf.site.load import load_site
 from xnathub_conf.standin import Environment
@@ -29,7 +29,7 @@ def hub(xnat, tmp_path):
     hub.stop()
 
 
-OUTLIVES = "sh -c 'trap \"\" TERM; jupyterhub-singleuser --allow-root; true'"
+OUTLIVES = f"sh -c 'trap \"\" TERM; {WITHOUT_LAB.command}; true'"
 """A local server ends with its hub, by a signal that its shell ignores here; containers know no such signal."""
 
 

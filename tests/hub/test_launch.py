@@ -23,6 +23,7 @@ def contents(hub, server, path, name="alice"):
     return requests.get(address, headers={"Authorization": f"token {token}"}, timeout=20)
 
 
+@pytest.mark.usefixtures("jupyterlab")
 def test_the_server_sees_the_project_s_files(hub, xnat):
     start(hub, xnat)
     server = hub.plugin.wait_ready("alice")

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import requests
 
-from tests.support import RunningHub, Visitor, new_standin, page_text, wait_until
+from tests.support import WITHOUT_LAB, RunningHub, Visitor, new_standin, page_text, wait_until
 
 AGE = 3
 
@@ -20,6 +20,7 @@ AGE = 3
 def site(tmp_path_factory):
     """A hub that looks at sign-ins every few seconds."""
     with new_standin() as xnat:
+        xnat.state.environment = WITHOUT_LAB
         changes = {"sign_in": {"auth_refresh_age": AGE}, "logging": {"level": "DEBUG"}}
         hub = RunningHub(tmp_path_factory.mktemp("neighbours"), xnat, changes).start()
         yield hub

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import re
 import signal
 import sqlite3
@@ -14,7 +13,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.hub.test_launch import start
-from tests.support import RunningHub, Visitor, new_standin, page_text, wait_until
+from tests.support import SMALL_SERVER, RunningHub, Visitor, new_standin, page_text, wait_until
 from xnathub_conf.standin import Environment, HubError, faults
 
 TOKEN = "metrics-token-" + "0123456789abcdef" * 2
@@ -23,6 +22,7 @@ TOKEN = "metrics-token-" + "0123456789abcdef" * 2
 @pytest.fixture(scope="module")
 def _xnat():
     with new_standin() as xnat:
+        xnat.state.environment = SMALL_SERVER
         yield xnat
 
 
@@ -33,6 +33,8 @@ def _hub(_xnat, tmp_path_factory):
     changes = {
         "hub": {"metrics_token": {"file": f"{folder}/metrics_token"}},
         "logging": {"format": "json", "audit_file": f"{folder}/audit.log"},
+        # How often the hub looks whether a server still runs.
+        "extra": {"SimpleLocalProcessSpawner.poll_interval": 2},
     }
     hub = RunningHub(folder, _xnat, changes)
     hub.start()
@@ -262,10 +264,8 @@ def test_a_server_that_ends_by_itself_is_on_record(hub, xnat):
     start(hub, xnat)
     hub.plugin.wait_ready("alice")
     before = audit_lines(hub)
-    for process in psutil.Process(hub.process.pid).children(recursive=True):
-        if "jupyterhub-singleuser" in " ".join(process.cmdline()):
-            os.kill(process.pid, signal.SIGKILL)
-    # The hub looks at its servers every 30 s.
+    (process,) = hub.server_processes()
+    process.kill()
     (line,) = new_lines(hub, before)
     assert (line["event"], line["outcome"], line["by"]) == ("stop", "ended-by-itself", "hub")
     assert (line["project"], line["reason"], line["code"]) == ("P1", "killed", 137)

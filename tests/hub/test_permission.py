@@ -8,7 +8,7 @@ import psutil
 import pytest
 import requests
 
-from tests.support import RunningHub, Visitor, new_standin, page_text, wait_until
+from tests.support import WITHOUT_LAB, RunningHub, Visitor, new_standin, page_text, wait_until
 from xnathub_conf.standin import faults
 
 AGE, MAX_AGE = 1, 4
@@ -17,6 +17,7 @@ AGE, MAX_AGE = 1, 4
 @pytest.fixture(scope="module")
 def own_xnat():
     with new_standin() as xnat:
+        xnat.state.environment = WITHOUT_LAB
         yield xnat
 
 

@@ -67,6 +67,7 @@ def clients(hub) -> dict[str, str]:
         return dict(database.execute("SELECT identifier, redirect_uri FROM oauth_clients"))
 
 
+@pytest.mark.usefixtures("jupyterlab")
 def test_servers_of_names_that_join_alike_are_different_clients(hub, xnat, started):
     for name in ("a", "a-b"):
         with contextlib.suppress(ValueError):

@@ -4,11 +4,13 @@ A process has no mounts of its own, so the plan's targets appear as links below 
 isolation: images, limits and read-only mounts are not applied.
 """
 
+import asyncio
 import contextlib
 import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
@@ -24,6 +26,8 @@ from xnathub_conf.values.paths import prefixes
 
 _PR_SET_PDEATHSIG = 1
 """prctl(2) of Linux."""
+
+_LOOK_SECONDS = 0.05
 
 
 class XnatLocalSpawner(SimpleLocalProcessSpawner):
@@ -129,6 +133,15 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
     async def progress(self) -> AsyncIterator[dict[str, object]]:
         """Return what happens: there is only one step."""
         yield {"progress": 40, "message": "Starting Jupyter on the hub's own machine"}
+
+    async def wait_for_death(self, timeout: float = 10) -> bool:
+        """Return whether the process ended within `timeout` seconds; JupyterHub's own looks would grow rare."""
+        end = time.monotonic() + timeout
+        while await self.poll() is None:
+            if time.monotonic() > end:
+                return False
+            await asyncio.sleep(_LOOK_SECONDS)
+        return True
 
     async def stop(self, now: bool = False) -> None:
         """Stop the process and take its links away."""
