@@ -25,7 +25,9 @@ def password(xnat, tmp_path):
 
 
 @pytest.fixture
-def start(site, xnat, password):  # noqa: F811 - the fixture above
+def start(site, hub, xnat, password):  # noqa: F811 - the fixture above
+    # Whichever tests came before: XNAT makes it, and here a first start does.
+    (hub.folder / "workspaces/users/alice").mkdir(parents=True, exist_ok=True)
     project = xnat.state.projects("alice")[0].id
 
     def start(*more: str, user: str = "alice"):
