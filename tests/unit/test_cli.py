@@ -389,6 +389,8 @@ def on_terminal(folder, typed):
 def test_init_asks_on_a_terminal(folder):
     code, screen = on_terminal(folder, b"https://y.org\n\nmy/image:1\nkubernetes\n54\n55\n")
     assert code == 0, screen
+    # What nobody has typed yet is no mistake.
+    assert 'Found "y.org/jupyterhub/"' not in screen
     data = yaml.safe_load((folder / "new.yaml").read_text())
     assert data["xnat"]["url"] == "https://y.org"
     assert data["hub"]["public_url"] == "https://y.org/jupyterhub/"

@@ -153,7 +153,7 @@ def _unfit(answers: Answers, name: str, typed: str) -> list[str]:
     filled: dict[str, Any] = {
         field: getattr(known, field)
         if getattr(known, field) is not None
-        else _default(field, replace(known, xnat_url=known.xnat_url or _EXAMPLE))
+        else _default(field, replace(known, xnat_url=answers.xnat_url or _EXAMPLE))
         for field in _QUESTIONS
     }
     return _reasons(_text(Answers(**filled)))
