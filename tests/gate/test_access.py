@@ -34,6 +34,33 @@ def test_the_owner_passes(proxy):
     assert b"hello from alice" in proxy.send(upgrade(SERVER, cookie))
 
 
+ODD_NAMES = ["__proto__", "constructor", "hasOwnProperty", "toString", "__defineGetter__", "prefix", "add"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_people_may_be_called_as_parts_of_javascript_are(proxy, name):
+    """`add` is called so in the proxy itself, behind another whose name is `__proto__`."""
+    routes = [f"/routes/jupyterhub/user/{each}" for each in (f"{name}/one", f"{name}/two", "__proto__/one")]
+    cookie = f"Cookie: xnathub-gate={proxy.pass_for(name, e='1')}"
+    nobody = f"/jupyterhub/user/{name}/lab"
+    assert proxy.get(nobody).endswith(f"answer of the hub to {nobody}".encode())
+    for route in routes:
+        _, user, server = route.rsplit("/", 2)
+        place = {"target": f"http://127.0.0.1:{proxy.servers['alice'].port}"}
+        assert (
+            proxy.api("POST", route, {**place, "user": user, "server_name": server, "gate": "1"}).status_code
+            == 201
+        )
+    for route in routes[:2]:
+        path = route.removeprefix("/routes")
+        assert proxy.get(path, cookie).endswith(f"answer of alice to {path}".encode())
+        assert status(proxy.get(path)) == 403
+    assert set(proxy.api("GET", "/routes").json()) >= {each.removeprefix("/routes") for each in routes}
+    for route in routes:
+        proxy.api("DELETE", route)
+    assert proxy.get(nobody).endswith(f"answer of the hub to {nobody}".encode())
+
+
 def upgrade(path: str, *headers: str) -> bytes:
     return "\r\n".join([f"GET {path} HTTP/1.1", "Host: localhost", *WEBSOCKET, *headers, "", ""]).encode()
 

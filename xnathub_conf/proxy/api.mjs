@@ -31,6 +31,7 @@ async function configure(gate, proxy, req, res) {
     return { url, options: { agent, socketPath, key: clientKey, cert, ca } };
   };
   gate.renewals = new Renewals(key, where, proxy.log, gate.patience);
+  gate.isTold();
   proxy.log.info("The gate is set up for %s", gate.settings.baseUrl);
   return end(res, 201, "");
 }

@@ -9,6 +9,7 @@ import { HEADERS, redirect, refuse, withoutToken } from "./answers.mjs";
 import { guardFraming } from "./framing.mjs";
 import { cameTooLate, endHalves } from "./halves.mjs";
 import { Patience } from "./patience.mjs";
+import { anyName } from "./routes.mjs";
 import { setPass } from "./signing.mjs";
 import { Streams } from "./streams.mjs";
 import { askHub, atItsPlace, tokenCookie } from "./subdomains.mjs";
@@ -19,19 +20,21 @@ const CONFINED = Symbol("confined");
 const MOST_BYTES = 2 ** 20; // of a body that goes to the hub
 const BODY_TIMEOUT = 30_000; // ms
 const RECHECK_STREAMS = 2_000; // ms
+const TOLD_WITHIN = 5_000; // ms
 // An address whose path means itself: no dots, slashes or percent signs to be resolved.
 const PLAIN = /^((?:\/[\w~@-][\w.~@-]*)+\/?)(?:\?|$)/;
 // What http-proxy would resolve: a path of the hub that leads to another one than it says, such as `servers/..`. Browsers send none.
 const LEADS_ELSEWHERE = /^[^?]*(?:[\\#]|\/(?:\.|%2e){1,2}(?:[/?]|$))/i;
-// What these say would hold for XNAT's and the hub's pages too, or has the web server in front deliver another address or a
-// file of its own in place of the answer.
-const NOT_ITS_OWN = [
+// What these say would hold for XNAT's and the hub's pages too.
+const NOT_ITS_OWN = new Set([
   "service-worker-allowed", "clear-site-data", "strict-transport-security", "alt-svc", "nel", "report-to",
-  "reporting-endpoints", "set-cookie2", "public-key-pins", "origin-agent-cluster",
-  "x-accel-redirect", "x-accel-expires", "x-accel-limit-rate", "x-accel-charset", "x-sendfile", "x-sendfile2",
-  "x-sendfile-temporary", "x-lighttpd-send-file", "x-lighttpd-send-tempfile", "x-litespeed-location", "x-reproxy-url",
-  "x-reproxy-file", "surrogate-control", "cdn-cache-control",
-]; // prettier-ignore
+  "reporting-endpoints", "set-cookie2", "public-key-pins", "origin-agent-cluster", "accept-ch", "critical-ch", "expect-ct",
+  "use-as-dictionary", "set-login", "shared-storage-write", "observe-browsing-topics", "surrogate-control", "cdn-cache-control",
+]); // prettier-ignore
+// A web server in front would deliver another address or a file of its own in place of the answer, or empty its cache; a browser
+// would tie the whole host name to a key, or note what an advertiser asks.
+const NOT_ITS_OWN_EITHER =
+  /^(x-(accel-(?!buffering$)|sendfile|lighttpd-|litespeed-|reproxy-)|(sec|secure)-session-|attribution-reporting-|ad-auction-)/;
 
 // Makes every proxy of a class a gate, once.
 export function guard(ConfigurableProxy) {
@@ -147,7 +150,11 @@ async function toTheHub(proxy, req, res, route, isUpgrade) {
   if (LEADS_ELSEWHERE.test(req.url)) {
     return refuse(proxy, req, res, 400, "The path of this address leads elsewhere: none of its parts may be . or .., and it may hold no \\ and no #.");
   }
-  const { settings, patience } = gateOf(proxy);
+  const gate = gateOf(proxy);
+  const { patience } = gate;
+  // The hub's pages are for those alone whom the proxy vouches for: it has just started, and will soon be told how.
+  if (!gate.settings) await Promise.race([gate.told, new Promise((resolve) => setTimeout(resolve, TOLD_WITHIN))]);
+  const { settings } = gate;
   if (settings) req.headers["x-xnathub-proxy"] = settings.proof;
   if (!isUpgrade && !(await patience.ready(req, res, route.target))) return hubIsAway(proxy, req, res);
   if (!isUpgrade && !req.complete) {
@@ -200,6 +207,8 @@ function gateOf(proxy) {
   let gate = gates.get(proxy);
   if (!gate) {
     gates.set(proxy, (gate = { settings: null, renewals: null, streams: new Streams(), patience: new Patience(proxy.log) }));
+    gate.told = new Promise((resolve) => (gate.isTold = resolve));
+    anyName(proxy._routes);
     if (proxy.proxy) {
       listen(proxy, gate);
       watchCertificate(proxy);
@@ -236,10 +245,8 @@ function confineAnswer(answer, req) {
   const confined = req[CONFINED];
   if (!confined) return;
   const { headers } = answer;
-  if (confined.user) {
-    for (const name of NOT_ITS_OWN) if (headers[name] !== undefined) delete headers[name];
-    keepPrivate(headers);
-  }
+  for (const name in headers) if (NOT_ITS_OWN.has(name) || NOT_ITS_OWN_EITHER.test(name)) delete headers[name];
+  if (confined.user) keepPrivate(headers);
   const set = headers["set-cookie"];
   const own = set && !confined.mute ? confineResponse(set, confined.prefix, confined.path(), confined.secure) : [];
   const all = [...confined.cookies, ...own];
