@@ -1,6 +1,7 @@
 """Hostile neighbours on XNAT's own address: each test attacks one hub that they share."""
 
 import contextlib
+import http.client
 import json
 import re
 import secrets
@@ -153,7 +154,8 @@ def test_a_server_that_reaches_a_port_makes_up_no_address(site, through):
     visitor = Visitor(url)
     visitor.headers.update(FORGED)
     position = len(site.log.read_text("utf-8", "replace"))
-    visitor.sign_in("alice", "wrong")
+    if through == "proxy":
+        visitor.sign_in("alice", "wrong")
     headers = {"Authorization": f"token {site.token}", **FORGED}
     site.plugin.ensure_user("alice")
     site.plugin.start("alice", site.xnat.state.launch("alice", "P1"))
@@ -162,6 +164,55 @@ def test_a_server_that_reaches_a_port_makes_up_no_address(site, through):
     wait_until(lambda: '"stop"' in site.log_since(position), 60, "the stop in the audit log")
     assert set(audited_addresses(site, position)) <= {None, "127.0.0.1"}
     assert "203.0.113" not in site.log_since(position), "nor is it in the log of requests"
+
+
+PAGES = (
+    "", "/", "/hub", "/hub/", "/hub/login", "/hub/home", "/hub/apix", "/hub//api", "/hub/none", "/hub/gate", "/hub/logout",
+    "/hub/token", "/hub/static/js/admin-react.js", "/hub/logo", "/hub/user/alice", "/user/alice/", "/hub/healthy",
+)  # fmt: skip
+FOR_ALL = (
+    "/hub/api",
+    "/hub/api/",
+    "/hub/api/info",
+    "/hub/health",
+    "/hub/health?xnat",
+    "/hub/identity",
+    "/hub/metrics",
+    "/hub/error/503",
+)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+def test_a_server_that_reaches_the_hubs_own_port_opens_no_page(site, workstation, method):
+    workstation.sign_in_to_xnat("alice")
+    workstation.headers.update(FORGED)
+    connection = http.client.HTTPConnection(site.hub_bind_url.partition("//")[2], timeout=20)
+    for path in PAGES:
+        # Word for word: requests would take the dots out.
+        connection.request(
+            method, f"/jupyterhub{path}", b"a=b" if method == "POST" else None, dict(workstation.headers)
+        )
+        answer = connection.getresponse()
+        body = answer.read()
+        assert (answer.status, b"API alone" in body) == (403, method != "HEAD"), path
+        assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+        assert (answer.headers["X-Content-Type-Options"], answer.headers["Cache-Control"]) == (
+            "nosniff",
+            "no-store",
+        )
+        connection.close()
+    # Dots lead nowhere at the hub itself.
+    connection.request(method, "/jupyterhub/hub/api/../login", headers=dict(workstation.headers))
+    assert connection.getresponse().status == 404
+    connection.close()
+    answers = {
+        path: requests.request(method, f"{site.hub_bind_url}/jupyterhub{path}", timeout=20)
+        for path in FOR_ALL
+    }
+    assert not [path for path, answer in answers.items() if "API alone" in answer.text]
+    if method == "GET":
+        assert {answer.status_code for answer in answers.values()} == {200, 400, 403}
+    assert "Traceback" not in site.log_since(0)
 
 
 # Bodies

@@ -1,7 +1,8 @@
-"""What the hub takes from whoever connects: bodies of a bounded size and time, and addresses from its own proxy alone."""
+"""What the hub takes from whoever connects: bodies of a bounded size and time, addresses and calls of its pages from its own proxy alone."""
 
 import hmac
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 from pathlib import Path
@@ -11,7 +12,12 @@ from jupyterhub.orm import APIToken
 from sqlalchemy import event
 from tornado.http1connection import HTTP1ServerConnection
 from tornado.httpserver import HTTPServer, _HTTPRequestContext
-from tornado.httputil import HTTPHeaders
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    ResponseStartLine,
+)
 from tornado.web import HTTPError
 
 from xnathub_conf.site.hub_settings import orchestrator_of, reverse_proxies
@@ -28,6 +34,14 @@ _BODY_SECONDS = 30
 _IDLE_SECONDS = 300
 _ANY_NUMBER = 1 << 30
 _PROOF = "X-Xnathub-Proxy"
+_FOR_ALL = ("api", "health", "metrics", "identity", "error", "gate/renew")
+"""What programs, probes and the proxy itself ask the hub's own port for; the rest are pages, for browsers."""
+
+_THROUGH_THE_PROXY = (
+    b"At this port the hub answers calls of its API alone. Its pages are where its proxy is.\n"
+)
+
+_log = logging.getLogger("xnathub")
 
 Address = IPv4Address | IPv6Address
 
@@ -48,17 +62,72 @@ class HubServer(HTTPServer):
         self._connections.add(connection)
         connection.start_serving(self)
 
-    def from_the_proxy(self, headers: HTTPHeaders) -> bool:
-        """Return whether the gate in the hub's proxy has sent a request on: it alone knows the key.
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        """Serve a request, unless it is for a page and has not come through the proxy: no server opens the hub's pages."""
+        return _Door(self, super().start_request(server_conn, request_conn), request_conn)
 
-        The proof is taken out of the headers, which JupyterHub writes to the log with an error.
-        """
-        return hmac.compare_digest(headers.pop(_PROOF, "").encode(), self._proof)
+    def is_for_all(self, path: str) -> bool:
+        """Return whether a path may be asked for past the proxy."""
+        application: Any = self.request_callback
+        start = str(application.settings["hub"].base_url)
+        name = path.removeprefix(start) if path.startswith(start) else ""
+        return any(name == each or name.startswith(f"{each}/") for each in _FOR_ALL)
+
+    @property
+    def headers_of_pages(self) -> dict[str, str]:
+        """What every answer of the hub has, and one of plain text."""
+        application: Any = self.request_callback
+        return {
+            **application.settings["headers"],
+            "Content-Security-Policy": "frame-ancestors 'none'",
+            "Content-Type": "text/plain; charset=utf-8",
+        }
+
+    def is_proven(self, headers: HTTPHeaders) -> bool:
+        """Return whether headers hold the proof that the gate in the hub's proxy has sent a request on: it alone knows the key."""
+        return hmac.compare_digest(headers.get(_PROOF, "").encode(), self._proof)
+
+    def from_the_proxy(self, headers: HTTPHeaders) -> bool:
+        """Return as `is_proven` does, and take the proof out of the headers, which JupyterHub writes to the log with an error."""
+        proven = self.is_proven(headers)
+        headers.pop(_PROOF, None)
+        return proven
 
     @cached_property
     def _proof(self) -> bytes:
         application: Any = self.request_callback
         return GateKey(application.settings["cookie_secret"]).proxy_proof.encode()
+
+
+class _Door(HTTPMessageDelegate):
+    """Lets one request in, or answers it with 403."""
+
+    def __init__(self, server: HubServer, inside: HTTPMessageDelegate, connection: HTTPConnection):
+        self._server, self._inside, self._connection = server, inside, connection
+        self._let_in = False
+
+    def headers_received(self, start_line: Any, headers: HTTPHeaders) -> Awaitable[None] | None:
+        path = start_line.path.partition("?")[0]
+        self._let_in = self._server.is_proven(headers) or self._server.is_for_all(path)
+        if self._let_in:
+            return self._inside.headers_received(start_line, headers)
+        _log.info("403 %s %s: not through the hub's proxy", start_line.method, path)
+        text = b"" if start_line.method == "HEAD" else _THROUGH_THE_PROXY
+        answer = HTTPHeaders({**self._server.headers_of_pages, "Content-Length": str(len(text))})
+        self._connection.write_headers(ResponseStartLine("HTTP/1.1", 403, "Forbidden"), answer, text)
+        self._connection.finish()
+        return None
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        return self._inside.data_received(chunk) if self._let_in else None
+
+    def finish(self) -> None:
+        if self._let_in:
+            self._inside.finish()
+
+    def on_connection_close(self) -> None:
+        if self._let_in:
+            self._inside.on_connection_close()
 
 
 class _Connection(_HTTPRequestContext):
