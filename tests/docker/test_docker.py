@@ -25,6 +25,7 @@ from tests.docker.firewall import METADATA, firewall, metadata_service
 from tests.docker.processes import WEB_SERVER
 from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Site, build_sick, command, wait_for
 from tests.docker.watching import Kernel
+from tests.failing_images import build_failing, silent, told_of_all
 from tests.plugin_pages import EVENT, Place, walk
 from tests.support import (
     ENGINE_SECURITY,
@@ -228,6 +229,13 @@ def test_a_start_that_can_not_work_is_told_in_a_sentence(hub: Engine, environmen
     if environment.get("command") == "no-such-program":
         assert re.search(r"The last lines of the server's log:\s.*no-such-program", sentence, re.DOTALL)
     assert seconds < 45, "only the end of the start timeout, 50 s, ended it"
+    wait_for(lambda: not hub.servers(), 120)
+
+
+def test_images_that_fail_say_why(hub: Engine):
+    build_failing(hub.client)
+    told = told_of_all(hub.plugin, hub.options, "demo")
+    assert silent(told, hub.logs()) == []
     wait_for(lambda: not hub.servers(), 120)
 
 

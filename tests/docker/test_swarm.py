@@ -16,6 +16,7 @@ import requests
 
 from tests.docker.processes import WEB_SERVER
 from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Stack, build_sick, command, wait_for
+from tests.failing_images import build_failing, silent, told_of_all
 from tests.plugin_pages import EVENT, Place, walk
 from tests.secret_search import Search
 from tests.support import (
@@ -191,6 +192,13 @@ def test_a_start_that_can_not_work_is_told_in_a_sentence(stack: Stack, environme
     if environment.get("command") == "no-such-program":
         assert re.search(r"The last lines of the server's log:\s.*no-such-program", sentence, re.DOTALL)
     assert seconds < 45, "only the end of the start timeout, 50 s, ended it"
+    wait_for(lambda: not stack.servers(), 120)
+
+
+def test_images_that_fail_say_why(stack: Stack):
+    build_failing(stack.client)
+    told = told_of_all(stack.plugin, stack.options, "demo")
+    assert silent(told, stack.logs()) == []
     wait_for(lambda: not stack.servers(), 120)
 
 

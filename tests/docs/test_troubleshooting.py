@@ -14,7 +14,7 @@ PAGE = ROOT / "docs/troubleshooting.md"
 
 MESSAGE_ARGUMENT = {
     "report": 3, "_report": 3, "_stop": 3, "Slip": 2, "Words": 0,
-    "LaunchFailed": 1, "_failed": 1, "Phase": 1, "PolicyRefusal": 2, "Ending": 1, "SignInRefused": 2, "PlanError": 1,
+    "LaunchFailed": 1, "_failed": 1, "Phase": 1, "PolicyRefusal": 2, "Ending": 1, "Why": 0, "SignInRefused": 2, "PlanError": 1,
     "MigrationError": 0, "SecretError": 0, "PathError": 0, "ImageError": 0, "RuleMissing": 0, "NameGone": 0, "NoGate": 0, "NotApplied": 0, "LoginsError": 0,
     "XnatError": 0, "XnatUnreachable": 0, "XnatUntrusted": 0, "XnatBadAnswer": 0, "XnatLoginRedirect": 0,
     "DatabaseRefused": 0, "HubDataError": 0, "XnatUnauthorized": 0, "XnatTooManySessions": 0, "XnatForbidden": 0, "XnatNotFound": 0,

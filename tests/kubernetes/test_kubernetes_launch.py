@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import docker
 import pytest
 
+from tests.failing_images import build_failing, silent, told_of_all
 from tests.kubernetes.testbed import BUSYBOX, GID, TARPIT_PORT, UID, Cluster, Release, new_release, wait_for
 from tests.plugin_pages import EVENT, TELLS, Place, walk
 from tests.support import EATS_MEMORY, ITS_LIMITS, LOOKS_AROUND, LOOKS_AT_ITS_LIMITS, what_it_sees
@@ -187,6 +190,20 @@ def test_a_start_that_can_not_work_is_told_in_a_sentence(release: Release, envir
     assert said in sentence
     if environment.get("command") == "no-such-program":
         assert re.search(r"The last lines of the server's log:\s.*no-such-program", sentence, re.DOTALL)
+    wait_for(lambda: not release.servers(), 90)
+
+
+def test_images_that_fail_say_why(release: Release):
+    with docker.DockerClient(base_url="unix:///var/run/docker.sock", timeout=300) as client:
+        release.namespace.cluster.import_images(build_failing(client))
+    release.workspace("demo")
+
+    def options(user: str, servername: str, **chosen: Any) -> Any:
+        return release.state.launch(user, "P1", servername, environment=release.environment(**chosen))
+
+    told = told_of_all(release.plugin, options, "demo")
+    log = release.namespace.kubectl("logs", "deployment/hub", "--tail=-1")
+    assert silent(told, log) == []
     wait_for(lambda: not release.servers(), 90)
 
 

@@ -151,6 +151,13 @@ class Cluster:
         where = ["--namespace", namespace] if namespace else []
         self.kubectl("apply", *where, "--filename", "-", text=yaml.safe_dump_all(objects))
 
+    def import_images(self, names: list[str]) -> None:
+        """Give the node images of this host's Docker engine."""
+        words = ["ctr", "-a", str(RUN / "containerd.sock"), "-n", "k8s.io", "images", "import", "-"]
+        with subprocess.Popen(["docker", "save", *names], stdout=subprocess.PIPE) as saved:
+            subprocess.run(words, stdin=saved.stdout, stdout=subprocess.DEVNULL, check=True, timeout=300)
+        assert saved.returncode == 0
+
 
 @contextmanager
 def new_namespace(cluster: Cluster) -> Iterator[Namespace]:

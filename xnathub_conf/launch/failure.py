@@ -6,9 +6,6 @@ from html import escape
 
 from jupyterhub.spawner import SpawnException
 
-_KILLED = 137
-"""The exit code of what SIGKILL ended: 128 and the signal's number."""
-
 
 class LaunchFailed(SpawnException):
     """A launch was refused or failed. The user sees `message` and `advice`; the log line holds them and `detail`.
@@ -55,13 +52,16 @@ class LaunchFailed(SpawnException):
         return f"{self.status_code} {self.reason}: {self._log_text}"
 
 
-def ended_at_once(code: object, advice: str, said: str = "") -> LaunchFailed:
-    """Return the failure of a server that ended with this exit code before it answered; `said` is what the orchestrator adds."""
-    why = ", most often for using too much memory" if code == _KILLED else ""
+def ended_at_once(code: object, advice: str, why: str = "", said: str = "") -> LaunchFailed:
+    """Return the failure of a server that ended with this exit code before it answered.
+
+    `why` is a sentence of `why_ended`, `said` what the orchestrator adds.
+    """
     more = f": {said.strip().rstrip('.')}" if said else ""
+    because = f" {why}" if why else ""
     return LaunchFailed(
         "ended",
-        f"The server ended as soon as it was started, with exit code {code}{why}{more}.",
+        f"The server ended as soon as it was started, with exit code {code}{more}.{because}",
         advice,
         status=502,
     )

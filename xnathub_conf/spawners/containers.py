@@ -19,6 +19,7 @@ from xnathub_conf.launch.failure import LaunchFailed, ended_at_once
 from xnathub_conf.launch.gpus import no_gpus
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.server_log import MOST_BYTES, MOST_LINES
+from xnathub_conf.launch.why_ended import why_ended
 from xnathub_conf.site.hub_settings import xnat_public_url
 from xnathub_conf.site.networks import server_networks
 from xnathub_conf.site.types import Docker, Servers, Site, Swarm
@@ -307,6 +308,7 @@ class PlannedObject(DockerSpawner):
             except (DockerException, RequestException) as error:
                 self.log.warning("The %s %s is not removed: %s", self.object_type, self.object_name, error)
 
-    async def _ended(self, code: object) -> LaunchFailed:
-        advice = f"{ADMIN} Does {self.image} hold a Jupyter server?"
-        return ended_at_once(code, advice).with_log(await self.server_log())
+    async def _ended(self, code: object, *, out_of_memory: bool = False) -> LaunchFailed:
+        lines = await self.server_log()
+        why = why_ended(code, lines, out_of_memory=out_of_memory, mem_limit=self.mem_limit)
+        return ended_at_once(code, f"{ADMIN} Does {self.image} hold a Jupyter server?", why).with_log(lines)

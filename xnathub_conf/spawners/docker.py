@@ -167,8 +167,11 @@ class XnatDockerSpawner(PlannedObject):
     async def check_running(self) -> None:
         """Raise LaunchFailed where the container has ended."""
         container = await self.get_object()
-        if not (container and container["State"]["Running"]):
-            raise await self._ended(container["State"]["ExitCode"] if container else "unknown")
+        if container is None:
+            raise await self._ended("unknown")
+        state = container["State"]
+        if not state["Running"]:
+            raise await self._ended(state["ExitCode"], out_of_memory=state["OOMKilled"])
 
     async def _container(self) -> str:
         return str(self.object_id)

@@ -55,6 +55,12 @@ def engine_failure(text: str, image: str) -> LaunchFailed:
             f"The image {image} can't be pulled: {text}.",
             "Is its name right, and may the node pull it? site.yaml: servers.registry_logins.",
         )
+    if "no command specified" in text.lower():
+        return _failed(
+            "command",
+            f"The image {image} does not say what to start.",
+            "XNAT's Jupyter environment: command.",
+        )
     if found := re.search(r"network (\S+) not found", text):
         return _failed(
             "network", f"The network {found[1]} does not exist.", "site.yaml: network_name, server_networks."

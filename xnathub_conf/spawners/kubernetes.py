@@ -296,7 +296,7 @@ class XnatKubernetesSpawner(Looks):
             if problem is None or problem.tried_again:
                 since.clear()
             elif problem.lasting:
-                raise problem.failure.with_log(await self.server_log())
+                raise await self._told(pod, problem)
             else:
                 reason = problem.failure.reason
                 since.setdefault(reason, time.monotonic())

@@ -9,6 +9,7 @@ from kubernetes_asyncio.client.exceptions import ApiException
 
 from xnathub_conf.launch.ending import Ending, exited, gone, lost_node
 from xnathub_conf.launch.failure import LaunchFailed, ended_at_once
+from xnathub_conf.launch.why_ended import why_ended
 from xnathub_conf.spawners.kubernetes_pod import CLAIMS_KEY
 from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
 
@@ -22,8 +23,13 @@ class PodProblem(NamedTuple):
     """The node does it once more soon, and what comes of that is to be waited for."""
 
 
-def pod_problem(pod: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> PodProblem | None:
-    """Return what keeps a pod from starting, from its status and its events as the API gives them; None for nothing."""
+def pod_problem(
+    pod: Mapping[str, Any], events: Sequence[Mapping[str, Any]], log: Sequence[str] = ()
+) -> PodProblem | None:
+    """Return what keeps a pod from starting, from its status and its events as the API gives them; None for nothing.
+
+    `log` are the last lines of its server's log, where they are known.
+    """
     status = pod["status"]
     for condition in status.get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
@@ -33,7 +39,7 @@ def pod_problem(pod: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> 
             _failed("node", f"The node would not run the server: {_sentence(message)}"), lasting=True
         )
     for container in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
-        if problem := _container_problem(container, events):
+        if problem := _container_problem(container, events, pod, log):
             return problem
     for event in reversed(events):
         # Its volumes are mounted by then, whatever happened before.
@@ -84,17 +90,23 @@ def pod_ending(pod: Mapping[str, Any] | None) -> Ending | None:
     status = pod["status"]
     for container in status.get("containerStatuses") or ():
         if container["name"] == "notebook" and (ended := container["state"].get("terminated")):
-            limits = (pod["spec"]["containers"][0].get("resources") or {}).get("limits") or {}
-            limit = str(limits.get("memory") or "")
             return exited(
                 ended["exitCode"],
                 out_of_memory=ended.get("reason") == "OOMKilled",
-                mem_limit=int(limit) if limit.isdecimal() else None,
+                mem_limit=_memory_limit(pod),
                 said=ended.get("message") or "",
             )
     if status.get("phase") == "Failed":
         return lost_node(status.get("message") or status.get("reason") or "")
     return None
+
+
+def _memory_limit(pod: Mapping[str, Any]) -> int | None:
+    """Return the bytes that the pod's server may use, None for no limit."""
+    containers: Sequence[Any] = pod["spec"].get("containers") or ({},)
+    limits = (containers[0].get("resources") or {}).get("limits") or {}
+    limit = str(limits.get("memory") or "")
+    return int(limit) if limit.isdecimal() else None
 
 
 def _unscheduled(message: str, pod: Mapping[str, Any]) -> PodProblem:
@@ -130,7 +142,10 @@ def _unscheduled(message: str, pod: Mapping[str, Any]) -> PodProblem:
 
 
 def _container_problem(
-    container: Mapping[str, Any], events: Sequence[Mapping[str, object]]
+    container: Mapping[str, Any],
+    events: Sequence[Mapping[str, object]],
+    pod: Mapping[str, Any],
+    log: Sequence[str],
 ) -> PodProblem | None:
     state = container["state"]
     waiting = state.get("waiting") or {}
@@ -158,11 +173,20 @@ def _container_problem(
         failure = _failed(
             "mount", f"A folder that XNAT asks for is not in its volume, or can't be mounted: {message}"
         )
+    elif "no command specified" in message:
+        failure = _failed(
+            "command",
+            f"The image {image} does not say what to start.",
+            "XNAT's Jupyter environment: command.",
+        )
     elif reason in {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}:
         failure = _failed("container", f"The node can't make the server's container: {message}")
     elif ended := state.get("terminated") or (container.get("lastState") or {}).get("terminated"):
         advice = f"Tell your XNAT administrator. Does {image} hold a Jupyter server?"
-        failure = ended_at_once(ended["exitCode"], advice, ended.get("message") or "")
+        code, said = ended["exitCode"], ended.get("message") or ""
+        killed = ended.get("reason") == "OOMKilled"
+        why = why_ended(code, [*log, said], out_of_memory=killed, mem_limit=_memory_limit(pod))
+        failure = ended_at_once(code, advice, why, said)
     else:
         return None
     return PodProblem(failure, lasting=True)

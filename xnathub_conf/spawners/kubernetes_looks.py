@@ -12,8 +12,9 @@ from kubernetes_asyncio.client.exceptions import ApiException
 from kubespawner import KubeSpawner
 
 from xnathub_conf.launch.ending import Ending, lost_node
+from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.launch.server_log import MOST_BYTES, MOST_LINES
-from xnathub_conf.spawners.kubernetes_failures import pod_ending, pod_phase, pod_problem
+from xnathub_conf.spawners.kubernetes_failures import PodProblem, pod_ending, pod_phase, pod_problem
 from xnathub_conf.spawners.slow_starts import Phase
 
 _LOST_SECONDS = 30
@@ -93,7 +94,13 @@ class Looks(KubeSpawner):
         pod = self._new_pod()
         problem = pod_problem(pod, self._events_of(pod)) if pod else None
         if problem and problem.lasting:
-            raise problem.failure.with_log(await self.server_log())
+            raise await self._told(pod, problem)
+
+    async def _told(self, pod: Mapping[str, Any], problem: PodProblem) -> LaunchFailed:
+        """Return a lasting problem's failure with the end of the server's log, which may tell more of why."""
+        lines = await self.server_log()
+        problem = pod_problem(pod, self._events_of(pod), lines) or problem
+        return problem.failure.with_log(lines)
 
     def _is_lost(self) -> bool:
         """Return whether the pod was to be gone a while ago, and no node says that it is: Kubernetes waits for that without end."""

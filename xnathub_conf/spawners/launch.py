@@ -9,6 +9,7 @@ from xnathub_conf.launch.ending import Ending
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.server_log import last_lines
 from xnathub_conf.launch.start_times import START_TIMES
+from xnathub_conf.launch.why_ended import why_in
 from xnathub_conf.operating.audit import audit, caller, caller_of
 from xnathub_conf.operating.metrics import STARTS
 from xnathub_conf.site.types import Site
@@ -124,6 +125,8 @@ class Launch:
             # Another look at the server may come while the log is read.
             self.ending = ending.stored()
             lines = await self.server_log()
+            if ending.reason == "exit" and ending.code and (why := why_in(lines)):
+                ending = ending._replace(text=f"{ending.text} {why}")
             self.ending = ending._replace(log=lines).stored()
             said = f" The last lines of its log: {' | '.join(lines)}" if lines else ""
             self.log.warning("%s's server %r: %s%s", self.user.name, self.name, ending.text, said)

@@ -19,6 +19,7 @@ from jupyterhub.spawner import SimpleLocalProcessSpawner
 from xnathub_conf.launch.ending import Ending, exited
 from xnathub_conf.launch.failure import LaunchFailed, ended_at_once
 from xnathub_conf.launch.plan import LaunchPlan
+from xnathub_conf.launch.why_ended import why_ended
 from xnathub_conf.site.types import Site
 from xnathub_conf.spawners.object_names import object_name
 from xnathub_conf.spawners.slow_starts import Phase
@@ -128,7 +129,8 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
         """Raise LaunchFailed where the process has ended."""
         code = await self.poll()
         if code is not None:
-            raise ended_at_once(code, "Tell your XNAT administrator. What it said is in the hub's own log.")
+            advice = "Tell your XNAT administrator. What it said is in the hub's own log."
+            raise ended_at_once(code, advice, why_ended(code, ()))
 
     async def progress(self) -> AsyncIterator[dict[str, object]]:
         """Return what happens: there is only one step."""

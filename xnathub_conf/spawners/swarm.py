@@ -326,10 +326,11 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         state = status["State"]
         if state in STATES:
             return
-        code = (status.get("ContainerStatus") or {}).get("ExitCode")
+        container = status.get("ContainerStatus") or {}
         error = status.get("Err") or ""
         if state == "complete" or (state == "failed" and "non-zero exit" in error):
-            raise await self._ended(code)
+            killed = await self._out_of_memory(container.get("ContainerID"))
+            raise await self._ended(container.get("ExitCode"), out_of_memory=killed)
         raise engine_failure(error or f"its task is {state}", self.image)
 
     def _note(self, status: dict[str, object]) -> None:
