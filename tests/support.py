@@ -380,11 +380,18 @@ rights = dict(line.split(":", 1) for line in open("/proc/self/status"))
 seen["gains privileges"] = rights["NoNewPrivs"].strip() != "1"
 # MKNOD, NET_RAW, SETFCAP, SETPCAP, SYS_CHROOT: what not even a program of root's could have again.
 seen["dropped"] = not any(int(rights["CapBnd"], 16) >> bit & 1 for bit in (27, 13, 31, 8, 18))
+import socket
+seen["names"] = [socket.gethostbyname("pacs.example.org"), "imaging.example.org" in open("/etc/resolv.conf").read()]
 print(json.dumps(seen))
 """
 """Code for a server on project P2, which says what the site's own keys under `servers` came to there."""
 
-SITE_SERVERS = {"shm_size": "128M", "http_proxy": "http://127.0.0.1:9"}
+SITE_SERVERS = {
+    "shm_size": "128M",
+    "http_proxy": "http://127.0.0.1:9",
+    "hosts": {"pacs.example.org": "192.0.2.7"},
+    "dns_search": ["imaging.example.org"],
+}
 """The site's keys that LOOKS_AT_ITS_LIMITS looks at, besides `site_software`."""
 
 EATS_MEMORY = (
@@ -402,6 +409,7 @@ ITS_LIMITS = {
     "trust": ["/etc/xnathub/ca.pem", True, True],
     # The hub directly, all else by the proxy, at whose address nothing is.
     "way out": [200, "ConnectionRefusedError"],
+    "names": ["192.0.2.7", True],
 }
 """What LOOKS_AT_ITS_LIMITS sees then."""
 

@@ -22,6 +22,7 @@ from docker.types import Mount
 from tests.docker.cis import not_followed
 from tests.docker.conftest import SOCKET
 from tests.docker.firewall import METADATA, firewall, metadata_service
+from tests.docker.names import FINDS_NAMES, SERVER_NETWORK, name_server
 from tests.docker.processes import WEB_SERVER
 from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Site, build_sick, command, wait_for
 from tests.docker.watching import Kernel
@@ -123,7 +124,8 @@ def test_threads_that_call_at_once_share_one_client(docker_client, tmp_path):
 def shared_hub(docker_client, host_address, tmp_path_factory) -> Iterator[Engine]:
     name = f"xhtest-{uuid.uuid4().hex[:8]}"
     docker = {"network_name": f"{name}-net", "prefix": name, "pull_policy": "never", "server_networks": 8}
-    with StandIn(demo_state(), host=host_address) as xnat:
+    docker |= {**SERVER_NETWORK, "dns": [host_address]}
+    with StandIn(demo_state(), host=host_address) as xnat, name_server(host_address):
         hub = Engine(docker_client, name, tmp_path_factory.mktemp("docker"), xnat, {"docker": docker})
         try:
             software = site_software(hub.folder / "software")
@@ -267,6 +269,15 @@ def test_a_link_in_a_workspace_leads_no_mount_out_of_it(hub: Engine, run):
             sentence, _ = hub.failure("demo", mount)
             assert "where a link may lead anywhere on the node" in sentence
             assert not hub.servers()
+
+
+def test_servers_find_names_and_keep_logs_as_the_site_says(hub: Engine):
+    hub.start("demo")
+    assert hub.execute("demo", FINDS_NAMES) == "192.0.2.9 192.0.2.7 1400\n"
+    (server,) = hub.servers()
+    assert server.attrs["HostConfig"]["LogConfig"] == {"Type": "local", "Config": {"max-size": "1m"}}
+    (name,) = server.attrs["NetworkSettings"]["Networks"]
+    assert hub.client.networks.get(name).attrs["Options"]["com.docker.network.driver.mtu"] == "1400"
 
 
 def test_a_health_check_of_an_image_is_not_done(hub: Engine):

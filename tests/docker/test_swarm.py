@@ -14,6 +14,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 import requests
 
+from tests.docker.names import FINDS_NAMES, SERVER_NETWORK, name_server
 from tests.docker.processes import WEB_SERVER
 from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Stack, build_sick, command, wait_for
 from tests.failing_images import build_failing, silent, told_of_all
@@ -40,7 +41,8 @@ SUBNET = "10.77.16.0/20"
 def shared_stack(docker_client, host_address, tmp_path_factory) -> Iterator[Stack]:
     name = f"xhtest-{uuid.uuid4().hex[:8]}"
     orchestrator = {"swarm": {"network_name": f"{name}-net", "prefix": name, "subnet": SUBNET}}
-    with StandIn(demo_state(), host=host_address) as xnat:
+    orchestrator["swarm"] |= {**SERVER_NETWORK, "dns": [host_address], "encrypted": True}
+    with StandIn(demo_state(), host=host_address) as xnat, name_server(host_address):
         stack = Stack(docker_client, name, tmp_path_factory.mktemp("swarm"), xnat, orchestrator)
         software = site_software(stack.folder / "software")
         stack.site["servers"] |= {**SITE_SERVERS, "security": ENGINE_SECURITY, "mounts": [software]}
@@ -120,6 +122,18 @@ def test_the_service_is_what_xnat_and_the_site_ask_for(stack: Stack):
     assert labels["org.xnat.jupyter.type"] == "xnat:projectData"
     assert labels["com.docker.stack.namespace"] == stack.name
     assert stack.execute("a.b@c.org", "import os; print(os.environ['ODD'])") == "{username} $HOME $$\n"
+
+
+def test_servers_find_names_and_keep_logs_as_the_site_says(stack: Stack):
+    stack.start("demo")
+    # Of 1400 bytes the overlay takes 50, and what encrypts it the rest.
+    *addresses, largest = stack.execute("demo", FINDS_NAMES).split()
+    assert (addresses, 1300 <= int(largest) < 1350) == (["192.0.2.9", "192.0.2.7"], True)
+    log = stack.server("demo").attrs["Spec"]["TaskTemplate"]["LogDriver"]
+    assert log == {"Name": "local", "Options": {"max-size": "1m"}}
+    (network,) = stack.client.networks.list(names=[f"{stack.name}-net"])
+    options = network.attrs["Options"]
+    assert (options["com.docker.network.driver.mtu"], "encrypted" in options) == ("1400", True)
 
 
 def test_a_health_check_of_an_image_ends_no_server(stack: Stack):

@@ -75,6 +75,14 @@ def test_the_network_has_the_addresses_that_the_site_says(render):
     assert render(text)["networks"]["jupyter"]["ipam"] == {"config": [{"subnet": "10.77.16.0/20"}]}
 
 
+def test_every_network_takes_what_the_site_says_of_networks(render):
+    assert not [each for each in render()["networks"].values() if "driver_opts" in each]
+    text = SITE.replace("{network_name: our_net}", "{server_networks: 2, mtu: 1400, encrypted: true}")
+    networks = render(text)["networks"].values()
+    options = {"com.docker.network.driver.mtu": "1400", "encrypted": ""}
+    assert [each["driver_opts"] for each in networks] == [options] * 4
+
+
 def test_servers_have_networks_of_their_own_and_the_hub_is_on_all(render):
     stack = render(SITE.replace("our_net", "our_net, server_networks: 2"))
     assert list(stack["networks"]) == ["jupyter", "control", "our_net-1", "our_net-2"]

@@ -372,6 +372,17 @@ BREAKS = [
         ({"start_as_root": False}, "start_as_root", {"read_only_root": True}, IN_PODS),
         ({"pids_limit": 99}, "pids_limit", {"pids_limit": 8192}, {"orchestrator": {"local": {"directory": "/x"}}}),
     )),
+    # names, addresses and logs
+    *(({"servers__hosts": {bad: at}}, rule, f"servers.hosts.{bad}", {"servers__hosts": {"pacs": "10.0.0.5"}}) for bad, at, rule in (
+        ("pacs", "1.2.3", "address"), ("pacs", "127.0.0.1", "server-network"), ("jupyterhub", "10.0.0.5", "server-network"), ("localhost", "10.0.0.5", "server-network"),
+    )),
+    *(({"orchestrator": {"swarm": bad}}, rule, f"orchestrator.swarm.{place}", {"orchestrator": {"swarm": good}}) for bad, rule, place, good in (
+        ({"dns": ["10.0.0.53", "::1"]}, "server-network", "dns[1]", {"dns": ["10.0.0.53", "fd00::53"]}),
+        ({"dns": ["10.0.0.256"]}, "address", "dns[0]", {"dns": ["10.0.0.255"]}),
+        ({"log_options": {"max-size": "1m"}}, "server-network", "log_options", {"log_driver": "gelf", "log_options": {"gelf-address": "udp://x:1"}}),
+        ({"log_driver": "local", "log_options": {"maxsize": "1m"}}, "server-network", "log_options.maxsize", {"log_driver": "local", "log_options": {"max-size": "1m"}}),
+        ({"log_driver": "none", "log_options": {"max-size": "1m"}}, "server-network", 'log_options["max-size"]', {"log_driver": "none"}),
+    )),
     ({"servers__environment": {"GRANT_SUDO": "yes"}}, "rights", "servers.environment.GRANT_SUDO",
      {"servers__environment": {"GRANT_SUDO": "yes"}} | security(no_new_privileges=False)),
     # timeouts

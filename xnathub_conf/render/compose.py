@@ -28,7 +28,7 @@ from xnathub_conf.render.swarm_limits import DATA, check_stack, connect_host
 from xnathub_conf.render.yaml_text import yaml_text
 from xnathub_conf.site.hub_settings import hub_port, public_port
 from xnathub_conf.site.load import LoadedSite
-from xnathub_conf.site.networks import server_networks
+from xnathub_conf.site.networks import network_options, server_networks
 from xnathub_conf.site.types import Docker
 
 SECRETS = "./secrets"
@@ -66,9 +66,12 @@ def render_compose(
         },
         # A name of its own, since servers are attached to it by that name.
         "networks": {
-            "jupyter": {"name": docker.network_name, "driver": "bridge"},
-            NETWORK: {"driver": "bridge", "internal": True},
-            **{name: {"name": name, "driver": "bridge"} for name in server_networks(docker)},
+            "jupyter": {"name": docker.network_name, "driver": "bridge", **network_options(docker)},
+            NETWORK: {"driver": "bridge", "internal": True, **network_options(docker)},
+            **{
+                name: {"name": name, "driver": "bridge", **network_options(docker)}
+                for name in server_networks(docker)
+            },
         },
         "volumes": {"data": {}},
     }

@@ -29,7 +29,7 @@ from xnathub_conf.render.swarm_limits import DATA, check_stack, connect_host
 from xnathub_conf.render.yaml_text import yaml_text
 from xnathub_conf.site.hub_settings import hub_port, public_port
 from xnathub_conf.site.load import LoadedSite
-from xnathub_conf.site.networks import server_networks
+from xnathub_conf.site.networks import network_options, server_networks
 from xnathub_conf.site.types import Swarm
 
 POSTGRES_IMAGE = "postgres:17-alpine"
@@ -65,13 +65,18 @@ def render_stack(
         "proxy": _proxy(loaded, swarm, proxy_image or image, secrets),
     }
     networks: dict[str, Any] = {
-        "jupyter": {"name": swarm.network_name, "driver": "overlay", "attachable": True},
-        NETWORK: {"driver": "overlay", "internal": True},
+        "jupyter": {
+            "name": swarm.network_name,
+            "driver": "overlay",
+            "attachable": True,
+            **network_options(swarm),
+        },
+        NETWORK: {"driver": "overlay", "internal": True, **network_options(swarm)},
     }
     if swarm.subnet:
         networks["jupyter"]["ipam"] = {"config": [{"subnet": swarm.subnet}]}
     for name in server_networks(swarm):
-        networks[name] = {"name": name, "driver": "overlay"}
+        networks[name] = {"name": name, "driver": "overlay", **network_options(swarm)}
     configs: dict[str, object] = {
         "site": {
             "name": f"xnathub_site_{digest(content)}",
@@ -88,7 +93,7 @@ def render_stack(
     if postgres_image:
         services["db"] = _postgres(postgres_image)
         services["hub"]["networks"]["database"] = {}
-        networks["database"] = {"driver": "overlay", "internal": True}
+        networks["database"] = {"driver": "overlay", "internal": True, **network_options(swarm)}
         volumes["database"] = {}
         external["hub_db_password"] = {"external": True}
     stack = {

@@ -1,6 +1,18 @@
 """The networks of a Docker engine or a swarm that servers have for themselves."""
 
+from typing import Any
+
 from xnathub_conf.site.types import Docker, Swarm
+
+
+def network_options(settings: Docker | Swarm) -> dict[str, Any]:
+    """Return what the site says of each of its networks, as in a compose or stack file; nothing where it says nothing."""
+    options = {}
+    if settings.mtu:
+        options["com.docker.network.driver.mtu"] = str(settings.mtu)
+    if isinstance(settings, Swarm) and settings.encrypted:
+        options["encrypted"] = ""
+    return {"driver_opts": options} if options else {}
 
 
 def server_networks(settings: Docker | Swarm) -> list[str]:

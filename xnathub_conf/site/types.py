@@ -213,6 +213,8 @@ class Servers:
     ca_file: str | None
     http_proxy: str | None
     no_proxy: tuple[str, ...]
+    dns_search: tuple[str, ...]
+    hosts: Mapping[str, str]
     cpu_limit: float | None
     cpu_guarantee: float | None
     mem_limit: int | None
@@ -302,6 +304,10 @@ class Docker:
     docker_host: str
     tls: DockerTls | None
     pull_policy: Literal["always", "ifnotpresent", "never"]
+    dns: tuple[str, ...]
+    log_driver: str | None
+    log_options: Mapping[str, str]
+    mtu: int | None
 
 
 @dataclass(frozen=True)
@@ -316,6 +322,11 @@ class Swarm:
     placement_constraints: tuple[str, ...]
     endpoint_mode: Literal["vip", "dnsrr"]
     subnet: str | None
+    dns: tuple[str, ...]
+    log_driver: str | None
+    log_options: Mapping[str, str]
+    mtu: int | None
+    encrypted: bool
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from xnathub_conf.spawners.images_ahead import Brought
 from xnathub_conf.spawners.pulls import Pull
 from xnathub_conf.spawners.rights import docker_rights, user_of
 from xnathub_conf.spawners.running import Found
+from xnathub_conf.spawners.server_network import container_network
 from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
 from xnathub_conf.spawners.wait_for_port import LOOK_AGAIN_SECONDS
 
@@ -44,8 +45,15 @@ class XnatDockerSpawner(PlannedObject):
         gpus = gpu_requests(plan)
         super().apply_plan(plan, prepared)
         self.volumes: dict[str, object] = {}
+        docker = self.site.orchestrator.docker
+        assert docker is not None
         # Docker would remove a container as it ends, and its exit code with it.
-        host: dict[str, object] = {"init": True, "auto_remove": False, **docker_rights(self.site.servers)}
+        host: dict[str, object] = {
+            "init": True,
+            "auto_remove": False,
+            **docker_rights(self.site.servers),
+            **container_network(self.site.servers, docker),
+        }
         if plan.mem_guarantee:
             host["mem_reservation"] = plan.mem_guarantee
         if plan.shm_size:

@@ -33,6 +33,7 @@ from xnathub_conf.spawners.engine_failures import engine_failure
 from xnathub_conf.spawners.images_ahead import Brought
 from xnathub_conf.spawners.rights import SCRATCH, dropped, groups_of, ulimits, user_of
 from xnathub_conf.spawners.running import Found
+from xnathub_conf.spawners.server_network import service_log, service_names
 from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
 from xnathub_conf.spawners.swarm_images import bring_to_nodes
 from xnathub_conf.spawners.swarm_terms import STATES, is_lost, nano, stack_label, tmpfs
@@ -105,6 +106,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             init=True,
             stop_grace_period=nano(servers.stop_timeout),
             healthcheck=health_check(servers),
+            **service_names(servers, swarm),
         )
         # Docker's SDK has no names for these two.
         container["Ulimits"] = ulimits(security)
@@ -123,6 +125,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             restart_policy=RestartPolicy(condition="none"),
             placement=Placement(constraints=[*swarm.placement_constraints, *map(str, plan.constraints)]),
             networks=[self._network],
+            log_driver=service_log(swarm),
         )
         return await self.docker(
             "create_service",

@@ -26,6 +26,7 @@ from xnathub_conf.site.rules.secret_values import (
     check_secrets,
     check_service_tokens,
 )
+from xnathub_conf.site.rules.server_network import check_server_network
 from xnathub_conf.site.rules.servers import (
     check_images,
     check_images_ahead,
@@ -58,6 +59,7 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_images_ahead,
     check_resources,
     check_rights,
+    check_server_network,
     check_memory,
     check_time_limits,
     check_sign_in,
