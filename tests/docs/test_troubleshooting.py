@@ -119,7 +119,16 @@ def test_no_error_is_forgotten():
     assert (
         given
         - set(MESSAGE_ARGUMENT)
-        - {"SiteError", "TooManyFailures", "_Again", "_Unknown", "_Taken", "RuleMissing", "NotCarriedError"}
+        - {
+            "SiteError",
+            "TooManyFailures",
+            "_Again",
+            "_Refused",
+            "_Unknown",
+            "_Taken",
+            "RuleMissing",
+            "NotCarriedError",
+        }
         == set()
     )
 

@@ -187,6 +187,28 @@ def test_network_policies_let_nobody_else_in(cluster):
     ]
 
 
+def test_servers_without_the_internet_reach_what_is_listed(cluster, schemas):
+    """What a policy is. That it holds is the affair of a network plugin, which this cluster does not have."""
+    none = {
+        "site.servers.internet": "none",
+        "site.servers.reachable": ["10.2.0.0/16", "fd00::7"],
+        "site.xnat.url": "http://10.1.2.3:8080",
+    }
+    objects = render(cluster, changed(**none))
+    conform(cluster, schemas, objects)
+    (rule,) = named(objects, "NetworkPolicy", "xnathub-servers")["spec"]["egress"]
+    assert rule == {
+        "to": [{"ipBlock": {"cidr": cidr}} for cidr in ("10.1.2.3/32", "10.2.0.0/16", "fd00::7/128")]
+    }
+    *inside, names = named(objects, "NetworkPolicy", "servers")["spec"]["egress"]
+    assert [list(to) for rule in inside for to in rule["to"]] == [["podSelector"], ["podSelector"]]
+    assert {"ipBlock": {"cidr": "10.0.0.0/8"}} in names["to"]
+    with pytest.raises(AssertionError, match=r"needs networkPolicy.enabled"):
+        render(cluster, changed(**none, **{"networkPolicy.enabled": False}))
+    with pytest.raises(AssertionError, match=r"egressAllowRules to false"):
+        render(cluster, changed(**none, **{"jupyterhub.enabled": True}))
+
+
 def test_claims_follow_from_the_values_where_the_site_names_none(cluster):
     objects = render(cluster, changed(**{"archive.claimName": "mine", "workspaces.path": "/data/work"}))
     site = json.loads(named(objects, "ConfigMap", "xnathub-site")["data"]["site.yaml"])

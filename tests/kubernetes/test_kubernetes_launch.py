@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import docker
@@ -194,7 +195,7 @@ def test_a_start_that_can_not_work_is_told_in_a_sentence(release: Release, envir
 
 
 def test_images_that_fail_say_why(release: Release):
-    with docker.DockerClient(base_url="unix:///var/run/docker.sock", timeout=300) as client:
+    with closing(docker.DockerClient(base_url="unix:///var/run/docker.sock", timeout=300)) as client:
         release.namespace.cluster.import_images(build_failing(client))
     release.workspace("demo")
 

@@ -527,6 +527,15 @@ def test_servers_find_their_way_out_and_reach_xnat_and_the_hub_directly():
     assert {"hub", "proxy-public", ".svc"} <= set(site_variables(site)["NO_PROXY"].split(","))
 
 
+def test_servers_without_the_internet_reach_xnat_by_the_way_out_alone():
+    site = site_of(orchestrator={"swarm": {"server_networks": 2}}, servers__internet="none")
+    found = site_variables(site)
+    assert found["https_proxy"] == found["HTTP_PROXY"] == "http://way-out:3128"
+    direct = set(found["NO_PROXY"].split(","))
+    assert {"jupyterhub", "jupyterhub-proxy", "localhost"} <= direct
+    assert "xnat.example.org" not in direct
+
+
 def test_the_sites_authorities_are_mounted_and_named():
     plan = check(SAMPLE, ca_file="/etc/pki/all.pem", environment={"CURL_CA_BUNDLE": "/x"})
     assert tuple(plan.mounts[2]) == ("bind", "/etc/pki/all.pem", "/etc/xnathub/ca.pem", True)

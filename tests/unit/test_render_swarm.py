@@ -83,6 +83,22 @@ def test_every_network_takes_what_the_site_says_of_networks(render):
     assert [each["driver_opts"] for each in networks] == [options] * 4
 
 
+def test_servers_without_the_internet_have_one_way_out(render):
+    text = SITE.replace("{network_name: our_net}", "{server_networks: 2, dns: [10.0.0.53]}")
+    assert "way-out" not in render(text)["services"]
+    text = text.replace(
+        "servers:\n",
+        "servers:\n  internet: none\n  reachable: [pypi.org, 10.0.0.0/8]\n  hosts: {pacs: 10.0.0.5}\n",
+    )
+    stack = render(text)
+    inside = [name for name in stack["networks"] if name.startswith("xnat_jupyterhub-")]
+    assert [stack["networks"][name].get("internal") for name in [*inside, "jupyter"]] == [True, True, None]
+    way = stack["services"]["way-out"]
+    assert way["command"][3:] == ["xnat.example.org:443", "pypi.org", "10.0.0.0/8"]
+    assert way["networks"] == {"jupyter": {}, **{name: {"aliases": ["way-out"]} for name in inside}}
+    assert (way["extra_hosts"], way["dns"], way["cap_drop"]) == (["pacs:10.0.0.5"], ["10.0.0.53"], ["ALL"])
+
+
 def test_servers_have_networks_of_their_own_and_the_hub_is_on_all(render):
     stack = render(SITE.replace("our_net", "our_net, server_networks: 2"))
     assert list(stack["networks"]) == ["jupyter", "control", "our_net-1", "our_net-2"]

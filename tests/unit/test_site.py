@@ -275,6 +275,7 @@ def security(**keys):
     return {"servers__security": keys}
 
 
+APART = {"orchestrator": {"swarm": {"server_networks": 2}}}
 IN_PODS = {"orchestrator": {"kubernetes": K8S}, **mounts("/data/xnat")}
 
 
@@ -372,6 +373,18 @@ BREAKS = [
         ({"start_as_root": False}, "start_as_root", {"read_only_root": True}, IN_PODS),
         ({"pids_limit": 99}, "pids_limit", {"pids_limit": 8192}, {"orchestrator": {"local": {"directory": "/x"}}}),
     )),
+    # the internet
+    *((bad | {"servers__internet": "none"}, "internet", place, good | {"servers__internet": "none"}) for bad, place, good in (
+        ({"orchestrator": {"swarm": {}}}, "servers.internet", {"orchestrator": {"swarm": {"server_networks": 2}}}),
+        ({"orchestrator": {"docker": {}}}, "servers.internet", {"orchestrator": {"docker": {"server_networks": 2}}}),
+        (APART | {"servers__http_proxy": "http://proxy:3128"}, "servers.http_proxy", APART),
+        (APART | {"servers__reachable": ["pypi.org", "a/"]}, "servers.reachable[1]", APART | {"servers__reachable": [".pypi.org", "10.0.0.0/8", "x:22"]}),
+        (IN_PODS, "servers.internet", IN_PODS | {"servers__reachable": ["10.1.2.3"]}),
+        (IN_PODS, "servers.internet", IN_PODS | {"xnat__url": "https://10.1.2.3"}),
+        (IN_PODS | {"servers__reachable": ["10.1.2.3", "pypi.org"]}, "servers.reachable[1]", IN_PODS | {"servers__reachable": ["10.1.2.3", "10.2.0.0/16"]}),
+    )),
+    ({"servers__reachable": ["pypi.org"]}, "internet", "servers.reachable", {"servers__reachable": []}),
+    ({"servers__internet": "none", "orchestrator": {"local": {"directory": "/x"}}}, "internet", "servers.internet", {"servers__internet": "all"}),
     # names, addresses and logs
     *(({"servers__hosts": {bad: at}}, rule, f"servers.hosts.{bad}", {"servers__hosts": {"pacs": "10.0.0.5"}}) for bad, at, rule in (
         ("pacs", "1.2.3", "address"), ("pacs", "127.0.0.1", "server-network"), ("jupyterhub", "10.0.0.5", "server-network"), ("localhost", "10.0.0.5", "server-network"),

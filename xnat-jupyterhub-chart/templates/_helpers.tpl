@@ -31,6 +31,22 @@ app.kubernetes.io/component: {{ . }}
 {{ dig "hub" "gid" 1000 .Values.site | int64 }}
 {{- end }}
 
+{{- /* Whether servers reach nothing but what is listed; empty where they do. */}}
+{{- define "xnathub.noInternet" -}}
+{{- if eq (dig "servers" "internet" "all" .Values.site) "none" }}yes{{ end }}
+{{- end }}
+
+{{- /* What servers may reach then: XNAT, where its address is one of numbers, and the site's list. */}}
+{{- define "xnathub.reachable" -}}
+{{- $blocks := list }}
+{{- $host := (urlParse (dig "xnat" "url" "" .Values.site)).hostname }}
+{{- range concat (ternary (list $host) list (regexMatch "^([0-9.]+|.*:.*)$" $host)) (dig "servers" "reachable" list .Values.site) }}
+{{- $cidr := ternary . (printf "%s/%s" . (ternary "128" "32" (contains ":" .))) (contains "/" .) }}
+{{- $blocks = append $blocks (dict "ipBlock" (dict "cidr" $cidr)) }}
+{{- end }}
+{{- toYaml (list (dict "to" $blocks)) }}
+{{- end }}
+
 {{- /* The site as JSON, which is YAML too, and keeps numbers and words such as `no` what they are. */}}
 {{- define "xnathub.site" -}}
 {{- $site := deepCopy .Values.site }}
@@ -84,6 +100,15 @@ app.kubernetes.io/component: {{ . }}
 {{- end }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) }}
 {{- fail "ingress.host is needed." }}
+{{- end }}
+{{- if include "xnathub.noInternet" . }}
+{{- if not .Values.networkPolicy.enabled }}
+{{- fail "site.servers.internet is none: that needs networkPolicy.enabled." }}
+{{- end }}
+{{- $open := dig "singleuser" "networkPolicy" "egressAllowRules" dict .Values.jupyterhub }}
+{{- if and .Values.jupyterhub.enabled (or (dig "nonPrivateIPs" true $open) (dig "privateIPs" true $open)) }}
+{{- fail "site.servers.internet is none: set nonPrivateIPs and privateIPs of jupyterhub.singleuser.networkPolicy.egressAllowRules to false." }}
+{{- end }}
 {{- end }}
 {{- if .Values.jupyterhub.enabled }}
 {{- if eq .Subcharts.jupyterhub.Chart.Version "0.0.0" }}

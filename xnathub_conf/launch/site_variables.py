@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 from xnathub_conf.site.hub_settings import CHART_PROXY_HOST, PROXY_HOST, hub_connect_url
+from xnathub_conf.site.networks import WAY_OUT_HOST, WAY_OUT_PORT
 from xnathub_conf.site.types import Site
 
 CA_FILE = "/etc/xnathub/ca.pem"
@@ -15,16 +16,27 @@ _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY")
 def site_variables(site: Site) -> dict[str, str]:
     """Return the variables that the site's keys decide; `servers.environment` may still say otherwise."""
     found = dict.fromkeys(_CA_VARIABLES, CA_FILE) if site.servers.ca_file else {}
-    if proxy := site.servers.http_proxy:
+    if proxy := _proxy(site):
         upper = {**dict.fromkeys(_PROXY_VARIABLES, proxy), "NO_PROXY": ",".join(_no_proxy(site))}
         # curl reads http_proxy in lower case alone, others read upper case alone.
         found |= upper | {name.lower(): value for name, value in upper.items()}
     return found
 
 
+def _proxy(site: Site) -> str | None:
+    return f"http://{WAY_OUT_HOST}:{WAY_OUT_PORT}" if _has_way_out(site) else site.servers.http_proxy
+
+
+def _has_way_out(site: Site) -> bool:
+    """Return whether servers reach XNAT too by the rendered file's own proxy alone."""
+    engine = site.orchestrator.docker or site.orchestrator.swarm
+    return engine is not None and site.servers.internet == "none"
+
+
 def _no_proxy(site: Site) -> list[str]:
     """Return what servers reach directly: themselves, XNAT, the hub, the cluster, and what the site adds."""
-    addresses = (site.xnat.url, site.xnat.public_url, hub_connect_url(site), site.hub.public_url)
+    xnats = () if _has_way_out(site) else (site.xnat.url, site.xnat.public_url, site.hub.public_url)
+    addresses = (*xnats, hub_connect_url(site))
     # A proxy of the hub that is a container of its own takes servers' calls to the hub.
     hosts = [*(urlsplit(address).hostname for address in addresses if address), PROXY_HOST]
     cluster = [CHART_PROXY_HOST, ".svc", ".cluster.local"] if site.orchestrator.kubernetes else []

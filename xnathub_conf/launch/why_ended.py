@@ -36,7 +36,7 @@ def why_ended(
 def why_in(said: Sequence[str]) -> str:
     """Return why a server ended as what was said of it tells, the last line first; "" where none does."""
     known = (
-        Why("What it should run is made for another kind of processor, or is a script whose first line names no program.", r"exec format error"),
+        Why("What it should run is made for another kind of processor, or is a script whose first line names no program.", r"exec format error|cannot execute binary file|: line \d+:\W*ELF\b"),
         Why("The program that it should start is not marked as one that can be run.", r"\bexec\b.*permission denied"),
         Why(
             "The program that it should start is not in its image, or what runs that is not: the first line of a script names it, and must not end as lines do on Windows.",

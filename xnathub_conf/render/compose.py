@@ -25,6 +25,7 @@ from xnathub_conf.render.proxy_container import (
     proxy_service,
 )
 from xnathub_conf.render.swarm_limits import DATA, check_stack, connect_host
+from xnathub_conf.render.way_out import way_out_services
 from xnathub_conf.render.yaml_text import yaml_text
 from xnathub_conf.site.hub_settings import hub_port, public_port
 from xnathub_conf.site.load import LoadedSite
@@ -59,17 +60,19 @@ def render_compose(
     secrets, variables = secrets_of(loaded), variables_of(loaded)
     files = [*secrets.values(), *config_files(loaded, secrets)]
     volumes = _volumes(loaded, docker, files, folder)
+    inside = {"internal": True} if site.servers.internet == "none" else {}
     compose = {
         "services": {
             "hub": _hub(loaded, image, variables, volumes, digest(content)),
             "proxy": _proxy(loaded, proxy_image or image),
+            **way_out_services(site, image, docker, **_CONFINED, restart="unless-stopped"),
         },
         # A name of its own, since servers are attached to it by that name.
         "networks": {
             "jupyter": {"name": docker.network_name, "driver": "bridge", **network_options(docker)},
             NETWORK: {"driver": "bridge", "internal": True, **network_options(docker)},
             **{
-                name: {"name": name, "driver": "bridge", **network_options(docker)}
+                name: {"name": name, "driver": "bridge", **inside, **network_options(docker)}
                 for name in server_networks(docker)
             },
         },

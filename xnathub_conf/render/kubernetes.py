@@ -1,5 +1,6 @@
 """A site as values for the Helm chart, and as plain manifests for those without Helm."""
 
+import contextlib
 import hashlib
 import json
 import secrets
@@ -7,19 +8,30 @@ from base64 import b64encode
 from copy import deepcopy
 from importlib import resources
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
 from xnathub_conf.render.yaml_text import yaml_text, yaml_texts
 from xnathub_conf.site.load import LoadedSite
-from xnathub_conf.site.types import Kubernetes, Servers
+from xnathub_conf.site.types import Kubernetes, Servers, Site
 from xnathub_conf.values.images import ImageError, parse_image
+from xnathub_conf.values.reachable import Reachable
 
 PLACEHOLDER_BASE_URL = "/base.url.of.xnathub/"
 PLACEHOLDER_UID = 1999999991
 PLACEHOLDER_GID = 1999999992
 PLACEHOLDER_NAMESPACE = "namespace-of-xnathub"
 """What stands in manifests.yaml where a site decides; scripts/generate renders the chart with these."""
+
+_NAME_SERVERS = [
+    {"namespaceSelector": {}},
+    *(
+        {"ipBlock": {"cidr": each}}
+        for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.20.10/32")
+    ),
+]
+"""Where the name servers of clusters are: in pods, at private addresses, and on each node, as NodeLocal DNSCache has it."""
 
 
 def render_values(loaded: LoadedSite, content: str, *, image: str | None = None) -> str:
@@ -33,7 +45,11 @@ def render_values(loaded: LoadedSite, content: str, *, image: str | None = None)
         "baseUrl": loaded.site.hub.base_url,
         "annotations": {"xnathub/site": _digest(content)},
     }
-    values = {"site": site, "jupyterhub": {"hub": hub}}
+    values: dict[str, Any] = {"site": site, "jupyterhub": {"hub": hub}}
+    if _reached(loaded.site) is not None:
+        # Policies add up, and Zero to JupyterHub's own lets servers reach everything.
+        closed = {"nonPrivateIPs": False, "privateIPs": False}
+        values["jupyterhub"]["singleuser"] = {"networkPolicy": {"egressAllowRules": closed}}
     if image:
         # The proxy of Zero to JupyterHub has no gate; the one in the hub's image does.
         both = _name_and_tag(image)
@@ -62,6 +78,7 @@ def render_manifests(loaded: LoadedSite, content: str, *, image: str | None = No
         for one in yaml.safe_load_all(template)
         if one["kind"] != "DaemonSet" or loaded.site.servers.images_ahead
     ]
+    reached = _reached(loaded.site)
     for one in objects:
         kind, name = one["kind"], one["metadata"]["name"]
         if kind == "Secret":
@@ -70,6 +87,10 @@ def render_manifests(loaded: LoadedSite, content: str, *, image: str | None = No
             one["data"]["site.yaml"] = json.dumps(site, indent=2, ensure_ascii=False) + "\n"
         elif (kind, name) == ("Deployment", "hub"):
             one["spec"]["template"]["metadata"]["annotations"] = {"xnathub/site": _digest(content)}
+        elif (kind, name) == ("NetworkPolicy", "xnathub-servers") and reached is not None:
+            one["spec"]["egress"] = [{"to": reached}]
+        elif (kind, name) == ("NetworkPolicy", "servers") and reached is not None:
+            one["spec"]["egress"][-1]["to"] = _NAME_SERVERS
         elif kind == "DaemonSet":
             _fill_images(one["spec"]["template"]["spec"], loaded.site.servers, kubernetes)
         if kind == "Deployment" and image and name in {"hub", "proxy"}:
@@ -88,6 +109,16 @@ def render_manifests(loaded: LoadedSite, content: str, *, image: str | None = No
         f"# Made by `xnathub render kubernetes --manifests` from {loaded.document.file}.\n"
         "# They want a Secret xnathub-secrets beside them, with the keys that the site file names.\n" + text
     )
+
+
+def _reached(site: Site) -> list[dict[str, Any]] | None:
+    """Return what servers without the internet may reach, as a network policy says it; None where they reach everything."""
+    if site.servers.internet == "all":
+        return None
+    networks = list(Reachable(site.servers.reachable).networks)
+    with contextlib.suppress(ValueError):
+        networks = [*Reachable([urlsplit(site.xnat.url).hostname or ""]).networks, *networks]
+    return [{"ipBlock": {"cidr": str(network)}} for network in networks]
 
 
 def _fill_images(pod: dict[str, Any], servers: Servers, kubernetes: Kubernetes) -> None:

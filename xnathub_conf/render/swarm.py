@@ -26,6 +26,7 @@ from xnathub_conf.render.proxy_container import (
     proxy_service,
 )
 from xnathub_conf.render.swarm_limits import DATA, check_stack, connect_host
+from xnathub_conf.render.way_out import way_out_services
 from xnathub_conf.render.yaml_text import yaml_text
 from xnathub_conf.site.hub_settings import hub_port, public_port
 from xnathub_conf.site.load import LoadedSite
@@ -63,6 +64,7 @@ def render_stack(
     services = {
         "hub": _hub(loaded, swarm, image, secrets, variables),
         "proxy": _proxy(loaded, swarm, proxy_image or image, secrets),
+        **way_out_services(site, image, swarm, deploy=_deployed(swarm)),
     }
     networks: dict[str, Any] = {
         "jupyter": {
@@ -75,8 +77,9 @@ def render_stack(
     }
     if swarm.subnet:
         networks["jupyter"]["ipam"] = {"config": [{"subnet": swarm.subnet}]}
+    inside = {"internal": True} if site.servers.internet == "none" else {}
     for name in server_networks(swarm):
-        networks[name] = {"name": name, "driver": "overlay", **network_options(swarm)}
+        networks[name] = {"name": name, "driver": "overlay", **inside, **network_options(swarm)}
     configs: dict[str, object] = {
         "site": {
             "name": f"xnathub_site_{digest(content)}",
@@ -197,13 +200,17 @@ def _proxy(loaded: LoadedSite, swarm: Swarm, image: str, secrets: dict[str, str]
         "ports": [{"target": port, "published": port, "protocol": "tcp", "mode": "host"}],
         **_mounted(loaded, {name: path for name, path in secrets.items() if path in files}),
         "volumes": [{"type": "tmpfs", "target": "/tmp"}],  # noqa: S108 - the container's own
-        "deploy": {
-            "endpoint_mode": swarm.endpoint_mode,
-            "placement": {"constraints": ["node.role==manager"]},
-            # The old proxy must have let go of the port.
-            "update_config": {"order": "stop-first", "failure_action": "rollback"},
-            "restart_policy": {"condition": "any", "delay": "1s"},
-        },
+        # The old proxy must have let go of the port.
+        "deploy": _deployed(swarm),
+    }
+
+
+def _deployed(swarm: Swarm) -> dict[str, object]:
+    return {
+        "endpoint_mode": swarm.endpoint_mode,
+        "placement": {"constraints": ["node.role==manager"]},
+        "update_config": {"order": "stop-first", "failure_action": "rollback"},
+        "restart_policy": {"condition": "any", "delay": "1s"},
     }
 
 

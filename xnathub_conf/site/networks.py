@@ -4,6 +4,9 @@ from typing import Any
 
 from xnathub_conf.site.types import Docker, Swarm
 
+WAY_OUT_HOST, WAY_OUT_PORT = "way-out", 3128
+"""Where servers without the internet find the rendered file's own proxy to XNAT, and what else they may reach."""
+
 
 def network_options(settings: Docker | Swarm) -> dict[str, Any]:
     """Return what the site says of each of its networks, as in a compose or stack file; nothing where it says nothing."""

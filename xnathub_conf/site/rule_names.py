@@ -86,6 +86,7 @@ RULES: Mapping[str, Rule] = {
     "attempt-outlasts-call": Rule("One attempt to reach XNAT ends within the deadline of the call."),
     "rights": Rule("The keys of `servers.security` have an effect, and fit together."),
     "server-network": Rule("What is said of names, addresses and logs of servers has an effect."),
+    "internet": Rule("Servers without the internet are kept from it, and reach XNAT all the same."),
     # Signing in
     "refresh-after-sign-out": Rule("XNAT is asked about a user before their sign-in ends."),
     "user-subdomains": Rule("Users' servers have host names of their own only below one of the hub's own, over https."),

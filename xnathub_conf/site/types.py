@@ -215,6 +215,8 @@ class Servers:
     no_proxy: tuple[str, ...]
     dns_search: tuple[str, ...]
     hosts: Mapping[str, str]
+    internet: Literal["all", "none"]
+    reachable: tuple[str, ...]
     cpu_limit: float | None
     cpu_guarantee: float | None
     mem_limit: int | None
