@@ -431,6 +431,18 @@ print(json.dumps([refused, 0 < len(started) < 200, resource.getrlimit(resource.R
 
 ENGINE_SECURITY = {"pids_limit": 200, "ulimits": {"nofile": 3000}}
 
+SECCOMP = json.dumps(
+    {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["msgget"], "action": "SCMP_ACT_ERRNO"}]}
+)
+"""A seccomp profile that refuses one call."""
+
+MAKES_THAT_CALL = """
+import ctypes, errno
+libc = ctypes.CDLL(None, use_errno=True)
+made = libc.msgget(0, 0o600)
+print(errno.errorcode[ctypes.get_errno()] if made < 0 else "made")
+"""
+
 TOO_MANY = [11, True, [3000, 3000]]
 """What STARTS_TOO_MANY prints then."""
 

@@ -25,14 +25,21 @@ def name_server(address: str, names: Mapping[str, str] = NAMES) -> Iterator[None
     """Answer questions for these names, and that there are no others."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
         asked.bind((address, 53))
-        threading.Thread(target=_answer, args=(asked, names), daemon=True).start()
+        answering = threading.Thread(target=_answer, args=(asked, names), daemon=True)
+        answering.start()
         yield
+        # It is no connection, but whoever waits is woken.
+        with contextlib.suppress(OSError):
+            asked.shutdown(socket.SHUT_RDWR)
+        answering.join(5)
 
 
 def _answer(asked: socket.socket, names: Mapping[str, str]) -> None:
     with contextlib.suppress(OSError):
         while True:
             question, who = asked.recvfrom(4096)
+            if not question:
+                return
             labels, at = [], 12
             while length := question[at]:
                 labels.append(question[at + 1 : at + 1 + length].decode())

@@ -33,6 +33,8 @@ from tests.support import (
     ITS_LIMITS,
     LOOKS_AROUND,
     LOOKS_AT_ITS_LIMITS,
+    MAKES_THAT_CALL,
+    SECCOMP,
     SITE_SERVERS,
     STARTS_TOO_MANY,
     TOO_MANY,
@@ -54,6 +56,15 @@ orchestrator: {docker: {}}
 """
 
 
+SECURITY = {
+    **ENGINE_SECURITY,
+    "seccomp": "/etc/xnathub/seccomp.json",
+    "apparmor": "xnathub-test",
+    "selinux": {"type": "container_t", "level": "s0:c1,c2"},
+}
+"""This engine's kernel has neither AppArmor nor SELinux: what the engine is asked for is all that shows."""
+
+
 class Engine(Site):
     """A hub that `docker-compose up` started from what `xnathub render docker` writes."""
 
@@ -61,7 +72,7 @@ class Engine(Site):
         self.write_site()
         secrets = self.folder / "secrets"
         secrets.mkdir()
-        for name, value in self.secrets.items():
+        for name, value in {**self.secrets, "seccomp.json": SECCOMP}.items():
             (secrets / name).write_text(value)
             os.chown(secrets / name, 4001, -1)
             (secrets / name).chmod(0o400)
@@ -129,7 +140,7 @@ def shared_hub(docker_client, host_address, tmp_path_factory) -> Iterator[Engine
         hub = Engine(docker_client, name, tmp_path_factory.mktemp("docker"), xnat, {"docker": docker})
         try:
             software = site_software(hub.folder / "software")
-            hub.site["servers"] |= {**SITE_SERVERS, "security": ENGINE_SECURITY, "mounts": [software]}
+            hub.site["servers"] |= {**SITE_SERVERS, "security": SECURITY, "mounts": [software]}
             hub.site["servers"]["ca_file"] = f"{software['source']}/authorities.pem"
             hub.create()
             yield hub
@@ -154,6 +165,7 @@ def test_a_user_works_in_a_container_beside_others(hub: Engine):
     assert len({container.name for container in hub.servers()}) == 3
     assert json.loads(hub.execute("Alice", LOOKS_AT_ITS_LIMITS)) == ITS_LIMITS
     assert json.loads(hub.execute("Alice", STARTS_TOO_MANY)) == TOO_MANY
+    assert hub.execute("Alice", MAKES_THAT_CALL) == "EPERM\n"
     assert hub.execute("alice", LOOKS_AROUND).splitlines() == what_it_sees("alice", UID, GID)
     made = (hub.workspace("alice") / "result.txt").stat()
     assert (made.st_uid, made.st_gid) == (UID, GID)
@@ -164,6 +176,9 @@ def test_a_user_works_in_a_container_beside_others(hub: Engine):
     )
     host = container.attrs["HostConfig"]
     assert (host["CpuQuota"], host["Memory"], host["MemoryReservation"]) == (50_000, 512 << 20, 100 << 20)
+    assert {"apparmor=xnathub-test", "label=type:container_t", "label=level:s0:c1,c2"} <= set(
+        host["SecurityOpt"]
+    )
     assert container.labels["org.xnat.jupyter.project"] == "P1"
     # As docs/threat-model.md says and gives the reasons for.
     assert not_followed(container.attrs) <= {

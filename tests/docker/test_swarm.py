@@ -26,6 +26,7 @@ from tests.support import (
     ITS_LIMITS,
     LOOKS_AROUND,
     LOOKS_AT_ITS_LIMITS,
+    MAKES_THAT_CALL,
     SITE_SERVERS,
     STARTS_TOO_MANY,
     TOO_MANY,
@@ -34,6 +35,7 @@ from tests.support import (
 )
 from xnathub_conf.standin import StandIn, demo_state
 
+SECURITY = {**ENGINE_SECURITY, "selinux": {"type": "container_t", "level": "s0:c1,c2"}}
 SUBNET = "10.77.16.0/20"
 
 
@@ -45,7 +47,7 @@ def shared_stack(docker_client, host_address, tmp_path_factory) -> Iterator[Stac
     with StandIn(demo_state(), host=host_address) as xnat, name_server(host_address):
         stack = Stack(docker_client, name, tmp_path_factory.mktemp("swarm"), xnat, orchestrator)
         software = site_software(stack.folder / "software")
-        stack.site["servers"] |= {**SITE_SERVERS, "security": ENGINE_SECURITY, "mounts": [software]}
+        stack.site["servers"] |= {**SITE_SERVERS, "security": SECURITY, "mounts": [software]}
         stack.site["servers"]["ca_file"] = f"{software['source']}/authorities.pem"
         with stack.deployed():
             yield stack
@@ -84,6 +86,7 @@ def test_users_whose_names_look_alike_get_services_and_folders_of_their_own(stac
     assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name) for name in names)
     assert json.loads(stack.execute("Alice", LOOKS_AT_ITS_LIMITS)) == ITS_LIMITS
     assert json.loads(stack.execute("Alice", STARTS_TOO_MANY)) == TOO_MANY
+    assert stack.execute("Alice", MAKES_THAT_CALL) == "made\n", "what the engine's own profile allows"
     for user in users:
         code = f"import os; print(open('/workspace/{user}/whose.txt').read(), os.listdir('/workspace'))"
         assert stack.execute(user, code) == f"{user} ['{user}']\n"
@@ -112,6 +115,10 @@ def test_the_service_is_what_xnat_and_the_site_ask_for(stack: Stack):
     assert task["RestartPolicy"]["Condition"] == "none"
     assert service["EndpointSpec"]["Mode"] == "dnsrr"
     assert (container["User"], container["Init"], container["StopGracePeriod"]) == ("0", True, 2_000_000_000)
+    assert container["Privileges"]["SELinuxContext"] == {
+        **{"Disable": False, "User": "", "Role": ""},
+        **{"Type": "container_t", "Level": "s0:c1,c2"},
+    }
     assert "Args" not in container
     assert {f"NB_UID={UID}", f"NB_GID={GID}", "NVIDIA_VISIBLE_DEVICES=void"} <= set(container["Env"])
     assert [mount.get("ReadOnly", False) for mount in container["Mounts"]] == [False, True, True, False]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kubernetes.testbed import Cluster, Release, new_release
-from tests.support import cannot_test
+from tests.kubernetes.testbed import VOLUMES, Cluster, Release, new_release
+from tests.support import SECCOMP, cannot_test
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,11 @@ def cluster() -> Cluster:
 
 @pytest.fixture(scope="session")
 def shared_release(cluster: Cluster) -> Iterator[Release]:
-    with new_release(cluster) as release:
+    profiles = VOLUMES.parent / "kubelet" / "seccomp"
+    profiles.mkdir(exist_ok=True)
+    (profiles / "xnathub-test.json").write_text(SECCOMP)
+    security = {"seccomp": "xnathub-test.json", "selinux": {"level": "s0:c1,c2"}}
+    with new_release(cluster, security=security) as release:
         yield release
 
 

@@ -317,6 +317,17 @@ def test_an_image_that_needs_root_gets_it_where_the_site_says_so(tmp_path, manif
     assert (environment["NB_UID"], environment["NB_GID"]) == ("5001", "6001")
 
 
+def test_the_profiles_of_servers_reach_the_pod(tmp_path, manifests):
+    rights = "security: {seccomp: a/b.json, apparmor: jupyter, selinux: {type: x_t}}, hosts: {b: 10.0.0.5, c: 10.0.0.5}, "
+    (tmp_path / "site.yaml").write_text(SITE.replace("servers: {", "servers: {" + rights))
+    (pod,) = manifests(load(tmp_path / "site.yaml").site, PLAN)
+    context = pod["spec"]["containers"][0]["securityContext"]
+    assert context["seccompProfile"] == {"type": "Localhost", "localhostProfile": "a/b.json"}
+    assert context["appArmorProfile"] == {"type": "Localhost", "localhostProfile": "jupyter"}
+    assert context["seLinuxOptions"] == {"type": "x_t"}
+    assert pod["spec"]["hostAliases"] == [{"ip": "10.0.0.5", "hostnames": ["b", "c"]}]
+
+
 def test_the_rights_of_servers_reach_the_pod(tmp_path, manifests):
     rights = "security: {read_only_root: true, no_new_privileges: false, drop_capabilities: []}, "
     (tmp_path / "site.yaml").write_text(SITE.replace("servers: {", "servers: {" + rights))

@@ -14,7 +14,14 @@ import pytest
 from tests.failing_images import build_failing, silent, told_of_all
 from tests.kubernetes.testbed import BUSYBOX, GID, TARPIT_PORT, UID, Cluster, Release, new_release, wait_for
 from tests.plugin_pages import EVENT, TELLS, Place, walk
-from tests.support import EATS_MEMORY, ITS_LIMITS, LOOKS_AROUND, LOOKS_AT_ITS_LIMITS, what_it_sees
+from tests.support import (
+    EATS_MEMORY,
+    ITS_LIMITS,
+    LOOKS_AROUND,
+    LOOKS_AT_ITS_LIMITS,
+    MAKES_THAT_CALL,
+    what_it_sees,
+)
 from tests.tarpit import Tarpit
 from xnathub_conf.standin import faults
 
@@ -56,6 +63,9 @@ def test_users_whose_names_look_alike_get_pods_and_folders_of_their_own(release:
     assert len(names) == len(pods)
     assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name) for name in names)
     assert json.loads(release.execute("Alice", LOOKS_AT_ITS_LIMITS)) == ITS_LIMITS
+    assert release.execute("Alice", MAKES_THAT_CALL) == "EPERM\n"
+    (container,) = pods["Alice"]["spec"]["containers"]
+    assert container["securityContext"]["seLinuxOptions"] == {"level": "s0:c1,c2"}
     for user in users:
         code = f"import os; print(open('/workspace/{user}/whose.txt').read(), os.listdir('/workspace'))"
         assert release.execute(user, code) == f"{user} ['{user}']\n"

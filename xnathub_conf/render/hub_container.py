@@ -87,7 +87,13 @@ def _secret_files(loaded: LoadedSite) -> Iterator[str]:
 def config_files(loaded: LoadedSite, secrets: dict[str, str]) -> list[str]:
     """Name the files that the site names and that are no secrets, each of which is a config."""
     site = loaded.site
-    files = site.xnat.ca_file, site.pages.logo, site.hub.tls.cert if site.hub.tls else None
+    profile = site.servers.security.seccomp
+    files = (
+        site.xnat.ca_file,
+        site.pages.logo,
+        site.hub.tls.cert if site.hub.tls else None,
+        profile if profile.startswith("/") else None,
+    )
     found = dict.fromkeys(file for file in files if file and file not in secrets.values())
     named = _named(found, "config")
     if "site" in named or SITE in (*found, *secrets.values()):

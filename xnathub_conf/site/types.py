@@ -132,6 +132,16 @@ class SiteMount:
 
 
 @dataclass(frozen=True)
+class Selinux:
+    """The SELinux label of a server's processes, where nodes have SELinux. What is left out the engine chooses."""
+
+    user: str | None
+    role: str | None
+    type: str | None
+    level: str | None
+
+
+@dataclass(frozen=True)
 class Security:
     """What the processes of a server may do to the node that it runs on. Local servers are the hub's own processes, and these keys do nothing there."""
 
@@ -186,6 +196,9 @@ class Security:
     ]
     pids_limit: int
     ulimits: Mapping[str, int]
+    seccomp: str
+    apparmor: str | None
+    selinux: Selinux
     read_only_root: bool
 
 

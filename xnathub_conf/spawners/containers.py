@@ -43,8 +43,8 @@ _MAKING_CLIENT = Lock()
 
 
 @cache
-def _networks(settings: Docker | Swarm) -> Networks:
-    return Networks(server_networks(settings))
+def _networks(names: tuple[str, ...]) -> Networks:
+    return Networks(names)
 
 
 @cache
@@ -180,7 +180,9 @@ class PlannedObject(DockerSpawner):
         settings = self._settings()
         if not settings.server_networks:
             return await self._start_on(settings.network_name)
-        async with _networks(settings).chosen(self.user.name, self._networks_in_use) as network:
+        async with _networks(tuple(server_networks(settings))).chosen(
+            self.user.name, self._networks_in_use
+        ) as network:
             return await self._start_on(network)
 
     async def _start_on(self, network: str) -> Any:

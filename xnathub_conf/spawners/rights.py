@@ -1,7 +1,11 @@
 """What a server's processes may do on their node: `servers.security` in the terms of Docker, Swarm and Kubernetes."""
 
+import json
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.site.types import Security, Servers
 
 HOME_GROUP = 100
@@ -9,6 +13,9 @@ HOME_GROUP = 100
 
 SCRATCH = ("/tmp", "/home/jovyan")  # noqa: S108 - the container's own
 """What stays writable where the image is read-only."""
+
+
+_DEFAULT, _UNCONFINED = "default", "unconfined"
 
 
 def user_of(servers: Servers) -> str:
@@ -36,11 +43,45 @@ def docker_rights(servers: Servers) -> dict[str, object]:
         "ulimits": ulimits(security),
         "read_only": security.read_only_root,
     }
-    if security.no_new_privileges:
-        rights["security_opt"] = ["no-new-privileges:true"]
+    options = ["no-new-privileges:true"] if security.no_new_privileges else []
+    if security.seccomp != _DEFAULT:
+        options.append(f"seccomp={_docker_profile(security.seccomp)}")
+    if security.apparmor:
+        options.append(f"apparmor={security.apparmor}")
+    options += [f"label={part}:{value}" for part, value in selinux(security).items()]
+    if options:
+        rights["security_opt"] = options
     if security.read_only_root:
         rights["tmpfs"] = dict.fromkeys(SCRATCH, "mode=1777")
     return rights
+
+
+def selinux(security: Security) -> dict[str, str]:
+    """Return the parts of the SELinux label that the site names, by their names."""
+    return {part: value for part, value in vars(security.selinux).items() if value}
+
+
+@cache
+def _docker_profile(seccomp: str) -> str:
+    """Return what the engine is told of a profile: its content, since it looks for no file. Raises LaunchFailed."""
+    if seccomp == _UNCONFINED:
+        return seccomp
+    try:
+        return json.dumps(json.loads(Path(seccomp).read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise LaunchFailed(
+            "seccomp",
+            f"The hub can't read the seccomp profile {seccomp}.",
+            "Tell your XNAT administrator. site.yaml: servers.security.seccomp.",
+            detail=str(error),
+            status=502,
+        ) from None
+
+
+def service_privileges(security: Security) -> dict[str, object]:
+    """Return a service's part of it that Docker's API calls privileges."""
+    label = {part.capitalize(): value for part, value in selinux(security).items()}
+    return {"NoNewPrivileges": security.no_new_privileges, **({"SELinuxContext": label} if label else {})}
 
 
 def ulimits(security: Security) -> list[dict[str, object]]:
@@ -54,6 +95,14 @@ def container_security(security: Security, *, root: bool) -> dict[str, object]:
     rights: dict[str, object] = {"capabilities": {"drop": drop}} if drop else {}
     if security.read_only_root:
         rights["readOnlyRootFilesystem"] = True
-    if root:
-        return rights
-    return {"runAsNonRoot": True, **rights, "seccompProfile": {"type": "RuntimeDefault"}}
+    if label := selinux(security):
+        rights["seLinuxOptions"] = label
+    if security.apparmor:
+        rights["appArmorProfile"] = {"type": "Localhost", "localhostProfile": security.apparmor}
+    if security.seccomp == _UNCONFINED:
+        rights["seccompProfile"] = {"type": "Unconfined"}
+    elif security.seccomp != _DEFAULT:
+        rights["seccompProfile"] = {"type": "Localhost", "localhostProfile": security.seccomp}
+    elif not root:
+        rights["seccompProfile"] = {"type": "RuntimeDefault"}
+    return rights if root else {"runAsNonRoot": True, **rights}

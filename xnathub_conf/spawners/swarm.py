@@ -31,7 +31,7 @@ from xnathub_conf.spawners.containers import (
 )
 from xnathub_conf.spawners.engine_failures import engine_failure
 from xnathub_conf.spawners.images_ahead import Brought
-from xnathub_conf.spawners.rights import SCRATCH, dropped, groups_of, ulimits, user_of
+from xnathub_conf.spawners.rights import SCRATCH, dropped, groups_of, service_privileges, ulimits, user_of
 from xnathub_conf.spawners.running import Found
 from xnathub_conf.spawners.server_network import service_log, service_names
 from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
@@ -99,7 +99,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             user=user_of(servers),
             groups=groups_of(servers),
             cap_drop=dropped(security, root=security.start_as_root),
-            privileges={"NoNewPrivileges": security.no_new_privileges},
+            privileges=service_privileges(security),
             read_only=security.read_only_root,
             labels=labels,
             mounts=self.mounts,

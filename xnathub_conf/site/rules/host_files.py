@@ -23,6 +23,8 @@ def check_files(document: Document, site: Site, environment: Mapping[str, str]) 
         ]
     if site.hub.tls:
         files += [(("hub", "tls", "cert"), site.hub.tls.cert), (("hub", "tls", "key"), site.hub.tls.key)]
+    if (profile := site.servers.security.seccomp).startswith("/"):
+        files.append((("servers", "security", "seccomp"), profile))
     files += [(("extra", trait), site.extra.get(trait)) for trait in _FILES]
     for path, name in files:
         if name:

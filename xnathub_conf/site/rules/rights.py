@@ -14,6 +14,10 @@ _NOT_FOR_PODS: Mapping[str, str] = {
     "ulimits": "Set the limits of the nodes' container runtime, and delete them here.",
     "start_as_root": "Use `orchestrator.kubernetes.start_as_root`.",
 }
+_NOT_FOR_SERVICES: Mapping[str, str] = {
+    "seccomp": "Set `seccomp-profile` in daemon.json of the nodes, and delete it here.",
+    "apparmor": "Delete it: servers have the engines' own profile.",
+}
 _TO_CHANGE_USER = ("SETUID", "SETGID")
 
 
@@ -23,15 +27,31 @@ def check_rights(document: Document, site: Site) -> None:
     kubernetes, local = site.orchestrator.kubernetes, site.orchestrator.local
     # A default may stand in the file.
     written = document.data["servers"].get("security", {})
-    changed = [key for key, value in written.items() if value != (node_at((*_HERE, key)) or {})["default"]]
+    changed = [
+        key for key, value in written.items() if value != (node_at((*_HERE, key)) or {}).get("default")
+    ]
     for key in changed if local else ():
         found = "It has no effect: local servers are the hub's own processes."
         report(document, (*_HERE, key), "rights", found, "Delete it.")
     for key, fix in _NOT_FOR_PODS.items() if kubernetes else ():
         if key in changed:
             report(document, (*_HERE, key), "rights", "Kubernetes has no such setting for a pod.", fix)
+    for key, fix in _NOT_FOR_SERVICES.items() if site.orchestrator.swarm else ():
+        if key in changed:
+            report(document, (*_HERE, key), "rights", "The hub can't say it of a swarm's services.", fix)
     if local:
         return
+    profile = security.seccomp
+    if profile not in {"default", "unconfined"} and (
+        profile.startswith("/") is bool(kubernetes) or "/../" in f"/{profile}/"
+    ):
+        found = "Expected an absolute path, or `default` or `unconfined`."
+        fix = "Write where the profile's file is on the hub's machine."
+        if kubernetes:
+            found = "Expected a path below the kubelet's folder of profiles, or `default` or `unconfined`."
+            fix = "Write the path that follows /var/lib/kubelet/seccomp/."
+        if not site.orchestrator.swarm:
+            report(document, (*_HERE, "seccomp"), "rights", found, fix)
     root = kubernetes.start_as_root if kubernetes else security.start_as_root
     if root:
         for index, name in enumerate(security.drop_capabilities):
