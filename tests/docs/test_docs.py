@@ -42,6 +42,16 @@ def test_pages_fetch_nothing_from_elsewhere(built):
         assert fetched == [], page
 
 
+def test_every_test_that_the_table_of_keys_names_is_there():
+    text = (ROOT / "docs/engines.md").read_text()
+    named = re.findall(r"`(tests/[a-z_/]+[.]py)(?:::(test_[a-z0-9_]+))?`", text)
+    assert len(named) > 15
+    for file, test in named:
+        assert f"def {test}" in (ROOT / file).read_text()
+    rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| ")]
+    assert [row for row in rows if len(row) != 5 or not all(cell.strip() for cell in row)] == []
+
+
 def test_steps_are_one_list(built):
     # A step whose further lines are indented by less than four begins a list of its own, and each is number 1.
     folder, _ = built

@@ -57,7 +57,10 @@ _CHOICES = [
     if "tls" not in path  # whose other keys name files
     for value in (node.get("enum") or ([True, False] if node.get("type") == "boolean" else []))
 ]
-_NEEDS = {("servers", "security", "read_only_root"): [(("servers", "security", "start_as_root"), False)]}
+_NEEDS = {
+    ("servers", "security", "read_only_root"): [(("servers", "security", "start_as_root"), False)],
+    ("servers", "internet"): [(("orchestrator", "swarm", "server_networks"), 2)],
+}
 """Keys that want another one besides."""
 
 
