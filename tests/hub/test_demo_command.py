@@ -42,6 +42,16 @@ def test_a_port_that_was_asked_for_is_never_replaced(tmp_path, taken, flag):
     assert flag in said
 
 
+@pytest.mark.parametrize(
+    ("ports", "said"),
+    [((99999, 18000), "99999 is no port"), ((18080, 18080), "Both can't listen on port 18080")],
+)
+def test_ports_that_can_t_be_are_said(tmp_path, ports, said):
+    demo = run(tmp_path, "--xnat-port", str(ports[0]), "--hub-port", str(ports[1]))
+    assert demo.wait(60) == 2
+    assert said in (tmp_path / "output").read_text()
+
+
 def test_an_address_of_another_machine_is_refused(tmp_path):
     demo = run(tmp_path, "--address", "192.0.2.1")
     assert demo.wait(60) == 2

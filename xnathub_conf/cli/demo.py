@@ -86,6 +86,8 @@ def demo(xnat_port: int | None, hub_port: int | None, address: str = "localhost"
         return 2
     try:
         xnat_port = _port(address, xnat_port, 8080, "--xnat-port")
+        if xnat_port == hub_port:
+            raise _Taken(f"Both can't listen on port {xnat_port}. Give another --hub-port.")
         hub_port = _port(address, hub_port, 8000, "--hub-port")
     except _Taken as taken:
         print(taken, file=sys.stderr)
@@ -129,6 +131,8 @@ def _port(address: str, wanted: int | None, default: int, flag: str) -> int:
 def _is_free(address: str, port: int) -> bool:
     try:
         return _free_port(port, address) == port
+    except OverflowError:
+        raise _Taken(f"{port} is no port: ports are 1 to 65535.") from None
     except OSError as error:
         raise _Taken(
             f"{address} is no address of this machine ({error.strerror or error}). `hostname -I` lists those it has."
