@@ -51,7 +51,7 @@ def check_user_subdomains(document: Document, site: Site) -> None:
             key,
             "user-subdomains",
             "It needs the hub at a host name of its own, over https.",
-            "Set `hub.public_url` to such an address, as the page on a host name of its own says, or delete this key.",
+            "Set `hub.public_url` to https:// and a name, not XNAT's and no IP address, such as https://jupyter.example.org/jupyterhub/ (docs/own-host.md). Or delete this key.",
         )
     elif "JupyterHub.subdomain_host" in site.extra:
         report(
