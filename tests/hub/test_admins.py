@@ -1,5 +1,7 @@
 """Admins of the hub, as site.yaml lists them now."""
 
+import time
+
 import pytest
 import requests
 import yaml
@@ -10,7 +12,8 @@ from tests.support import RunningHub, Visitor, merged
 @pytest.fixture
 def own_hub(_xnat, xnat, tmp_path):
     linked = _xnat.hub
-    hub = RunningHub(tmp_path, xnat, {"hub": {"admin_users": ["alice", "demo"]}})
+    site = {"hub": {"admin_users": ["alice", "demo"]}, "sign_in": {"auth_refresh_age": 1}}
+    hub = RunningHub(tmp_path, xnat, site)
     try:
         yield hub.start()
     finally:
@@ -42,3 +45,19 @@ def test_who_is_taken_off_the_list_is_no_admin_after_a_restart(own_hub, xnat):
     assert lists_users("demo") == (False, False)
     assert lists_users("alice") == (True, True)
     assert "demo is no admin of the hub any more" in own_hub.log_since(0)
+
+
+def test_whom_an_admin_makes_one_is_none_after_the_next_look(own_hub, xnat):
+    admin, browser = Visitor(own_hub.url), Visitor(own_hub.url)
+    admin.sign_in("alice", xnat.state.user("alice").password)
+    browser.sign_in("carol", xnat.state.add_user("carol", roles=["Jupyter"]).password)
+    body = {"note": "mine", "scopes": ["inherit"]}
+    token = own_hub.api("POST", "/users/alice/tokens", json=body).json()["token"]
+    headers = {"Authorization": f"token {token}"}
+    url = f"{own_hub.url}/hub/api/users/carol"
+    made = requests.patch(url, headers=headers, json={"admin": True}, timeout=30)
+    assert made.status_code == 200, made.text
+    assert own_hub.api("GET", "/users/carol").json()["admin"] is True
+    time.sleep(1.5)
+    assert browser.get_page("/hub/admin").status_code == 403
+    assert own_hub.api("GET", "/users/carol").json()["admin"] is False

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from jupyterhub import orm
 from jupyterhub.auth import Authenticator
 
 from xnathub_conf.operating.audit import audit
@@ -104,7 +105,7 @@ class XnatAuthenticator(Authenticator):
         start_sweep(app, self.site)
         start_forgetting(app)
         start_bringing(app, self.site)
-        demote_the_unlisted(app.db, self.site.hub.admin_users)
+        demote_the_unlisted(app.db, app.db.query(orm.User).filter_by(admin=True), self.site.hub.admin_users)
         token = next(service["api_token"] for service in app.services if service["name"] == "xnat")
         return [*addresses(token, app.logo_file), ("/api/user", WhoAmIHandler)]
 
@@ -222,6 +223,8 @@ class XnatAuthenticator(Authenticator):
         asked, True until `sign_in.max_age` has passed since its last yes.
         """
         rules = self.site.sign_in
+        # Another admin may have made them one, on the hub's page.
+        demote_the_unlisted(user.db, [user.orm_user], self.site.hub.admin_users)
         if user.name in self._lost and time.monotonic() - self._lost[user.name] < rules.auth_refresh_age:
             return self._dashboards_only(user, handler)
         session = self.asking.session(handler.get_cookie("JSESSIONID")) if handler else None
