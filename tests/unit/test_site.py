@@ -427,6 +427,8 @@ BREAKS = [
           ("https://xnat.example.org/jupyterhub/", "https://jupyter.example.org/jupyterhub/"), ("http://jupyter.example.org/jupyterhub/", "https://jupyter.example.org:8443/jupyterhub/"),
           ("https://192.0.2.7/jupyterhub/", "https://jupyter.xnat.example.org/jupyterhub/"), (f"https://{'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 40}.org/jupyterhub/", f"https://{'a' * 60}.org/jupyterhub/"),
       )),
+    ({"sign_in__xnat_session": False, "hub__user_subdomains": True, "hub__public_url": "https://example.org/jupyterhub/"}, "user-subdomains",
+     "hub.user_subdomains", {"sign_in__xnat_session": False, "hub__user_subdomains": True, "hub__public_url": "https://jupyter.example.org/jupyterhub/"}),
     ({"sign_in__xnat_session": False, "hub__user_subdomains": True}, "user-subdomains", "hub.user_subdomains", {"hub__user_subdomains": False}),
     ({"sign_in__xnat_session": False, "hub__user_subdomains": True, "hub__public_url": "https://jupyter.example.org/jupyterhub/", "extra": {"JupyterHub.subdomain_host": "https://c"}}, "user-subdomains",
      'extra["JupyterHub.subdomain_host"]', {"sign_in__xnat_session": False, "hub__user_subdomains": True, "hub__public_url": "https://jupyter.example.org/jupyterhub/"}),

@@ -53,6 +53,14 @@ def check_user_subdomains(document: Document, site: Site) -> None:
             "It needs the hub at a host name of its own, over https.",
             "Set `hub.public_url` to https:// and a name, not XNAT's and no IP address, such as https://jupyter.example.org/jupyterhub/ (docs/own-host.md). Or delete this key.",
         )
+    elif (xnat := urlsplit(xnat_public_url(site)).hostname or "").endswith(f".{name}"):
+        report(
+            document,
+            key,
+            "user-subdomains",
+            f"XNAT's own name, {xnat}, is one of those below {name}, which are given to users.",
+            "Set `hub.public_url` to a name beside XNAT's, such as https://jupyter.example.org/jupyterhub/ for an XNAT at xnat.example.org.",
+        )
     elif "JupyterHub.subdomain_host" in site.extra:
         report(
             document,
