@@ -20,7 +20,7 @@ const CONFINED = Symbol("confined");
 const MOST_BYTES = 2 ** 20; // of a body that goes to the hub
 const BODY_TIMEOUT = 30_000; // ms
 const RECHECK_STREAMS = 2_000; // ms
-const TOLD_WITHIN = 5_000; // ms
+const TOLD_WITHIN = 8_000; // ms
 // An address whose path means itself: no dots, slashes or percent signs to be resolved.
 const PLAIN = /^((?:\/[\w~@-][\w.~@-]*)+\/?)(?:\?|$)/;
 // What http-proxy would resolve: a path of the hub that leads to another one than it says, such as `servers/..`. Browsers send none.
@@ -153,7 +153,7 @@ async function toTheHub(proxy, req, res, route, isUpgrade) {
   const gate = gateOf(proxy);
   const { patience } = gate;
   // The hub's pages are for those alone whom the proxy vouches for: it has just started, and will soon be told how.
-  if (!gate.settings) await Promise.race([gate.told, new Promise((resolve) => setTimeout(resolve, TOLD_WITHIN))]);
+  if (!gate.settings) await gate.told;
   const { settings } = gate;
   if (settings) req.headers["x-xnathub-proxy"] = settings.proof;
   if (!isUpgrade && !(await patience.ready(req, res, route.target))) return hubIsAway(proxy, req, res);
@@ -207,7 +207,11 @@ function gateOf(proxy) {
   let gate = gates.get(proxy);
   if (!gate) {
     gates.set(proxy, (gate = { settings: null, renewals: null, streams: new Streams(), patience: new Patience(proxy.log) }));
-    gate.told = new Promise((resolve) => (gate.isTold = resolve));
+    // A hub that is none of ours never tells; its requests wait no more once that is clear.
+    gate.told = new Promise((resolve) => {
+      gate.isTold = resolve;
+      setTimeout(resolve, TOLD_WITHIN).unref();
+    });
     anyName(proxy._routes);
     if (proxy.proxy) {
       listen(proxy, gate);
