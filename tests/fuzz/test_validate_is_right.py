@@ -59,6 +59,10 @@ _CHOICES = [
 ]
 _NEEDS = {
     ("servers", "security", "read_only_root"): [(("servers", "security", "start_as_root"), False)],
+    ("hub", "user_subdomains"): [
+        (("hub", "public_url"), "https://jupyter.example.org/jupyterhub/"),
+        (("sign_in", "xnat_session"), False),
+    ],
     ("servers", "internet"): [(("orchestrator", "swarm", "server_networks"), 2)],
 }
 """Keys that want another one besides."""
