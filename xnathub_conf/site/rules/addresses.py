@@ -39,11 +39,20 @@ def check_addresses(document: Document, site: Site) -> None:
                 "Write a host, and a port from 1 to 65535 where it is not the usual one.",
             )
     for number, proxy in enumerate(site.hub.trusted_proxies):
+        path: KeyPath = ("hub", "trusted_proxies", number)
         try:
-            ipaddress.ip_network(proxy, strict=False)
+            network = ipaddress.ip_network(proxy, strict=False)
         except ValueError:
-            path: KeyPath = ("hub", "trusted_proxies", number)
             report(document, path, "address", f"{proxy} is no address, and no network.")
+            continue
+        if network.prefixlen == 0:
+            report(
+                document,
+                path,
+                "trusts-everybody",
+                f"{proxy} is everybody: each caller says which address counts for them.",
+                "Name the web server's address, or its network, such as 10.0.3.0/24.",
+            )
     if any(problem.rule == "address" for problem in document.problems):
         return
     if urlsplit(site.hub.bind_url).port == urlsplit(hub_bind_url(site)).port:
