@@ -259,7 +259,9 @@ class PlannedObject(DockerSpawner):
         if ended is None:
             return None
         status = await self.note_ending(ended)
-        await self._remove()
+        # The start itself tells why one ends that has not answered yet, from what there is of it.
+        if not self._start_pending:
+            await self._remove()
         return status
 
     async def _ending(self) -> Ending | None:
