@@ -8,9 +8,8 @@ import yaml
 
 from tests.doctor import diagnose
 from tests.plugin_pages import EVENT, request
-from tests.proxies.two_names import TwoNames
-from tests.support import SMALL_SERVER, RunningHub, Visitor, free_port, new_standin
-from xnathub_conf.standin import HubLink, HubPlugin
+from tests.proxies.two_names import hub_at, web_before
+from tests.support import Visitor
 
 XNAT, JUPYTER = "xnat.localhost", "jupyter.localhost"
 
@@ -33,33 +32,17 @@ def names():
 @pytest.fixture(scope="session")
 def user_hosts(certificates, tmp_path_factory):
     """XNAT and a hub whose users' servers have host names of their own, and the port of the web server before both."""
-    port, ca = free_port(), str(certificates / "fullchain.pem")
-    public = f"https://{JUPYTER}:{port}/jupyterhub"
-    changes = {
-        "xnat": {"public_url": f"https://{XNAT}:{port}"},
-        "hub": {"public_url": f"{public}/", "user_subdomains": True},
-        "sign_in": {"xnat_session": False},
-    }
-    with new_standin() as xnat:
-        xnat.state.environment = SMALL_SERVER
-        hub = RunningHub(tmp_path_factory.mktemp("hub"), xnat, changes)
-        link = HubLink(f"{public}/hub/api", public, hub.token, ca)
-        try:
-            yield hub.start(), port, HubPlugin(link, start_timeout=90)
-        finally:
-            hub.stop()
+    with hub_at(
+        (XNAT, JUPYTER), tmp_path_factory.mktemp("hub"), certificates / "fullchain.pem", user_subdomains=True
+    ) as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
 def web(kind, user_hosts, certificates, tmp_path_factory):
     """The web server before both; `web.plugin` is XNAT's plugin."""
     folder = tmp_path_factory.mktemp("user-hosts")
-    for name in ("fullchain.pem", "privkey.pem", "site.pem"):
-        (folder / name).write_bytes((certificates / name).read_bytes())
-    hub, port, plugin = user_hosts
-    addresses = (hub.xnat.url.removeprefix("http://"), f"127.0.0.1:{hub.port}")
-    with TwoNames(kind, folder, *addresses, port, names=(XNAT, JUPYTER), user_hosts=True) as server:
-        server.plugin, server.state = plugin, hub.xnat.state
+    with web_before(kind, user_hosts, folder, certificates, names=(XNAT, JUPYTER), user_hosts=True) as server:
         yield server
 
 
@@ -116,6 +99,7 @@ def test_doctor_tries_a_name_below_the_hub_s(web, user_hosts, tmp_path):
     assert "lead to the hub" in found.told("public_url.user_hosts", "ok")
     # A certificate and a web server for one name of its own only.
     data["hub"]["public_url"] = f"https://localhost:{web.port}/jupyterhub/"
+    data["xnat"]["public_url"] = f"https://127.0.0.1:{web.port}"
     (tmp_path / "site.yaml").write_text(yaml.safe_dump(data))
     found = diagnose(tmp_path / "site.yaml", "--skip", "xnat.settings")
     assert found["public_url.user_hosts"] != "ok", found.text

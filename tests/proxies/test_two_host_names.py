@@ -6,9 +6,8 @@ import pytest
 import requests
 
 from tests.plugin_pages import EVENT, request
-from tests.proxies.two_names import TwoNames
-from tests.support import SMALL_SERVER, RunningHub, Visitor, free_port, new_standin
-from xnathub_conf.standin import HubLink, HubPlugin
+from tests.proxies.two_names import hub_at, web_before
+from tests.support import Visitor
 
 XNAT, JUPYTER = "127.0.0.1", "localhost"
 
@@ -16,34 +15,15 @@ XNAT, JUPYTER = "127.0.0.1", "localhost"
 @pytest.fixture(scope="session")
 def two_names(certificates, tmp_path_factory):
     """XNAT and hub, with the port that the web server before them has, and XNAT's plugin."""
-    port, ca = free_port(), str(certificates / "fullchain.pem")
-    public = f"https://{JUPYTER}:{port}/jupyterhub"
-    changes = {
-        "xnat": {"public_url": f"https://{XNAT}:{port}"},
-        "hub": {"public_url": f"{public}/"},
-        "sign_in": {"xnat_session": False},
-    }
-    with new_standin() as xnat:
-        xnat.state.environment = SMALL_SERVER
-        hub = RunningHub(tmp_path_factory.mktemp("hub"), xnat, changes)
-        link = HubLink(f"{public}/hub/api", public, hub.token, ca)
-        try:
-            yield hub.start(), port, HubPlugin(link, start_timeout=90)
-        finally:
-            hub.stop()
+    with hub_at((XNAT, JUPYTER), tmp_path_factory.mktemp("hub"), certificates / "fullchain.pem") as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
 def web(kind, two_names, certificates, tmp_path_factory):
     """The web server before both; `web.plugin` is XNAT's plugin."""
     folder = tmp_path_factory.mktemp("own-host")
-    for name in ("fullchain.pem", "privkey.pem", "site.pem"):
-        (folder / name).write_bytes((certificates / name).read_bytes())
-    hub, port, plugin = two_names
-    xnat = hub.xnat
-    addresses = (xnat.url.removeprefix("http://"), f"127.0.0.1:{hub.port}")
-    with TwoNames(kind, folder, *addresses, port, names=(XNAT, JUPYTER)) as server:
-        server.plugin, server.state = plugin, xnat.state
+    with web_before(kind, two_names, folder, certificates, names=(XNAT, JUPYTER)) as server:
         yield server
 
 

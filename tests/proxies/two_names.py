@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import requests
 import yaml
 
 from tests.proxies.web_servers import SHIPPED, WebServer
-from tests.support import ROOT
+from tests.support import ROOT, SMALL_SERVER, RunningHub, free_port, new_standin
+from xnathub_conf.standin import HubLink, HubPlugin
 
 _FILES = {
     "nginx": "nginx.conf",
@@ -37,6 +42,42 @@ class TwoNames(WebServer):
 
     def get(self, path: str, **kwargs) -> requests.Response:
         return super().get(path, headers={"Host": f"{self.names[1]}:{self.port}"}, **kwargs)
+
+
+@contextmanager
+def hub_at(
+    names: tuple[str, str], folder: Path, ca: Path, **of_the_hub: object
+) -> Iterator[tuple[RunningHub, int, HubPlugin]]:
+    """Run an XNAT and a hub for these two names; give the hub, the port of the web server to be before them, and XNAT's plugin."""
+    port, (xnat_name, hub_name) = free_port(), names
+    public = f"https://{hub_name}:{port}/jupyterhub"
+    changes = {
+        "xnat": {"public_url": f"https://{xnat_name}:{port}"},
+        "hub": {"public_url": f"{public}/", **of_the_hub},
+        "sign_in": {"xnat_session": False},
+    }
+    with new_standin() as xnat:
+        xnat.state.environment = SMALL_SERVER
+        hub = RunningHub(folder, xnat, changes)
+        link = HubLink(f"{public}/hub/api", public, hub.token, str(ca))
+        try:
+            yield hub.start(), port, HubPlugin(link, start_timeout=90)
+        finally:
+            hub.stop()
+
+
+@contextmanager
+def web_before(
+    kind: str, served: tuple[RunningHub, int, HubPlugin], folder: Path, certificates: Path, **how: Any
+) -> Iterator[TwoNames]:
+    """Run a web server before what `hub_at` gives; its `plugin` is XNAT's."""
+    for name in ("fullchain.pem", "privkey.pem", "site.pem"):
+        (folder / name).write_bytes((certificates / name).read_bytes())
+    hub, port, plugin = served
+    addresses = (hub.xnat.url.removeprefix("http://"), f"127.0.0.1:{hub.port}")
+    with TwoNames(kind, folder, *addresses, port, **how) as server:
+        server.plugin, server.state = plugin, hub.xnat.state
+        yield server
 
 
 def documented(kind: str, user_hosts: bool = False) -> str:

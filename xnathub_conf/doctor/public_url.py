@@ -4,6 +4,8 @@ import json
 import secrets
 import ssl
 
+from tornado.httpclient import HTTPResponse
+
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped
 from xnathub_conf.doctor.http import NoAnswer, certificate, fetch, over_websocket, trust
 from xnathub_conf.site.hub_settings import own_host
@@ -65,19 +67,17 @@ class PublicUrlChecks:
             token, tls = self._token_and_trust()
         except SecretError as error:
             return self._examination.unreadable(error, ("hub", "api_token"))
-        challenge = hub_proof.new_challenge()
         try:
-            response = await fetch(f"{self._url}hub/{hub_proof.PATH}?challenge={challenge}", tls)
+            response, proven = await _asked(self._url, token, tls)
         except NoAnswer as error:
             return failed(
                 f"{self._url} can't be reached from here: {error}.",
                 f"Open it in a browser. If that works, only this host lacks the way; if not: {_PROXY}",
                 _KEY,
             )
-        answer = _proof_in(response.body)
-        if response.code == 200 and answer is not None:
-            if hub_proof.proves(token, challenge, answer):
-                return ok(f"{self._url} leads to the hub of this site.")
+        if proven:
+            return ok(f"{self._url} leads to the hub of this site.")
+        if proven is False:
             return failed(
                 f"{self._url} leads to another hub, or to one with another token than hub.api_token.",
                 f"Point the reverse proxy to the hub of this site; after a change of the token, restart the hub. {_PROXY}",
@@ -95,16 +95,15 @@ class PublicUrlChecks:
         host = user_host(site, f"x{secrets.token_hex(4)}") or ""
         token, tls = self._token_and_trust()
         url = f"{user_origin(site, host)}{site.hub.base_url}"
-        challenge = hub_proof.new_challenge()
         try:
-            response = await fetch(f"{url}hub/{hub_proof.PATH}?challenge={challenge}", tls)
+            response, proven = await _asked(url, token, tls)
         except NoAnswer as error:
             return failed(
                 f"{url}, as a user's servers would have it, can't be reached from here: {error}.",
                 f"Have *.{host.partition('.')[2]} in the name server and in the certificate, and in the web server beside the hub's name.",
                 key,
             )
-        if not hub_proof.proves(token, challenge, _proof_in(response.body) or ""):
+        if not proven:
             return failed(
                 f"{url}, as a user's servers would have it, does not lead to the hub: its answer is {response.code} {response.reason}.",
                 f"Let the web server pass *.{host.partition('.')[2]} to the hub as it passes the hub's own name. {_PROXY}",
@@ -130,6 +129,14 @@ class PublicUrlChecks:
         return self._examination.read(site.hub.api_token), trust(
             site.xnat.ca_file, verify=site.xnat.verify_tls
         )
+
+
+async def _asked(url: str, token: str, tls: ssl.SSLContext) -> tuple[HTTPResponse, bool | None]:
+    """Return what an address answers, and whether that proves this hub; None where no hub answers. Raises NoAnswer."""
+    challenge = hub_proof.new_challenge()
+    response = await fetch(f"{url}hub/{hub_proof.PATH}?challenge={challenge}", tls)
+    answer = _proof_in(response.body) if response.code == 200 else None
+    return response, None if answer is None else hub_proof.proves(token, challenge, answer)
 
 
 def _proof_in(body: bytes) -> str | None:
