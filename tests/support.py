@@ -295,6 +295,18 @@ class Visitor(requests.Session):
             timeout=60,
         )
 
+    def start_page(self) -> requests.Response:
+        """Start the own server, and return the page that says why it does not come up.
+
+        The hub waits a second for the end of a start. On a busy machine the page with the progress comes before it.
+        """
+        page = self.get_page("/hub/spawn")
+        end = time.monotonic() + 30
+        while page.status_code == 200 and "/hub/spawn-pending/" in page.url and time.monotonic() < end:
+            time.sleep(0.2)
+            page = self.get_page(page.url.removeprefix(self.hub_url))
+        return page
+
     def is_signed_in_as(self, username: str) -> bool:
         page = self.get_page("/hub/home", allow_redirects=False)
         return page.status_code == 200 and f'user: "{username}"' in page.text

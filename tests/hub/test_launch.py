@@ -75,7 +75,7 @@ def test_the_alias_secret_appears_nowhere(hub, xnat):
 def test_nothing_to_start_leads_back_to_xnat(hub, xnat, visitor):
     xnat.state.remove_user_options("alice")
     visitor.sign_in("alice", xnat.state.user("alice").password)
-    page = visitor.get_page("/hub/spawn")
+    page = visitor.start_page()
     assert page.status_code == 409
     assert "press Start Jupyter there" in page_text(page)
     assert f'<a href="{xnat.url}">Open XNAT</a>' in page.text
@@ -108,7 +108,7 @@ def test_refusals_name_the_rule_and_its_key(hub, xnat, visitor, rule):
     xnat.state.launch("alice", "P1")
     visitor.sign_in("alice", xnat.state.user("alice").password)
     position = len(hub.log_since(0))
-    page = visitor.get_page("/hub/spawn")
+    page = visitor.start_page()
     assert page.status_code == 403
     for text in (sentence, key, "Ask your XNAT administrator"):
         assert text in page_text(page)
@@ -124,7 +124,7 @@ def test_mounts_outside_the_rules_are_refused(hub, xnat, visitor, change):
     options["task_template"]["container_spec"]["mounts"][1].update(change)
     xnat.state.set_user_options("alice", options)
     visitor.sign_in("alice", xnat.state.user("alice").password)
-    page = visitor.get_page("/hub/spawn")
+    page = visitor.start_page()
     assert page.status_code in {403, 502}
     assert "administrator" in page_text(page)
     assert hub.plugin.server("alice") is None

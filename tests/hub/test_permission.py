@@ -207,7 +207,7 @@ def test_a_start_of_one_s_own_asks_for_the_role(hub, xnat, visitor):
     xnat.state.launch("demo", "P1")
     visitor.sign_in("demo", xnat.state.user("demo").password)
     xnat.state.set_roles("demo", [])
-    page = visitor.get_page("/hub/spawn")
+    page = visitor.start_page()
     assert page.status_code == 403
     assert "Your XNAT account may no longer use Jupyter" in page_text(page)
     assert hub.plugin.server("demo") is None

@@ -144,7 +144,8 @@ def test_the_home_page_lists_and_stops_it(hub, xnat, started, visitor):
     assert hub.api("DELETE", f"/users/alice/servers/{NAME}").status_code in {202, 204}
     wait_until(lambda: hub.plugin.server("alice", NAME) is None, 20, "the server's end")
     # Stopped on the hub's page, it may be started there again: XNAT still holds what it was started on.
-    assert visitor.get_page(f"/hub/spawn/alice/{NAME}").status_code == 200
+    started_again = visitor.get_page(f"/hub/spawn/alice/{NAME}", allow_redirects=False)
+    assert started_again.headers["Location"] == f"/jupyterhub/hub/spawn-pending/alice/{NAME}"
     assert hub.plugin.wait_ready("alice", NAME)["ready"]
 
 

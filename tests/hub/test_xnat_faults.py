@@ -164,7 +164,7 @@ def test_json_of_a_wrong_shape(hub, visitor, value):
     hub.xnat.faults.set(OPTIONS, faults.WrongShape(value))
     hub.xnat.state.launch("alice", "P1")
     position = len(hub.log_since(0))
-    page = visitor.get_page("/hub/spawn")
+    page = visitor.start_page()
     assert page.status_code == 502
     assert "XNAT asked for a server in a form that can't be read. Tell your XNAT administrator" in page_text(
         page
