@@ -1,6 +1,6 @@
 // Every way by which a page can ask for something, each of which tries to get at `grab` and gives what the page saw of it.
-// They run in a page of XNAT's own origin, and in one of another site.
-async ({ grab, token }) => {
+// They run in a page of XNAT's own origin, and in one of another site. `only` names those that are wanted, null for all.
+async ({ grab, token, only }) => {
   const url = (way, type) => `${grab}?way=${encodeURIComponent(way)}${type ? `&type=${encodeURIComponent(type)}` : ""}`;
   const SCRIPT = "text/javascript";
   const text = async (answer) => `${answer.status} ${await answer.text()}`;
@@ -203,6 +203,7 @@ async ({ grab, token }) => {
   const late = () => new Promise((done) => setTimeout(done, 3000, "nothing"));
   const seen = {};
   for (const [way, run] of Object.entries(ways)) {
+    if (only && !only.includes(way)) continue;
     const tried = (async () => String(await run(way)))().catch((error) => `${error.name}: ${error.message}`);
     seen[way] = tried;
   }
