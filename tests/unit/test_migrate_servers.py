@@ -224,3 +224,17 @@ def test_where_a_plain_config_mounts_xnat_s_folders_from(folder, capsys):
     steps = report["to_do"]
     chown = next(index for index, step in enumerate(steps) if step.startswith("sudo chown 1000 secrets/"))
     assert chown < next(index for index, step in enumerate(steps) if step.startswith("Remove the old stack"))
+
+
+def test_each_refused_variable_of_a_map_is_named(folder, capsys):
+    (folder / "jupyterhub_config.py").write_text(
+        'c.JupyterHub.spawner_class = "dockerspawner.DockerSpawner"\n'
+        'c.DockerSpawner.environment = {"NB_UID": "5", "TZ": "UTC", "JUPYTERHUB_API_URL": "x", "JPY_A": "1", "B": CODE}\n'
+    )
+    data = report(capsys, "jupyterhub_config.py", "--xnat-url=https://xnat.example.org")
+    said = told(data["settings"], "DockerSpawner.environment")
+    assert said["outcome"] == "not carried"
+    assert said["keys"] == {"servers.environment.TZ": "UTC"}
+    for name in ("NB_UID", "JUPYTERHUB_API_URL", "JPY_A"):
+        assert f"can't set {name}: " in said["note"]
+    assert said["note"].startswith("B: ")

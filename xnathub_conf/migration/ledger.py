@@ -147,7 +147,10 @@ class Ledger:
             entries, key=lambda pair: pair[1][-1] if isinstance(pair[1][-1], int) else 0, reverse=True
         ):
             del entry.keys[path]
-            entry.outcome, entry.note = Outcome.NOT_CARRIED, why
+            if entry.outcome != Outcome.NOT_CARRIED:
+                entry.outcome, entry.note = Outcome.NOT_CARRIED, why
+            elif why not in entry.note:
+                entry.note = f"{entry.note} {why}".strip()
             _delete(self.site, path)
             if isinstance(path[-1], int):
                 self._close_gap(path[:-1], path[-1])
