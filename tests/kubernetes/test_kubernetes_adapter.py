@@ -486,15 +486,23 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
     }
 
 
-def unscheduled(message: str) -> dict[str, Any]:
+def unscheduled(message: str, **spec: Any) -> dict[str, Any]:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
     volumes = [
         {"name": "c", "persistentVolumeClaim": {"claimName": "archive"}},
         {"name": "e", "emptyDir": {}},
     ]
-    return {"spec": {"volumes": volumes}, "status": {"phase": "Pending", "conditions": [condition]}}
+    return {"spec": {"volumes": volumes, **spec}, "status": {"phase": "Pending", "conditions": [condition]}}
 
 
+def asking(*expressions: dict[str, Any]) -> dict[str, Any]:
+    terms = [{"matchExpressions": [each]} for each in expressions]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    return {"affinity": {"nodeAffinity": required}}
+
+
+UNLIKE = "node(s) didn't match Pod's node affinity/selector"
+GPU_LABEL = {"key": "gpu", "operator": "In", "values": ["true"]}
 ENDED = {"terminated": {"exitCode": 3, "message": "no such module"}}
 
 
@@ -502,6 +510,13 @@ ENDED = {"terminated": {"exitCode": 3, "message": "no such module"}}
     ("pod", "reason", "lasting", "said"),
     [
         (unscheduled("0/1 nodes are available: 1 Insufficient cpu. preemption: none."), "unschedulable", False, "take the server: 0/1 nodes are available: 1 Insufficient cpu. Ask"),
+        (unscheduled(f"0/2 nodes are available: 2 {UNLIKE}. preemption: 0/2 nodes are available", **asking(GPU_LABEL)), "unschedulable", False,
+         "No node of the cluster has the labels that the server asks for: gpu=true. Tell your XNAT administrator."),
+        (unscheduled(f"0/2 nodes are available: 2 {UNLIKE}.", nodeSelector={"pool": "a"}, **asking({**GPU_LABEL, "operator": "NotIn", "values": ["a", "b"]}, {"key": "ssd", "operator": "Exists"})), "unschedulable", False,
+         "asks for: pool=a, gpu!=a|b or pool=a, ssd. Tell"),
+        (unscheduled(f"0/2 nodes are available: 2 {UNLIKE}.", nodeSelector={"pool": "a"}), "unschedulable", False, "asks for: pool=a. Tell"),
+        (unscheduled(f"0/2 nodes are available: 1 Insufficient memory, 1 {UNLIKE}.", **asking(GPU_LABEL)), "unschedulable", False, "affinity/selector. Ask for less"),
+        (unscheduled(f"0/2 nodes are available: 1 node(s) had untolerated taint {{a: b}}, 1 {UNLIKE}.", **asking(GPU_LABEL)), "unschedulable", False, "affinity/selector. Tell your XNAT administrator."),
         (unscheduled('persistentvolumeclaim "x" not found'), "claim", True, "The volume claim x does not exist."),
         (unscheduled('persistentvolumeclaim "x" is being deleted'), "claim", True, "The volume claim x is being deleted."),
         (unscheduled("pod has unbound immediate PersistentVolumeClaims"), "claim", False, "It is one of: archive."),

@@ -6,6 +6,9 @@ from html import escape
 
 from jupyterhub.spawner import SpawnException
 
+LESS = "Ask for less in XNAT, or try again when others have stopped theirs."
+"""What to do where nodes have what is asked for, and no room."""
+
 
 class LaunchFailed(SpawnException):
     """A launch was refused or failed. The user sees `message` and `advice`; the log line holds them and `detail`.

@@ -5,7 +5,7 @@ import re
 from docker.errors import APIError, DockerException
 from requests import RequestException
 
-from xnathub_conf.launch.failure import LaunchFailed
+from xnathub_conf.launch.failure import LESS, LaunchFailed
 
 ADMIN = "Tell your XNAT administrator."
 
@@ -40,9 +40,7 @@ def engine_failure(text: str, image: str) -> LaunchFailed:
         return LaunchFailed(
             "unschedulable",
             f"No node of the swarm can take the server: {found[1]}.",
-            ADMIN
-            if "constraints" in found[1]
-            else "Ask for less in XNAT, or try again when others have stopped theirs.",
+            LESS if "insufficient" in found[1] else ADMIN,
             status=503,
         )
     if found := re.search(r"bind source path does not exist: (.*)", text):

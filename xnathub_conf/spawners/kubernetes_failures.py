@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from xnathub_conf.launch.ending import Ending, exited, gone, lost_node
-from xnathub_conf.launch.failure import LaunchFailed, ended_at_once
+from xnathub_conf.launch.failure import LESS, LaunchFailed, ended_at_once
 from xnathub_conf.launch.why_ended import why_ended
 from xnathub_conf.spawners.kubernetes_pod import CLAIMS_KEY
 from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
+
+_ADMIN = "Tell your XNAT administrator."
 
 
 class PodProblem(NamedTuple):
@@ -130,15 +132,36 @@ def _unscheduled(message: str, pod: Mapping[str, Any]) -> PodProblem:
         )
     # What follows is of what the scheduler could do about it, which is nothing.
     shortened = re.split(r"[,.]? *(?:no new claims to deallocate|preemption:)", message)[0]
+    sentence = f"No node of the cluster can take the server: {_sentence(shortened)}"
+    advice = LESS if _FULL.search(shortened) else _ADMIN
+    nodes, unlabelled = re.match(r"0/(\d+) ", shortened), _UNLABELLED.search(shortened)
+    if nodes and unlabelled and nodes[1] == unlabelled[1] and (labels := _labels(pod["spec"])):
+        sentence = f"No node of the cluster has the labels that the server asks for: {labels}."
     return PodProblem(
-        LaunchFailed(
-            "unschedulable",
-            f"No node of the cluster can take the server: {_sentence(shortened)}",
-            "Ask for less in XNAT, or try again when others have stopped theirs.",
-            status=503,
-        ),
+        LaunchFailed("unschedulable", sentence, advice, status=503),
         lasting=False,
     )
+
+
+_FULL = re.compile("Insufficient|Too many pods|free ports|max volume count")
+"""What the scheduler says of nodes that others fill."""
+
+_UNLABELLED = re.compile(r"(\d+) node\(s\) didn't match Pod's node affinity/selector")
+_WRITTEN = {"In": "{}={}", "NotIn": "{}!={}", "Exists": "{}", "DoesNotExist": "!{}", "Gt": "{}>{}", "Lt": "{}<{}"}  # fmt: skip
+
+
+def _labels(spec: Mapping[str, Any]) -> str:
+    """Return which labels a pod asks of its node, as kubectl writes them; "" for none."""
+    always = [f"{key}={value}" for key, value in (spec.get("nodeSelector") or {}).items()]
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    terms: Sequence[Mapping[str, Any]] = required.get("nodeSelectorTerms") or ({},)
+    ways = [", ".join([*always, *map(_expression, term.get("matchExpressions") or ())]) for term in terms]
+    return " or ".join(filter(None, ways))
+
+
+def _expression(asked: Mapping[str, Any]) -> str:
+    return _WRITTEN[asked["operator"]].format(asked["key"], "|".join(asked.get("values") or ()))
 
 
 def _container_problem(
@@ -218,7 +241,7 @@ def refusal_of(error: ApiException, namespace: str) -> LaunchFailed:
         return LaunchFailed(
             "quota",
             f"The quota of the namespace {namespace} leaves no room for the server: {said}",
-            "Ask for less in XNAT, or try again when others have stopped theirs.",
+            LESS,
             status=503,
         )
     if message.startswith("User ") or error.status == 401:
@@ -240,7 +263,7 @@ def api_error_text(error: Exception) -> str:
 
 
 def _failed(reason: str, message: str, advice: str = "") -> LaunchFailed:
-    return LaunchFailed(reason, message, f"Tell your XNAT administrator. {advice}".strip(), status=502)
+    return LaunchFailed(reason, message, f"{_ADMIN} {advice}".strip(), status=502)
 
 
 def _sentence(text: str) -> str:
