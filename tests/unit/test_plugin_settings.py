@@ -60,6 +60,12 @@ def test_what_is_to_be_entered_contradicts_nothing(changes):
     assert contradictions(site, preferences_of(variables)) == []
 
 
+def test_a_dot_at_the_end_of_a_host_name_leads_nowhere_else():
+    site = site_of(**SITE)
+    for url in ("https://xnat.example.org.", "https://xnat.example.org.:443"):
+        assert not contradictions(site, {**RIGHT, "jupyterHubHostUrl": url}), url
+
+
 @pytest.mark.parametrize(
     ("changes", "now", "preference", "said", "fix"),
     [

@@ -14,6 +14,7 @@ from tests.support import XNATHUB, merged
 from xnathub_conf.cli import main
 from xnathub_conf.render.swarm import render_stack
 from xnathub_conf.site.load import load
+from xnathub_conf.values.reachable import Reachable
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,6 +98,15 @@ def test_servers_without_the_internet_have_one_way_out(render):
     assert way["command"][3:] == ["xnat.example.org:443", "pypi.org", "10.0.0.0/8"]
     assert way["networks"] == {"jupyter": {}, **{name: {"aliases": ["way-out"]} for name in inside}}
     assert (way["extra_hosts"], way["dns"], way["cap_drop"]) == (["pacs:10.0.0.5"], ["10.0.0.53"], ["ALL"])
+
+
+def test_the_way_out_knows_xnat_by_a_name_with_a_dot_at_its_end(render):
+    text = SITE.replace("{network_name: our_net}", "{server_networks: 2}").replace(
+        "servers:\n", "servers:\n  internet: none\n"
+    )
+    entries = render(text.replace("xnat.example.org", "xnat.example.org."))["services"]["way-out"]["command"]
+    assert entries[3:] == ["xnat.example.org:443"]
+    assert Reachable(entries[3:]).allows_name("xnat.example.org.", 443)
 
 
 def test_servers_have_networks_of_their_own_and_the_hub_is_on_all(render):

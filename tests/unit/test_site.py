@@ -915,6 +915,12 @@ def test_several_odd_values_at_once(changes):
         ({"url": "http://xnat.example.org"}, {"public_url": "https://xnat.example.org/jupyterhub/"}, None),
         ({"url": "https://xnat-web:8080"}, {"public_url": "https://xnat.example.org/jupyterhub/"}, None),
         ({"url": "https://10.0.0.5"}, {"public_url": "https://xnat.example.org/jupyterhub/"}, None),
+        # A dot at the end says that the name is whole, and no more.
+        ({"url": "https://xnat.example.org./"}, {"public_url": "https://xnat.example.org/jupyterhub/"}, None),
+        ({"url": "https://xnat.example.org"}, {"public_url": "https://xnat.example.org./jupyterhub/"}, None),
+        ({"url": "http://web:8080", "public_url": "https://XNAT.example.org."}, {"public_url": "https://xnat.example.org:443/jupyterhub/"}, None),
+        ({"url": "https://xnat.internal."}, {"public_url": "https://xnat.example.org/jupyterhub/"}, None),
+        ({"url": "https://xnat.example.org."}, {"public_url": "https://jupyter.example.org./jupyterhub/"}, "to xnat.example.org alone, and the hub is at jupyter.example.org."),
     ],
 )  # fmt: skip
 def test_a_session_that_browsers_do_not_send_is_warned_of(tmp_path, xnat, hub, said):

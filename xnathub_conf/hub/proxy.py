@@ -33,6 +33,7 @@ from xnathub_conf.site.hub_settings import (
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.user_hosts import user_host
 from xnathub_conf.spawners.networks import subnets
+from xnathub_conf.values.addresses import host_name
 from xnathub_conf.values.proxy_token import proxy_token
 from xnathub_conf.web.gate_pass import GateKey
 from xnathub_conf.web.incoming import servers_networks
@@ -197,7 +198,7 @@ class XnatProxy(ConfigurableHTTPProxy):
         if not self.site.hub.user_subdomains:
             return None
         url = urlsplit(self.site.hub.public_url or "")
-        return {"scheme": f"{url.scheme}:", "hub": url.hostname, "port": url.port}
+        return {"scheme": f"{url.scheme}:", "hub": host_name(self.site.hub.public_url), "port": url.port}
 
     async def _servers_subnets(self) -> list[str] | None:
         """Return the networks from which nobody may use the port of browsers, those of servers alone; None where Docker does not tell."""

@@ -8,13 +8,13 @@ from base64 import b64encode
 from copy import deepcopy
 from importlib import resources
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml
 
 from xnathub_conf.render.yaml_text import yaml_text, yaml_texts
 from xnathub_conf.site.load import LoadedSite
 from xnathub_conf.site.types import Kubernetes, Servers, Site
+from xnathub_conf.values.addresses import host_name
 from xnathub_conf.values.images import ImageError, parse_image
 from xnathub_conf.values.reachable import Reachable
 
@@ -117,7 +117,7 @@ def _reached(site: Site) -> list[dict[str, Any]] | None:
         return None
     networks = list(Reachable(site.servers.reachable).networks)
     with contextlib.suppress(ValueError):
-        networks = [*Reachable([urlsplit(site.xnat.url).hostname or ""]).networks, *networks]
+        networks = [*Reachable([host_name(site.xnat.url)]).networks, *networks]
     return [{"ipBlock": {"cidr": str(network)}} for network in networks]
 
 

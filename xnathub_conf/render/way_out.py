@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from xnathub_conf.render.hub_container import literal, networks_of_servers
 from xnathub_conf.site.networks import WAY_OUT_HOST, WAY_OUT_PORT
 from xnathub_conf.site.types import Docker, Site, Swarm
+from xnathub_conf.values.addresses import host_name
 
 _LISTENS = f"import socket; socket.create_connection(('127.0.0.1', {WAY_OUT_PORT}), 4).close()"
 _PORTS = {"https": 443, "http": 80}
@@ -49,6 +50,7 @@ def _entries(site: Site) -> list[str]:
     found = []
     for address in filter(None, (site.xnat.url, site.xnat.public_url)):
         url = urlsplit(address)
-        host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+        name = host_name(address)
+        host = f"[{name}]" if ":" in name else name
         found.append(f"{host}:{url.port or _PORTS[url.scheme]}")
     return list(dict.fromkeys([*found, *site.servers.reachable]))

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.types import Docker, Site, Swarm
+from xnathub_conf.values.addresses import host_name
 from xnathub_conf.values.registry_logins import PULL_SECRET
 
 SPAWNERS = {
@@ -72,9 +73,7 @@ def browsers_use_tls(site: Site) -> bool:
 
 def own_host(site: Site) -> bool:
     """Return whether browsers find the hub under another host name than XNAT, so that neither sees the other's cookies."""
-    if not site.hub.public_url:
-        return False
-    return urlsplit(site.hub.public_url).hostname != urlsplit(xnat_public_url(site)).hostname
+    return bool(site.hub.public_url) and host_name(site.hub.public_url) != host_name(xnat_public_url(site))
 
 
 def sees_xnat_sessions(site: Site) -> bool:

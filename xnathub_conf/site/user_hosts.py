@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 from xnathub_conf.site.types import Site
+from xnathub_conf.values.addresses import host_name
 from xnathub_conf.values.user_names import host_label
 
 
@@ -10,7 +11,7 @@ def user_host(site: Site, username: str) -> str | None:
     """Return the host name of a user's servers, None where they have none of their own."""
     if not site.hub.user_subdomains:
         return None
-    return f"{host_label(username)}.{urlsplit(site.hub.public_url or '').hostname}"
+    return f"{host_label(username)}.{host_name(site.hub.public_url)}"
 
 
 def user_origin(site: Site, host: str) -> str:

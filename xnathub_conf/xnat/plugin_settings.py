@@ -5,6 +5,7 @@ JupyterHubPreferenceInitializer (https://github.com/NrgXnat/xnat-jupyterhub-plug
 """
 
 import hmac
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -252,10 +253,11 @@ def _api_path(site: Site) -> str:
 
 
 def _origin(url: str) -> str:
-    """Return an address's scheme, host and port, in lower case and without the scheme's own port."""
+    """Return an address's scheme, host and port, in lower case, without the scheme's own port and a dot at the name's end."""
     parts = urlsplit(url)
     scheme, host = parts.scheme.lower(), parts.netloc.rpartition("@")[2].lower()
-    return f"{scheme}://{host.removesuffix({'http': ':80', 'https': ':443'}.get(scheme, ' '))}"
+    host = host.removesuffix({"http": ":80", "https": ":443"}.get(scheme, " "))
+    return f"{scheme}://{re.sub(r'[.](?=:|$)', '', host)}"
 
 
 def _shown(url: str) -> str:

@@ -9,6 +9,7 @@ from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import report, written
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
+from xnathub_conf.values.addresses import host_name
 
 
 def check_addresses(document: Document, site: Site) -> None:
@@ -72,7 +73,7 @@ def check_addresses(document: Document, site: Site) -> None:
             f"Its path is not the hub's `base_url`, {site.hub.base_url}.",
             f"Write {urlsplit(public).scheme}://{urlsplit(public).netloc}{site.hub.base_url}.",
         )
-    if urlsplit(site.xnat.url).scheme == "http" and not _is_loopback(urlsplit(site.xnat.url).hostname or ""):
+    if urlsplit(site.xnat.url).scheme == "http" and not _is_loopback(host_name(site.xnat.url)):
         report(
             document,
             ("xnat", "url"),
@@ -105,12 +106,12 @@ def _check_loopback(document: Document, site: Site) -> None:
     """No container is told to look for another one at its own address."""
     if site.orchestrator.local:
         return
-    if _is_loopback(urlsplit(site.xnat.url).hostname or ""):
+    if _is_loopback(host_name(site.xnat.url)):
         host = urlsplit(site.xnat.url).hostname
         found = f"Inside the hub's container, {host} is that container itself, where no XNAT answers."
         fix = "Write the address at which other hosts or containers reach XNAT, such as http://xnat-web:8080."
         report(document, ("xnat", "url"), "loopback", found, fix)
-    if site.hub.hub_connect_url and _is_loopback(urlsplit(site.hub.hub_connect_url).hostname or ""):
+    if site.hub.hub_connect_url and _is_loopback(host_name(site.hub.hub_connect_url)):
         found = "Inside a server's container this is the server itself, where no hub answers."
         report(
             document,

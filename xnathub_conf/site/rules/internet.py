@@ -1,12 +1,11 @@
 """Rules of `servers.internet` and `servers.reachable`."""
 
-from urllib.parse import urlsplit
-
 from xnathub_conf.site.hub_settings import orchestrator_of
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import report
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
+from xnathub_conf.values.addresses import host_name
 from xnathub_conf.values.reachable import Reachable
 
 _HERE: KeyPath = ("servers", "internet")
@@ -54,6 +53,6 @@ def check_internet(document: Document, site: Site) -> None:
 
 def _is_address(url: str) -> bool:
     try:
-        return bool(Reachable([urlsplit(url).hostname or ""]).networks)
+        return bool(Reachable([host_name(url)]).networks)
     except ValueError:
         return False

@@ -11,6 +11,7 @@ from xnathub_conf.site.rules.reporting import report, written
 from xnathub_conf.site.schema import jupyterhub_names
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
+from xnathub_conf.values.addresses import host_name
 from xnathub_conf.values.user_names import can_be_user_name
 
 XNAT_LOCKS_AFTER = 20
@@ -44,7 +45,7 @@ def check_user_subdomains(document: Document, site: Site) -> None:
     if not site.hub.user_subdomains or any(problem.rule == "address" for problem in document.problems):
         return
     public = urlsplit(site.hub.public_url or "")
-    name = public.hostname or ""
+    name = host_name(site.hub.public_url)
     if public.scheme != "https" or not own_host(site) or not re.fullmatch(r"[a-z0-9.-]*[a-z]", name):
         report(
             document,
@@ -53,7 +54,7 @@ def check_user_subdomains(document: Document, site: Site) -> None:
             "It needs the hub at a host name of its own, over https.",
             "Set `hub.public_url` to https:// and a name, not XNAT's and no IP address, such as https://jupyter.example.org/jupyterhub/ (docs/own-host.md). Or delete this key.",
         )
-    elif (xnat := urlsplit(xnat_public_url(site)).hostname or "").endswith(f".{name}"):
+    elif (xnat := host_name(xnat_public_url(site))).endswith(f".{name}"):
         report(
             document,
             key,
@@ -86,14 +87,18 @@ def check_session_cookie(document: Document, site: Site) -> None:
     ):
         return
     public, hub = urlsplit(xnat_public_url(site)), site.hub
-    own, scheme = urlsplit(hub.public_url or "").hostname, urlsplit(hub.public_url or "").scheme
+    name, own, scheme = (
+        host_name(public.geturl()),
+        host_name(hub.public_url),
+        urlsplit(hub.public_url or "").scheme,
+    )
     below = public.path.rstrip("/") + "/"
     key: KeyPath = ("xnat", "public_url" if site.xnat.public_url else "url")
-    if own and own != public.hostname and (site.xnat.public_url or _is_public(public.hostname or "")):
-        found = f"Browsers send XNAT's session to {public.hostname} alone, and the hub is at {own}."
+    if own and own != name and (site.xnat.public_url or _is_public(name)):
+        found = f"Browsers send XNAT's session to {name} alone, and the hub is at {own}."
         fix = "Set `sign_in.xnat_session: false`: XNAT's button signs people in on a host name of its own. Or serve both under one name. If browsers know XNAT by another name, write it as `xnat.public_url`."
         report(document, ("hub", "public_url"), "session-cookie", found, fix)
-    elif own == public.hostname and (public.scheme, scheme) == ("https", "http"):
+    elif own == name and (public.scheme, scheme) == ("https", "http"):
         found = "Browsers send XNAT's session over https alone, and the hub is at http."
         fix = f"Serve the hub over https too: `hub.public_url: https://{public.netloc}{hub.base_url}`."
         report(document, ("hub", "public_url"), "session-cookie", found, fix)
