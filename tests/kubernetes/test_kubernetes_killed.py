@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
+import pytest
 import requests
 
-from tests.kubernetes.testbed import Cluster, Release, wait_for
+from tests.kubernetes.testbed import TARPIT_PORT, Cluster, Release, wait_for
+from tests.tarpit import Tarpit
 from xnathub_conf.standin import HubError, faults
 
 NAME = "20260728T120000123Z"
@@ -116,6 +118,28 @@ def test_killed_at_a_step(release: Release):
     # After all of that, a start is like any other.
     release.start("alice", servername=NAME)
     assert release.execute("alice", "print(6 * 7)", NAME) == "42\n"
+
+
+def test_a_start_that_outlives_its_hub_can_be_stopped(release: Release):
+    """The new hub still looks for a server whose image is being pulled."""
+    release.workspace("demo")
+    image = f"127.0.0.1:{TARPIT_PORT}/web:1"
+    options = release.state.launch("demo", "P1", environment=release.environment(image=image))
+    release.plugin.ensure_user("demo")
+    with Tarpit(TARPIT_PORT):
+        release.plugin.start("demo", options)
+        wait_for(release.servers, 60)
+        kill_hub(release)
+        replace_hub(release)
+        assert release.plugin.server("demo")["pending"] == "check"
+        with pytest.raises(HubError, match="still looks whether this server runs") as refused:
+            release.plugin.start("demo", options)
+        assert refused.value.status == 503
+        release.stop("demo")
+        assert release.plugin.server("demo") is None
+    wait_for(lambda: not release.servers(), 60)
+    release.start("demo")
+    assert "Traceback" not in release.namespace.kubectl("logs", "deployment/hub")
 
 
 def test_a_hub_that_restarts_while_the_api_server_is_away_loses_no_server(release: Release, cluster: Cluster):

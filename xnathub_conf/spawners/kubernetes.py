@@ -212,6 +212,14 @@ class XnatKubernetesSpawner(Looks):
             )
             return None
 
+    async def get_url(self) -> object:
+        """Return the server's address: the pod's, once it has one, where the hub was killed before a start told it to the database."""
+        end = time.monotonic() + self.start_timeout
+        # A look at a pod that runs tells the database its address.
+        while await self.poll() is None and not self.server.ip and time.monotonic() < end:
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        return await super().get_url()
+
     async def _start_reflector(
         self, kind: str, reflector_class: Any, replace: bool = False, **named: object
     ) -> object:

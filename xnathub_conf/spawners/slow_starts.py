@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Protocol
 
 from jupyterhub.user import User
@@ -36,6 +36,9 @@ class Watched(Protocol):
     start_timeout: int
     http_timeout: int
     log: Any
+
+    async def poll(self) -> object:
+        """Return None while the server runs, else how it ended."""
 
     async def phase(self) -> Phase:
         """Return what the start is at, as the orchestrator says."""
@@ -78,10 +81,12 @@ def explain_http_timeouts() -> None:
 
 async def _wait_up(self: Any, spawner: Any) -> object:
     """Wait for a server's first answer, as JupyterHub's method of this name, but with a sentence where none comes."""
+    files = (self.settings.get(f"internal_ssl_{name}") for name in ("key", "cert", "ca"))
     # Those that ran before their hub did are no starts.
-    if spawner._waiting_for_response:
+    if spawner._check_pending:
+        await _answer_or_end(spawner, make_ssl_context(*files))
+    elif spawner._waiting_for_response:
         try:
-            files = (self.settings.get(f"internal_ssl_{name}") for name in ("key", "cert", "ca"))
             await _first_answer(spawner, make_ssl_context(*files))
         except LaunchFailed as failure:
             self.log.error("Not starting %s's server %s: %s", self.name, spawner.name, failure)
@@ -94,8 +99,26 @@ async def _wait_up(self: Any, spawner: Any) -> object:
     return await _jupyterhubs_wait(self, spawner)
 
 
+async def _answer_or_end(spawner: Watched, ssl_context: object) -> None:
+    """Return when a server that ran before its hub did answers. Raises TimeoutError, without the wait, where it has ended."""
+
+    async def look() -> None:
+        if await spawner.poll() is not None:
+            raise TimeoutError
+
+    await _answer(spawner, ssl_context, look)
+
+
 async def _first_answer(spawner: Watched, ssl_context: object) -> None:
     """Return when the server answers over HTTP. Raises LaunchFailed where it has ended, or http_timeout is over."""
+    try:
+        await _answer(spawner, ssl_context, lambda: _check(spawner))
+    except TimeoutError:
+        phase = await _unanswered(spawner)
+        raise await _too_slow(spawner, phase, spawner.http_timeout, "http_timeout") from None
+
+
+async def _answer(spawner: Watched, ssl_context: object, look: Callable[[], Awaitable[None]]) -> None:
     answer = asyncio.ensure_future(
         spawner.server.wait_up(
             http=True, timeout=spawner.http_timeout, ssl_context=ssl_context, extra_path="api"
@@ -105,11 +128,8 @@ async def _first_answer(spawner: Watched, ssl_context: object) -> None:
         while not answer.done():
             await asyncio.wait({answer}, timeout=_POLL_SECONDS)
             if not answer.done():
-                await _check(spawner)
+                await look()
         await answer
-    except TimeoutError:
-        phase = await _unanswered(spawner)
-        raise await _too_slow(spawner, phase, spawner.http_timeout, "http_timeout") from None
     finally:
         answer.cancel()
 

@@ -6,18 +6,15 @@ from xnathub_conf.web import hub_proof
 from xnathub_conf.web.gate import GateHandler, RenewHandler
 from xnathub_conf.web.handlers import (
     ActivityHandler,
-    DefaultServerHandler,
     HealthHandler,
     IdentityHandler,
     LaunchableHandler,
     LogoFileHandler,
-    ServerHandler,
     SignInHandler,
     SignOutHandler,
-    StartPageHandler,
     StaticFilesHandler,
-    UserHandler,
 )
+from xnathub_conf.web.starts import DefaultServerHandler, ServerHandler, StartPageHandler, UserHandler
 from xnathub_conf.web.users import UserListHandler
 
 

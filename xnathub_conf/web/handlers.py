@@ -6,27 +6,21 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from jupyterhub import orm
-from jupyterhub.apihandlers.users import ActivityAPIHandler, UserAPIHandler, UserServerAPIHandler
+from jupyterhub.apihandlers.users import ActivityAPIHandler
 from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.handlers.login import LoginHandler, LogoutHandler
-from jupyterhub.handlers.pages import HealthCheckHandler, SpawnHandler
+from jupyterhub.handlers.pages import HealthCheckHandler
 from jupyterhub.handlers.static import CacheControlStaticFilesHandler, LogoHandler
-from jupyterhub.scopes import needs_scope
 from jupyterhub.utils import new_token
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RequestHandler
 from tornado.websocket import WebSocketHandler
 
-from xnathub_conf.operating.audit import caller, caller_of
 from xnathub_conf.operating.database_errors import MESSAGE, failed_just_now
-from xnathub_conf.operating.loop_turns import Turns
 from xnathub_conf.operating.metrics import site_state
 from xnathub_conf.web.browsers import leave_to_another
 from xnathub_conf.web.hub_proof import is_challenge, proof
 from xnathub_conf.xnat.answers import XnatError, XnatNotFound
-
-_STARTS = Turns()
-"""A new user takes the hub's loop some 10 ms, a start 25 ms, a good part of them before XNAT is asked."""
 
 _JUST_SIGNED_OUT = "signed-out"
 _BROWSER_COOKIE = "xnathub-browser"
@@ -159,64 +153,6 @@ class HealthHandler(HealthCheckHandler):
         self.finish(json.dumps({"hub": "up", "xnat": xnat, "site": site_state()}))
 
     head = get
-
-
-class _InTurn(BaseHandler):
-    """What makes a user or starts a server: first those that came earlier get in."""
-
-    methods_in_turn = frozenset({"POST"})
-
-    async def prepare(self) -> None:
-        """Look who asks, in turn."""
-        if self.request.method in self.methods_in_turn:
-            await _STARTS.take()
-        await super().prepare()
-
-
-class UserHandler(_InTurn, UserAPIHandler):
-    """A user in the REST API.
-
-    XNAT's plugin makes a user whom it has just not found, and tells the person of an error where their other start was
-    there first: a service gets the user that there is.
-    """
-
-    @needs_scope("admin:users")
-    async def post(self, user_name: str) -> None:
-        """Make the user."""
-        existing = self.find_user(user_name)
-        if existing is None or self.current_user.kind != "service" or self.get_json_body():
-            await super().post(user_name)
-        else:
-            self.write(json.dumps(self.user_model(existing)))
-
-
-class StartPageHandler(_InTurn, SpawnHandler):
-    """The page that starts a server."""
-
-    methods_in_turn = frozenset({"GET", "POST"})
-
-
-class ServerHandler(_InTurn, UserServerAPIHandler):
-    """A user's server in the REST API; the audit log says who stopped it."""
-
-    async def delete(self, user_name: str, server_name: str = "") -> None:
-        """Stop the server."""
-        caller.set(caller_of(self))
-        await super().delete(user_name, server_name)
-
-
-class DefaultServerHandler(ServerHandler):
-    """A user's default server in the REST API.
-
-    XNAT's plugin stops it with the body `{"remove": true}`, which JupyterHub refuses for a default server.
-    """
-
-    def get_json_body(self) -> object:
-        """Return the request's body, without `remove` where a default server is stopped."""
-        body = super().get_json_body()
-        if self.request.method == "DELETE" and isinstance(body, dict):
-            body.pop("remove", None)
-        return body
 
 
 class LaunchableHandler(BaseHandler):
