@@ -437,11 +437,12 @@ except OSError as error:
 for each in started:
     each.kill()
     each.wait()
-print(json.dumps([refused, 0 < len(started) < 200, resource.getrlimit(resource.RLIMIT_NOFILE)]))
+limits = [resource.getrlimit(each) for each in (resource.RLIMIT_NOFILE, resource.RLIMIT_CORE, resource.RLIMIT_MSGQUEUE)]
+print(json.dumps([refused, 0 < len(started) < 200, limits]))
 """
-"""Code for a server with the keys of ENGINE_SECURITY: how its 200th process is refused, and how many files it may open."""
+"""Code for a server with the keys of ENGINE_SECURITY: how its 200th process is refused, and what a process may use."""
 
-ENGINE_SECURITY = {"pids_limit": 200, "ulimits": {"nofile": 3000}}
+ENGINE_SECURITY = {"pids_limit": 200, "ulimits": {"msgqueue": 300_000}}
 
 SECCOMP = json.dumps(
     {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["msgget"], "action": "SCMP_ACT_ERRNO"}]}
@@ -455,8 +456,8 @@ made = libc.msgget(0, 0o600)
 print(errno.errorcode[ctypes.get_errno()] if made < 0 else "made")
 """
 
-TOO_MANY = [11, True, [3000, 3000]]
-"""What STARTS_TOO_MANY prints then."""
+TOO_MANY = [11, True, [[16384, 16384], [0, 0], [300_000, 300_000]]]
+"""What STARTS_TOO_MANY prints then: open files and dumps are limited by default."""
 
 
 def site_software(folder: Path) -> dict[str, Any]:

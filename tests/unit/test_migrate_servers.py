@@ -16,7 +16,7 @@ DOCKER = """\
 c.JupyterHub.spawner_class = "dockerspawner.DockerSpawner"
 c.DockerSpawner.extra_host_config = {
     "shm_size": "2gb", "security_opt": ["no-new-privileges"], "cap_drop": ["CAP_NET_RAW", "MKNOD"], "pids_limit": 4096,
-    "ulimits": [{"Name": "nofile", "Soft": 65536, "Hard": 65536}], "runtime": "nvidia",
+    "ulimits": [{"Name": "nofile", "Soft": 3000, "Hard": 3000}], "runtime": "nvidia",
 }
 c.DockerSpawner.volumes = {
     "/opt/freesurfer": {"bind": "/opt/freesurfer", "mode": "ro"}, "/scratch/{raw_username}": "/scratch", "/data/xnat/archive": "/data/archive",
@@ -44,7 +44,7 @@ def test_what_a_docker_hub_s_containers_may_do_and_mount(folder, capsys):
     assert security.no_new_privileges
     assert security.drop_capabilities == ("NET_RAW", "MKNOD")
     assert security.pids_limit == 4096
-    assert security.ulimits == {"nofile": 65536}
+    assert security.ulimits == {"core": 0, "nofile": 3000}
     assert [(mount.source, mount.target, mount.writable) for mount in servers.mounts] == [
         ("/opt/freesurfer", "/opt/freesurfer", False), ("/scratch/{username}", "/scratch", True),
         ("jupyterhub-user-{username}", "/home/jovyan/work", True), ("/licences", "/licences", False),

@@ -376,7 +376,7 @@ BREAKS = [
         ({"seccomp": "a.json"}, "seccomp", {"seccomp": "/a.json", "apparmor": "x", "selinux": {"level": "s0"}}, {"orchestrator": {"docker": {}}}),
         ({"seccomp": "unconfined"}, "seccomp", {"seccomp": "default", "selinux": {"level": "s0"}}, {}),
         ({"apparmor": "x"}, "apparmor", {}, {}),
-        ({"ulimits": {"core": 0}}, "ulimits", {"ulimits": {}}, IN_PODS),
+        ({"ulimits": {"core": 9}}, "ulimits", {"ulimits": {"core": 0}}, IN_PODS),
         ({"start_as_root": False}, "start_as_root", {"read_only_root": True}, IN_PODS),
         ({"pids_limit": 99}, "pids_limit", {"pids_limit": 8192}, {"orchestrator": {"local": {"directory": "/x"}}}),
     )),

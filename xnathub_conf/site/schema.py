@@ -131,12 +131,17 @@ def _build(value: Any, node: SchemaNode) -> object:
         return float(value) if kind == "number" else int(value) if kind == "integer" else value
     if "properties" not in node:
         below = node.get("additionalProperties", {})
-        return MappingProxyType({key: _build(item, below) for key, item in value.items()})
+        return MappingProxyType({key: _build(item, below) for key, item in filled(value, node).items()})
     fields = {
         key + "_" * keyword.iskeyword(key): _build(value.get(key, resolve(child).get("default")), child)
         for key, child in node["properties"].items()
     }
     return getattr(site_types, node["title"])(**fields)
+
+
+def filled(value: Any, node: SchemaNode) -> Any:
+    """Return a value with those entries of its default that stay where a map does not name them."""
+    return {**node["default"], **value} if node.get("x-adds-to-default") else value
 
 
 def secrets_in(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Secret]]:

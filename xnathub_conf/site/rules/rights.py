@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import report
-from xnathub_conf.site.schema import node_at
+from xnathub_conf.site.schema import filled, node_at
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 
@@ -28,7 +28,9 @@ def check_rights(document: Document, site: Site) -> None:
     # A default may stand in the file.
     written = document.data["servers"].get("security", {})
     changed = [
-        key for key, value in written.items() if value != (node_at((*_HERE, key)) or {}).get("default")
+        key
+        for key, value in written.items()
+        if (node := node_at((*_HERE, key)) or {}) and filled(value, node) != node.get("default")
     ]
     for key in changed if local else ():
         found = "It has no effect: local servers are the hub's own processes."
