@@ -29,9 +29,11 @@ RUN tools/bin/pip install --require-hashes --only-binary :all: -r requirements/b
 COPY pyproject.toml README.md LICENSE jupyterhub_config.py ./
 COPY schema schema/
 COPY xnathub_conf xnathub_conf/
+# Without the stand-in XNAT and the demo, which no hub uses.
 RUN tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
  && tools/bin/pip --python /opt/xnathub/bin/python install --no-deps --no-index --no-compile --root app dist/*.whl \
  && cd app/opt/xnathub/bin \
+ && rm -r ../lib/python3*/site-packages/xnathub_conf/standin ../lib/python3*/site-packages/xnathub_conf/cli/demo* \
  && chmod 755 ../lib/python3*/site-packages/xnathub_conf/proxy/image_command.mjs \
  && ln -s ../lib/python3*/site-packages/xnathub_conf/proxy/image_command.mjs configurable-http-proxy \
  && python3 /build/scripts/slim /build/app/opt
@@ -46,7 +48,10 @@ COPY --from=builder /opt/xnathub /opt/xnathub
 # The hub's database and cookie secret live in /srv/jupyterhub. A new volume takes over this folder's mode, and the site
 # picks the UID and GID when it starts the hub; so the folder is like /tmp: whoever runs may write, and nobody
 # may remove another's files.
-RUN mkdir -p /srv/jupyterhub /etc/xnathub && chown 1000:1000 /srv/jupyterhub && chmod 1777 /srv/jupyterhub
+# Of the base's Python, what installs packages goes: nothing is installed here.
+RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip /usr/local/lib/python3*/site-packages/pip-* \
+       /usr/lib/python3*/ensurepip /usr/local/lib/python3*/ensurepip /usr/share/python-wheels \
+ && mkdir -p /srv/jupyterhub /etc/xnathub && chown 1000:1000 /srv/jupyterhub && chmod 1777 /srv/jupyterhub
 # A layer of its own: a new xnathub on the same packages is a small download.
 COPY --from=builder /build/app/opt/xnathub /opt/xnathub
 # USER and HOME: the UID that the site picks has no line in /etc/passwd.

@@ -149,6 +149,33 @@ def test_nothing_of_the_build_stays(docker_client, files, images, name):
     assert {"title", "description", "licenses"} <= {key.rsplit(".", 1)[1] for key in labels}
 
 
+def test_the_hub_s_image_holds_nothing_that_a_hub_does_not_use(files, run, images):
+    held = files(images.hub)
+    programs = {path.rsplit("/", 1)[1] for path in held if re.search(r"(^|/)s?bin/", path)}
+    assert not programs & {
+        "gcc",
+        "cc",
+        "g++",
+        "c++",
+        "clang",
+        "make",
+        "ld",
+        "as",
+        "npm",
+        "npx",
+        "uv",
+        "curl",
+        "wget",
+        "git",
+    }
+    assert not [name for name in programs if re.match(r"pip[\d.]*$", name)]
+    unused = r"/ensurepip/|python-wheels/|(site|dist)-packages/pip([-/]|$)|/xnathub_conf/(standin|cli/(__pycache__/)?demo)"
+    assert not [path for path in held if re.search(unused, path)]
+    assert any(path.endswith("/xnathub_conf/cli/run.py") for path in held)
+    said = run(images.hub, ["xnathub", "demo"])
+    assert (said.code, "pip install 'xnathub[demo]'" in said.output) == (2, True), said.output
+
+
 @pytest.mark.parametrize("name", ["hub", "singleuser"])
 def test_the_list_of_packages_is_what_the_image_holds(files, images, name):
     image = getattr(images, name)
