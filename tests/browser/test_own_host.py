@@ -108,6 +108,30 @@ def test_xnat_s_button_opens_the_notebook_and_nobody_types_a_password(site, new_
     assert token not in site.log.read_text()
 
 
+@pytest.mark.parametrize("led_by", ["another site", "nothing", "a server's page"])
+def test_a_link_to_an_attacker_s_server_with_her_token_signs_nobody_in_as_her(site, new_page, led_by):
+    """He is signed in to XNAT, and would write into her notebook what is his."""
+    owner = new_page()
+    press_the_button(owner, site, "demo")
+    owner.wait_for_url(re.compile(r"/user/demo/.*/lab"))
+    link = f"{owner.url}?token={site.plugin.token('demo', 'test', 600)}"
+    page = new_page()
+    sign_in_to_xnat(page, site.xnat, site.xnat_public, "alice")
+    if led_by == "nothing":
+        go(page, link)
+    else:
+        go(page, site.xnat.url if led_by == "another site" else f"{site.public}/user/demo/api")
+        with page.expect_navigation():
+            page.evaluate("link => { location = link }", link)
+    expect(page.get_by_role("heading", name="Go on as demo?")).to_be_visible()
+    expect(page.locator("main")).to_contain_text("does not come from XNAT's button")
+    names = {each["name"] for each in page.context.cookies(site.public)}
+    assert not names & {"jupyterhub-hub-login", "xnathub-gate"}
+    # Where it is the owner who has kept the link, a click is all.
+    page.get_by_role("button", name="Go on as demo").click()
+    page.wait_for_url(re.compile(r"/user/demo/.*/lab"))
+
+
 def test_no_page_of_a_server_reads_xnat_s(site, new_page):
     page = new_page()
     press_the_button(page, site, "demo")

@@ -250,6 +250,7 @@ class Proxy:
             "hub_prefix": "/jupyterhub/hub/",
             "bind_session": True,
             "own_host": False,
+            "xnat_url": "https://xnat.example.org",
             "recheck": 30,
             "secure": False,
             **self.options.get("settings", {}),

@@ -76,13 +76,37 @@ def test_a_page_goes_to_the_hub_first_and_leaves_its_token_behind(proxy):
     assert not proxy.servers["alice"].raw
 
 
-def test_the_token_of_an_address_goes_to_a_hub_on_its_own_host(tmp_path):
-    with Proxy(tmp_path, options={"settings": {"own_host": True, "secure": True}}) as proxy:
-        answer = proxy.get(f"{SERVER}?token=secret", *NAVIGATE)
-        assert header(answer, "Set-Cookie") == [
-            "xnathub-token=secret; Path=/jupyterhub/hub/gate; HttpOnly; Max-Age=60; SameSite=Lax; Secure"
-        ]
-        assert b"secret" not in header(answer, "Location")[0].encode()
+def test_the_token_of_an_address_goes_to_a_hub_on_its_own_host_with_who_led_there(tmp_path):
+    settings = {"own_host": True, "secure": True, "xnat_url": "https://XNAT.example.org:443/xnat"}
+    led_by = {
+        "https://xnat.example.org/": "xnat:",
+        "https://xnat.example.org/data/projects/P1?a=b": "xnat:",
+        "": "",
+        "null": "",
+        "http://xnat.example.org/": "",
+        "https://xnat.example.org:8443/": "",
+        "https://xnat.example.org.evil.example/": "",
+        "https://xnat.example.org@evil.example/": "",
+        "https://evil.example/?https://xnat.example.org/": "",
+        "https://jupyter.example.org/jupyterhub/user/bob/lab": "",
+    }
+    with Proxy(tmp_path, options={"settings": settings}) as proxy:
+        for referer, mark in led_by.items():
+            answer = proxy.get(f"{SERVER}?token=secret", *NAVIGATE, f"Referer: {referer}")
+            assert header(answer, "Set-Cookie") == [
+                f"xnathub-token={mark}secret; Path=/jupyterhub/hub/gate; HttpOnly; Max-Age=60; SameSite=Lax; Secure"
+            ], referer
+            assert b"secret" not in header(answer, "Location")[0].encode()
+        # Two of them, or a token that says so itself, count for none.
+        answer = proxy.get(
+            f"{SERVER}?token=secret",
+            *NAVIGATE,
+            "Referer: https://evil.example/",
+            "Referer: https://xnat.example.org/",
+        )
+        assert b"xnathub-token=secret" in answer
+        for token in ("xnat:secret", "xnat%3Asecret"):
+            assert not header(proxy.get(f"{SERVER}?token={token}", *NAVIGATE), "Set-Cookie")
 
 
 def test_the_owner_s_own_token_goes_out_of_the_address(proxy):
@@ -101,13 +125,15 @@ def test_the_owner_s_own_token_goes_out_of_the_address(proxy):
         {"x": 1},
         {"o": []},
         {"o": ["20260728T120000123Z"]},
-        {"f": {"alice": 1}},
-        {"f": {"carol": 9e12}, "u": "bob"},
+        {"f": {"alice/": 1}, "u": "bob"},
+        {"f": {"alice": 9e12}, "u": "bob"},
+        {"f": {"alice/20260728T120000123Z": 9e12}, "u": "bob"},
+        {"f": {"carol/": 9e12}, "u": "bob"},
     ],
     ids=str,
 )
 def test_a_pass_that_does_not_open_this_server(proxy, changes):
-    cookie = f"Cookie: xnathub-gate={proxy.pass_for('alice', **changes) if changes != {'f': {'alice': 1}} else proxy.pass_for('bob', f={'alice': 1})}"
+    cookie = f"Cookie: xnathub-gate={proxy.pass_for('alice', **changes)}"
     assert status(proxy.get(SERVER, cookie)) == 403
     assert status(proxy.get(SERVER, cookie, *NAVIGATE)) == 302
     assert not proxy.servers["alice"].raw
@@ -136,10 +162,10 @@ def test_a_pass_that_the_hub_did_not_sign(proxy, spoil):
 
 
 def test_a_grant_opens_another_s_server_and_is_looked_at_every_ten_seconds(proxy):
-    fresh = proxy.pass_for("bob", f={"alice": int(time.time()) + 60})
+    fresh = proxy.pass_for("bob", f={"alice/": int(time.time()) + 60})
     assert status(proxy.get(SERVER, f"Cookie: xnathub-gate={fresh}")) == 200
     assert not proxy.hub.renewals
-    old = proxy.pass_for("bob", f={"alice": int(time.time()) + 60}, t=int(time.time()) - 12)
+    old = proxy.pass_for("bob", f={"alice/": int(time.time()) + 60}, t=int(time.time()) - 12)
     proxy.hub.say = (403, "")
     assert status(proxy.get(SERVER, f"Cookie: xnathub-gate={old}")) == 403
     assert [each["cookie"] for each in proxy.hub.renewals] == [old]

@@ -20,6 +20,7 @@ def hosts(tmp_path_factory):
         "own_host": True,
         "secure": True,
         "bind_session": False,
+        "xnat_url": "https://xnat.example.org",
         "hosts": {"scheme": "https:", "hub": HUB, "port": None},
     }
     with Proxy(
@@ -69,11 +70,12 @@ def test_the_owner_passes_at_their_own_host_and_nowhere_else(hosts):
 
 
 def test_a_token_stays_at_the_hub_s_host(hosts):
-    answer = get(hosts, HUB, f"{SERVER}?token=abc&a=1", *NAVIGATE)
-    assert to(answer) == f"https://{ALICE}{SERVER}?a=1"
-    assert header(answer, "Set-Cookie") == [
-        "xnathub-token=abc; Path=/jupyterhub/hub/gate; HttpOnly; Max-Age=60; SameSite=Lax; Secure"
-    ]
+    for mark, led_by in {"xnat:": "https://xnat.example.org/", "": f"https://{BOB}/"}.items():
+        answer = get(hosts, HUB, f"{SERVER}?token=abc&a=1", *NAVIGATE, f"Referer: {led_by}")
+        assert to(answer) == f"https://{ALICE}{SERVER}?a=1"
+        assert header(answer, "Set-Cookie") == [
+            f"xnathub-token={mark}abc; Path=/jupyterhub/hub/gate; HttpOnly; Max-Age=60; SameSite=Lax; Secure"
+        ]
     assert not header(get(hosts, BOB, f"{SERVER}?token=abc", *NAVIGATE), "Set-Cookie")
     assert "abc" not in to(get(hosts, ALICE, f"{SERVER}?token=abc", *NAVIGATE))
 

@@ -9,6 +9,7 @@ import pytest
 import requests
 import websocket
 
+from tests.hub.test_hostile_users import own_token
 from tests.noting import Notes, cookies_in, start
 from tests.support import RunningHub, Visitor, new_standin, page_text, wait_until
 
@@ -454,6 +455,67 @@ def test_with_ask_an_admin_is_told_whose_it_is_and_may_go_on(tmp_path):
             assert opened.url == hub.url.removesuffix("/jupyterhub") + address
             assert [cookies_in(each) for each in noted()] == [[]]
             assert "foreign-server" in hub.log.read_text()
+        finally:
+            hub.stop()
+
+
+@pytest.mark.parametrize("rule", ["ask", "never"])
+def test_a_share_opens_the_one_server_that_was_shared(tmp_path, rule):
+    """What the admin grants to Alice on purpose, through JupyterHub's own API: one of demo's two servers."""
+    with new_standin() as xnat:
+        changes = {"sign_in": {"foreign_servers": rule, "auth_refresh_age": 4}}
+        changes["hub"] = {"admin_users": ["alice"]}
+        hub = RunningHub(tmp_path, xnat, changes)
+        hub.start()
+        try:
+            shared = "20260728T120000123Z"
+            start(hub, "demo")
+            start(hub, "demo", shared)
+            guest = browser(hub, "Alice")
+            address = f"/jupyterhub/user/demo/{shared}/lab"
+            assert "Open the server of demo" not in guest.get_page(f"/user/demo/{shared}/lab").text
+            share = f"{hub.url}/hub/api/shares/demo/{shared}"
+            admin = browser(hub, "alice")
+            may_share = {"Authorization": f"token {own_token(admin, 'alice', scopes=['inherit'])}"}
+            assert (
+                requests.post(share, json={"user": "Alice"}, headers=may_share, timeout=30).status_code == 200
+            )
+            page = guest.get_page(f"/user/demo/{shared}/lab")
+            assert page.status_code == 403
+            assert "This is the server of demo" in page_text(page)
+            if rule == "never":
+                assert "Open the server of demo" not in page.text
+                assert open_as_told(hub, guest, address).status_code == 403
+                assert "xnathub-gate" not in guest.cookies
+                return
+            assert "Open the server of demo" in page.text
+            # The server itself asks the hub too, whose page asks whether it may know who the visitor is.
+            consent = open_as_told(hub, guest, address)
+            assert "Authorize" in consent.text
+            field = guest.cookies.get("_xsrf", path="/jupyterhub/hub/")
+            opened = guest.post(
+                consent.url,
+                data={"_xsrf": field},
+                headers={"Sec-Fetch-Site": "same-origin", "Referer": consent.url},
+                timeout=30,
+            )
+            assert (opened.status_code, opened.url) == (200, hub.url.removesuffix("/jupyterhub") + address)
+            assert guest.get_page(f"/user/demo/{shared}/api/contents").json()["type"] == "directory"
+            # The other one was not shared: neither the pass nor the page opens it.
+            other = guest.get_page("/user/demo/api/contents")
+            assert "This is the server of demo" in page_text(other)
+            assert "Open the server of demo" not in other.text
+            refused = open_as_told(hub, guest, "/jupyterhub/user/demo/api/contents")
+            assert "do not allow you to open that server" in refused.text
+            assert guest.get_page(f"/user/demo/{shared}/api/contents").status_code == 200
+            # Taken back, it is over within the ten seconds after which the gate asks again.
+            taken = requests.patch(share, json={"user": "Alice"}, headers=may_share, timeout=30)
+            assert taken.status_code == 200, taken.text
+            wait_until(
+                lambda: guest.get_page(f"/user/demo/{shared}/api/contents").status_code == 403,
+                20,
+                "the share's end",
+            )
         finally:
             hub.stop()
 

@@ -58,7 +58,7 @@ def test_xnat_s_button_leads_to_the_user_s_host(web):
     assert address.startswith(f"https://{JUPYTER}:{web.port}/jupyterhub/user/")
     visitor = Visitor(f"https://{JUPYTER}:{web.port}/jupyterhub")
     visitor.verify = web.ca
-    opened = visitor.get(address, timeout=60)
+    opened = visitor.get(address, headers={"Referer": f"https://{XNAT}:{web.port}/"}, timeout=60)
     assert (opened.status_code, opened.text) == (200, name)
     own = opened.url.partition("/jupyterhub/")[0]
     assert own.startswith("https://u-abcorg--")

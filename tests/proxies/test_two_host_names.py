@@ -57,7 +57,7 @@ def test_xnat_s_button_signs_in_once_and_every_cookie_is_for_https(web, address)
     visitor = browser(web)
     session = web.state.open_session("alice").id
     visitor.cookies.set("JSESSIONID", session, domain=XNAT, path="/")
-    opened = visitor.get(address, timeout=60)
+    opened = visitor.get(address, headers={"Referer": f"https://{XNAT}:{web.port}/"}, timeout=60)
     assert (opened.status_code, opened.text) == (200, "alice")
     assert opened.url == address.partition("?")[0]
     assert not [each.url for each in opened.history if "/hub/login" in each.url]
@@ -67,6 +67,21 @@ def test_xnat_s_button_signs_in_once_and_every_cookie_is_for_https(web, address)
     assert not any(session in str(each.request.headers) for each in [*opened.history, opened])
     # Whoever finds the address later gets the form.
     assert "XNAT user name" in browser(web).get(address, timeout=60).text
+
+
+@pytest.mark.parametrize(
+    "referer", [None, "https://evil.example/", f"https://{JUPYTER}/jupyterhub/user/demo/lab"]
+)
+def test_a_link_with_a_token_that_does_not_come_from_xnat_asks_first(web, address, referer):
+    visitor = browser(web)
+    page = visitor.get(address, headers={"Referer": referer}, timeout=60)
+    assert "Go on as alice?" in page.text
+    assert not [each for each in visitor.cookies if each.name in {"jupyterhub-hub-login", "xnathub-gate"}]
+    form = dict(re.findall(r'name="(\w+)" value="([^"]*)"', page.text))
+    headers = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Referer": page.url}
+    assert visitor.post(page.url, data={**form, "_xsrf": "x"}, headers=headers, timeout=60).status_code == 403
+    opened = visitor.post(page.url, data=form, headers=headers, timeout=60)
+    assert (opened.status_code, opened.text) == (200, "alice")
 
 
 def test_a_program_passes_with_its_token_and_no_token_is_logged(web, address):

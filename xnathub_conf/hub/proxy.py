@@ -29,6 +29,7 @@ from xnathub_conf.site.hub_settings import (
     public_port,
     sees_xnat_sessions,
     usual_hub_url,
+    xnat_public_url,
 )
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.user_hosts import user_host
@@ -185,6 +186,7 @@ class XnatProxy(ConfigurableHTTPProxy):
             "hub_prefix": self.hub.base_url,
             "bind_session": sees_xnat_sessions(self.site),
             "own_host": own_host(self.site),
+            "xnat_url": xnat_public_url(self.site),
             "recheck": rules.auth_refresh_age or rules.max_age,
             "secure": browsers_use_tls(self.site),
             "hosts": self._hosts(),

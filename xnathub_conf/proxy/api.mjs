@@ -45,6 +45,7 @@ function settingsFrom(data) {
     hubPrefix: data.hub_prefix,
     bindSession: data.bind_session === true,
     ownHost: data.own_host === true,
+    xnatOrigin: data.xnat_url ? new URL(data.xnat_url).origin : null,
     recheck: Number(data.recheck),
     secure: data.secure === true,
     // Where each user's servers have a host name of their own.

@@ -183,7 +183,7 @@ function hubIsAway(proxy, req, res) {
 function toHub(proxy, req, res, settings, url, token) {
   if (settings.hosts) return askHub(proxy, req, res, settings, url);
   const target = `${settings.hubPrefix}gate`;
-  return redirect(proxy, req, res, `${target}?next=${encodeURIComponent(url)}`, tokenCookie(settings, token));
+  return redirect(proxy, req, res, `${target}?next=${encodeURIComponent(url)}`, tokenCookie(req, settings, token));
 }
 
 function isHub({ data, prefix }) {

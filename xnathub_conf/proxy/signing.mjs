@@ -1,4 +1,4 @@
-// The cookie that says whose browser this is: {"u": user, "e": epoch, "s": session, "t": checked, "x": expires, "b": 1 where s is u's own, "f": {owner: until}, "o": [the only servers of u that it opens]}.
+// The cookie that says whose browser this is: {"u": user, "e": epoch, "s": session, "t": checked, "x": expires, "b": 1 where s is u's own, "f": {"owner/server": until}, "o": [the only servers of u that it opens]}.
 import { createHmac, timingSafeEqual } from "node:crypto";
 
 export const GATE_COOKIE = "xnathub-gate";
@@ -72,6 +72,7 @@ export function opens(pass, route, now) {
     const one = !pass.o || pass.o.includes(route.server_name ?? "");
     return { yes: Boolean(route.gate) && pass.e === route.gate && one, foreign: false };
   }
-  const until = pass.f && Object.hasOwn(pass.f, route.user) ? pass.f[route.user] : 0;
+  const server = `${route.user}/${route.server_name ?? ""}`;
+  const until = pass.f && Object.hasOwn(pass.f, server) ? pass.f[server] : 0;
   return { yes: until > now, foreign: true };
 }

@@ -29,14 +29,16 @@ export function atItsPlace(proxy, req, res, settings, { data, isHub }, isUpgrade
   }
   if (own === null) return redirect(proxy, req, res, originOf(settings, hub) + req.url, []);
   const { url, token } = withoutToken(req.url);
-  return redirect(proxy, req, res, originOf(settings, own) + url, host === hub ? tokenCookie(settings, token) : []);
+  return redirect(proxy, req, res, originOf(settings, own) + url, host === hub ? tokenCookie(req, settings, token) : []);
 }
 
-// Returns the cookie in which the token of an address gets to the hub, in a list of one, or none.
-export function tokenCookie(settings, token) {
+// Returns the cookie in which the token of an address gets to the hub, in a list of one, or none. It says whether a page of XNAT's
+// led here: others may lead to a server of theirs, with a token of theirs.
+export function tokenCookie(req, settings, token) {
   if (!settings.ownHost || !/^[\w.~-]{1,512}$/.test(token ?? "")) return [];
   const secure = settings.secure ? "; Secure" : "";
-  return [`xnathub-token=${token}; Path=${settings.hubPrefix}gate; HttpOnly; Max-Age=60; SameSite=Lax${secure}`];
+  const from = settings.xnatOrigin && URL.parse(req.headers.referer ?? "")?.origin === settings.xnatOrigin ? "xnat:" : "";
+  return [`xnathub-token=${from}${token}; Path=${settings.hubPrefix}gate; HttpOnly; Max-Age=60; SameSite=Lax${secure}`];
 }
 
 // Sends a browser from a user's host to the hub's, for a pass.

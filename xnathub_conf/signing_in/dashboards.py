@@ -1,12 +1,14 @@
 """Dashboards: XNAT starts one for any user. Who may not use Jupyter otherwise opens the one that runs, and nothing more."""
 
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from jupyterhub.apihandlers.auth import OAuthAuthorizeHandler
 from jupyterhub.apihandlers.users import SelfAPIHandler
 from jupyterhub.scopes import parse_scopes
 from jupyterhub.utils import new_token
+
+from xnathub_conf.web.server_names import server_at
 
 
 def running_dashboards(user: Any) -> list[Any]:
@@ -39,7 +41,7 @@ def leads_to_a_dashboard(user: Any, url: str) -> bool:
     query = parse_qs(parts.query)
     if parts.path.endswith("/hub/gate"):
         parts = urlsplit(query.get("next", [""])[-1])
-    server = _server_at(user, parts.path)
+    server = server_at(user, parts.path)
     for spawner in running_dashboards(user):
         if server == spawner.name:
             return True
@@ -63,15 +65,6 @@ async def end_use(user: Any, log: Any) -> None:
         user.cookie_id = new_token()
         user.db.commit()
     await user.settings["proxy"].end_use(user, dashboards)
-
-
-def _server_at(user: Any, path: str) -> str | None:
-    """Return the name of the user's server that a path of this host leads to; None for a path of anything else."""
-    start, path = unquote(user.server_url("")), unquote(f"{path}/")
-    if not path.startswith(start):
-        return None
-    first = path.removeprefix(start).split("/", 1)[0]
-    return first if first in user.spawners and user.spawners[first].active else ""
 
 
 class WhoAmIHandler(SelfAPIHandler):

@@ -36,7 +36,8 @@ _POLICY = (
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
+    # XNAT says nothing of it: what browsers do then.
+    "Referrer-Policy": "strict-origin-when-cross-origin",
     "Cache-Control": "no-store",
 }
 _loader = Loader(str(_HERE / "templates"))

@@ -17,8 +17,10 @@ from xnathub_conf.site.hub_settings import browsers_use_tls, own_host, sees_xnat
 from xnathub_conf.site.user_hosts import user_host, user_origin
 from xnathub_conf.web.browsers import bound_session, leave_to_another
 from xnathub_conf.web.gate_pass import COOKIE, GRANT_SECONDS, Pass
+from xnathub_conf.web.server_names import server_at
 
 _TOKEN_COOKIE = "xnathub-token"  # noqa: S105 - its name
+_FROM_XNAT = "xnat:"
 _TICKET_SECONDS = 30
 _OPENED = " (opened)"
 
@@ -40,7 +42,8 @@ class GateHandler(BaseHandler):
             return
         user = self.current_user
         if token := self._token_of_xnat():
-            if user and user.name != token.user.name:
+            # Where no page of XNAT's led here, it may be anybody's link, with a token of theirs.
+            if user.name != token.user.name if user else not self._led_by_xnat():
                 # The token stays in its cookie for the answer to this question.
                 page = await self.render_template(
                     "switch_user.html", other=token.user.name, next=address, state=self._state()
@@ -63,7 +66,7 @@ class GateHandler(BaseHandler):
             await self.render_template(
                 "foreign_server.html",
                 owner=owner,
-                may_ask=self._may_ask(owner),
+                may_ask=bool(self._foreign(address)),
                 next=address,
                 state=self._state(),
             )
@@ -77,11 +80,13 @@ class GateHandler(BaseHandler):
         if self.get_body_argument("switch", ""):
             await self._switch(address)
             return
-        if not self._may_ask(owner):
+        names = self._foreign(address)
+        if not names:
             raise HTTPError(403, "This site's rules do not allow you to open that server.")
         until = int(time.time()) + GRANT_SECONDS
         audit("foreign-server", "ok", user=user.name, owner=owner)
-        self._let_in(replace(self._new_pass(user), grants={owner: until}), address)
+        grants = {f"{owner}/{name}": until for name in names}
+        self._let_in(replace(self._new_pass(user), grants=grants), address)
 
     def _owner(self, address: str) -> str:
         """Return whose server a path on this host leads to. Raises HTTPError for any other address."""
@@ -98,13 +103,16 @@ class GateHandler(BaseHandler):
             raise HTTPError(400, "This address leads to no server.")
         return unquote(name)
 
-    def _may_ask(self, owner: str) -> bool:
+    def _foreign(self, address: str) -> list[str]:
+        """Return the servers of another's that the user may open after the question, none where an address leads to none of them."""
         user = self.current_user
         if self.authenticator.site.sign_in.foreign_servers != "ask" or not user:
-            return False
+            return []
         if self.authenticator.only_dashboards(user) is not None:
-            return False
-        return may_use(self, self.parsed_scopes, owner)
+            return []
+        owner = self.find_user(self._owner(address))
+        names = may_use(self.parsed_scopes, owner)
+        return names if owner and server_at(owner, urlsplit(address).path) in names else []
 
     def _new_pass(self, user: Any) -> Pass:
         site, key = self.authenticator.site, self.proxy.gate_key
@@ -154,13 +162,17 @@ class GateHandler(BaseHandler):
 
         None for one that is no more, that has signed somebody in already, or that may do more than XNAT's page asks for.
         """
-        token = self.get_cookie(_TOKEN_COOKIE)
+        token = self.get_cookie(_TOKEN_COOKIE, "").removeprefix(_FROM_XNAT)
         if not token or not own_host(self.authenticator.site):
             return None
         found = orm.APIToken.find(self.db, token)
         if found is None or found.user is None or (found.note or "").endswith(_OPENED):
             return None
         return found if list(found.scopes) == [f"access:servers!user={found.user.name}"] else None
+
+    def _led_by_xnat(self) -> bool:
+        """Return whether the gate saw that a page of XNAT's led to the address with the token."""
+        return str(self.get_cookie(_TOKEN_COOKIE, "")).startswith(_FROM_XNAT)
 
     def _forget_token(self) -> None:
         if self.get_cookie(_TOKEN_COOKIE):
@@ -226,17 +238,20 @@ class RenewHandler(BaseHandler):
         only = self.authenticator.only_dashboards(user)
         if about.grants and only is None and self.authenticator.site.sign_in.foreign_servers == "ask":
             have = scopes.parse_scopes(scopes.get_scopes_for(user.orm_user))
-            grants = {owner: until for owner, until in about.grants.items() if may_use(self, have, owner)}
+            owners = {server.partition("/")[0] for server in about.grants}
+            may = {f"{each}/{name}" for each in owners for name in may_use(have, self.find_user(each))}
+            grants = {server: until for server, until in about.grants.items() if server in may}
         bound = about.bound or bool(sessions and sessions.known(self._session) == user.name)
         checked = self.authenticator.last_yes(user.name) or int(time.time())
         fresh = replace(about, session=mark, bound=bound, checked=checked, grants=grants, only=only)
         self.finish({"cookie": key.write(fresh)})
 
 
-def may_use(handler: BaseHandler, have: object, owner: str) -> bool:
-    """Return whether JupyterHub's scopes, parsed, give access to any server of an owner."""
-    user = handler.find_user(owner)
-    return user is not None and any(
-        scopes.has_scope(f"access:servers!server={owner}/{name}", have, db=handler.db)
-        for name in user.spawners
-    )
+def may_use(have: object, owner: Any) -> list[str]:
+    """Return the names of an owner's running servers to which JupyterHub's scopes, parsed, give access."""
+    return [
+        name
+        for name, spawner in (owner.spawners.items() if owner else ())
+        if spawner.active
+        and scopes.has_scope(f"access:servers!server={owner.name}/{name}", have, db=owner.db)
+    ]

@@ -20,7 +20,7 @@ class Pass:
 
     `epoch` is the user's current one: signing out changes it. `session` marks the XNAT session that the browser had, ""
     for none; `bound` says that it was the user's own. `checked` and `expires` are in seconds since 1970. `grants` says
-    until when the servers of other owners may be used. `only` names the user's servers that it opens, None where all of them.
+    until when servers of others may be used, each as owner/name. `only` names the user's servers that it opens, None where all of them.
     """
 
     user: str

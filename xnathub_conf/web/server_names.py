@@ -5,6 +5,8 @@ JupyterHub 6 would take new names only in lower case, beginning with a letter, o
 
 import re
 import sys
+from typing import Any
+from urllib.parse import unquote
 
 import jupyterhub.app  # noqa: F401 - whose modules hold the rule by name
 from jupyterhub import slugs
@@ -24,6 +26,15 @@ class RuleMissing(Exception):
 def can_be_server_name(name: str) -> bool:
     """Return whether a new server may have the name: one part of a path, the same however it is written, up to 128 characters."""
     return _NAME.fullmatch(name) is not None
+
+
+def server_at(user: Any, path: str) -> str | None:
+    """Return the name of the user's running server that a path of this host leads to, "" for the default one's; None for a path of anything else."""
+    start, path = unquote(user.server_url("")), unquote(f"{path}/")
+    if not path.startswith(start):
+        return None
+    first = path.removeprefix(start).split("/", 1)[0]
+    return first if first in user.spawners and user.spawners[first].active else ""
 
 
 def take_xnat_server_names() -> None:
