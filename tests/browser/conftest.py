@@ -78,7 +78,9 @@ def go(page, url: str):
         try:
             return page.goto(url)
         except Error as error:
-            if not any(sign in str(error) for sign in ("ERR_NETWORK_CHANGED", "chrome-error://")):
+            # Its page of an error loads the address again by itself.
+            signs = ("ERR_NETWORK_CHANGED", "chrome-error://", "is interrupted by another navigation")
+            if not any(sign in str(error) for sign in signs):
                 raise
     return page.goto(url)
 

@@ -1,8 +1,11 @@
-"""A hostile user's server against a colleague at a real Chromium, behind the shipped nginx file: what it gets, what he sees."""
+"""A hostile user's server against a colleague at a real Chromium, behind the shipped nginx file: what it gets, what he sees.
+
+`test_attack_web_servers.py` does the essential of it behind the others.
+"""
 
 import re
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote_plus, urlsplit
@@ -41,8 +44,7 @@ REACHED_BY_THE_OWNER = 60
 
 @contextmanager
 def attacked(folder, extra=None):
-    """XNAT and hub at one https address; the attacker's server runs, and notes all that it receives."""
-    install_web_servers(["nginx"], "browser")
+    """XNAT and hub, for one https address that a web server is to have; the attacker's server runs, and notes all that it receives."""
     make_certificate(folder)
     port = free_port()
     address = f"https://localhost:{port}"
@@ -58,21 +60,33 @@ def attacked(folder, extra=None):
         try:
             hub.noted = Notes(hub, ATTACKER)
             start(hub, ATTACKER)
-            hub.token_of_attacker = hub.plugin.token(ATTACKER, "test", 600)
-            with WebServer(
-                "nginx", folder, xnat.url.removeprefix("http://"), f"127.0.0.1:{hub.port}", port
-            ) as web:
-                hub.web = web.url
-                hub.grab = f"{web.url}/jupyterhub/user/{ATTACKER}/grab"
-                yield hub
+            hub.token_of_attacker = hub.plugin.token(ATTACKER, "test", 3600)
+            hub.public_port = port
+            yield hub
         finally:
             hub.stop()
 
 
+@contextmanager
+def behind(kind, hub):
+    """The web server of a kind before XNAT and hub; with None the hub's own proxy is what browsers find, at XNAT's host but another port."""
+    if kind is None:
+        hub.xnat_page, hub.web = hub.xnat.url, f"http://127.0.0.1:{hub.port}"
+        web = nullcontext()
+    else:
+        install_web_servers([kind], "browser")
+        where = hub.xnat.url.removeprefix("http://"), f"127.0.0.1:{hub.port}"
+        web = WebServer(kind, hub.folder, *where, hub.public_port)
+        hub.xnat_page = hub.web = web.url
+    hub.grab = f"{hub.web}/jupyterhub/user/{ATTACKER}/grab"
+    with web:
+        yield hub
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    with attacked(tmp_path_factory.mktemp("attack")) as hub:
-        yield hub
+    with attacked(tmp_path_factory.mktemp("attack")) as hub, behind("nginx", hub) as site:
+        yield site
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +94,9 @@ def ungated(tmp_path_factory):
     """The same with the proxy as it comes, which is what the hub ran before there was a gate."""
     node, script = find_command()
     command = [node, "--import", str(ROOT / "tests/gate/no_gate.mjs"), script]
-    with attacked(tmp_path_factory.mktemp("ungated"), {"ConfigurableHTTPProxy.command": command}) as hub:
-        yield hub
+    folder, extra = tmp_path_factory.mktemp("ungated"), {"ConfigurableHTTPProxy.command": command}
+    with attacked(folder, extra) as hub, behind("nginx", hub) as site:
+        yield site
         # The cookies it was after: what every test's files are searched for when all is done.
         hub.noted.file.unlink()
 
@@ -105,7 +120,7 @@ def signed_in(browser, request):
         contexts.append(browser.new_context(ignore_https_errors=True))
         page = contexts[-1].new_page()
         page.set_default_timeout(60_000)
-        sign_in_to_xnat(page, site.xnat, site.web, name)
+        sign_in_to_xnat(page, site.xnat, site.xnat_page, name)
         site.noted()
         return page
 
