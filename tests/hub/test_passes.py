@@ -2,6 +2,9 @@
 
 import contextlib
 import html
+import os
+import secrets
+import subprocess
 import time
 
 import psutil
@@ -9,9 +12,11 @@ import pytest
 import requests
 import websocket
 
+from tests.gate.servers import MODULES, find_command
 from tests.hub.test_hostile_users import own_token
 from tests.noting import Notes, cookies_in, start
-from tests.support import RunningHub, Visitor, new_standin, page_text, wait_until
+from tests.support import RunningHub, Visitor, free_port, new_standin, page_text, wait_until
+from xnathub_conf.standin import HubError
 
 AGE = 4
 
@@ -547,3 +552,58 @@ def test_a_proxy_without_the_gate_ends_the_hubs_start(tmp_path):
         finally:
             if hub.process.poll() is None:
                 hub.stop()
+
+
+def test_a_proxy_without_the_gate_that_comes_in_later_gets_no_route(tmp_path):
+    """As Zero to JupyterHub's own would, once its values name another image: the hub runs on, and only the proxy is new."""
+    command = [
+        "configurable-http-proxy",
+        f"--port={(port := free_port())}",
+        f"--api-port={(api := free_port())}",
+    ]
+    environment = {**os.environ, "CONFIGPROXY_AUTH_TOKEN": secrets.token_hex(16)}
+    node, script = find_command()
+    gated = [node, "--import", str(MODULES / "gate.mjs"), script, *command[1:]]
+    with new_standin() as xnat:
+        hub = RunningHub(
+            tmp_path,
+            xnat,
+            {
+                "hub": {"bind_url": f"http://127.0.0.1:{port}"},
+                "extra": {
+                    "ConfigurableHTTPProxy.should_start": False,
+                    "ConfigurableHTTPProxy.api_url": f"http://127.0.0.1:{api}",
+                    "ConfigurableHTTPProxy.auth_token": environment["CONFIGPROXY_AUTH_TOKEN"],
+                },
+            },
+        )
+        hub.url = f"http://127.0.0.1:{port}/jupyterhub"
+        hub.use(xnat)
+        with contextlib.ExitStack() as stack:
+            proxy = subprocess.Popen([*gated, f"--default-target={hub.hub_bind_url}"], env=environment)
+            stack.callback(lambda: proxy.kill())  # noqa: PLW0108 - the last one
+            stack.callback(hub.stop)
+            hub.start()
+            start(hub, "demo")
+            assert browser(hub, "demo").get_page("/user/demo/api").status_code == 200
+            proxy.kill()
+            proxy.wait(10)
+            proxy = subprocess.Popen([*command, f"--default-target={hub.hub_bind_url}"], env=environment)
+            wait_until(lambda: "is not xnathub's" in hub.log.read_text(), 20, "the hub's notice")
+            with pytest.raises(HubError):
+                start(hub, "alice")
+            headers = {"Authorization": f"token {environment['CONFIGPROXY_AUTH_TOKEN']}"}
+            routes = requests.get(f"http://127.0.0.1:{api}/api/routes", headers=headers, timeout=10).json()
+            assert list(routes) == ["/"]
+            assert hub.process.poll() is None
+            # The right one back, all is well again.
+            proxy.kill()
+            proxy.wait(10)
+            proxy = subprocess.Popen([*gated, f"--default-target={hub.hub_bind_url}"], env=environment)
+            owner = browser(hub, "demo")
+
+            def is_back():
+                with contextlib.suppress(requests.ConnectionError):
+                    return owner.get_page("/user/demo/api").status_code == 200
+
+            wait_until(is_back, 30, "the way to demo's server")

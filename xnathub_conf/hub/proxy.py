@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import math
 import time
 from collections.abc import Container, Mapping
 from functools import cached_property
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 
 from docker.errors import DockerException
 from jupyterhub.proxy import ConfigurableHTTPProxy
+from jupyterhub.utils import exponential_backoff
 from requests import RequestException
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.ioloop import PeriodicCallback
@@ -42,6 +44,9 @@ from xnathub_conf.web.watch import Watch
 
 _TIMEOUT = 10
 _LOOK_SECONDS = 2
+_SEEN_SECONDS = 1
+_AWAY = 30
+"""For how many seconds a route waits for a proxy that is away, as JupyterHub itself does."""
 
 
 def separate_proxy(site: Site, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -76,6 +81,7 @@ class XnatProxy(ConfigurableHTTPProxy):
 
     site: Site
     _told = False
+    _seen = -math.inf
     _look: PeriodicCallback | None = None
     _forgotten = False
 
@@ -105,8 +111,9 @@ class XnatProxy(ConfigurableHTTPProxy):
         return self.gate_key.epoch(user.cookie_id) if user else None
 
     async def add_route(self, routespec: str, target: str, data: dict[str, Any] | None) -> None:
-        """Add a route; one to a user's server says whose passes open it."""
+        """Add a route; one to a user's server says whose passes open it. Raises NoGate where another proxy has come in."""
         if data and "user" in data:
+            await exponential_backoff(self._gate_stands, "The proxy does not answer", timeout=_AWAY)
             ended = self._ended.get((data["user"], data.get("server_name", "")), 0)
             about = {"gate": self.epoch(data["user"]), "ended": ended}
             if host := user_host(self.site, data["user"]):
@@ -141,14 +148,28 @@ class XnatProxy(ConfigurableHTTPProxy):
         """Tell a proxy that has started anew, and lost all, what it must know; JupyterHub would notice after minutes."""
         try:
             state = json.loads(await self._ask_gate("GET"))
-        except (HTTPClientError, OSError):
-            # It is away, and may be back at the next look.
+        except (HTTPClientError, OSError) as error:
+            if _is_another(error):
+                self.log.error("%s", self._no_gate())
+            # Else it is away, and may be back at the next look.
             return
         self._forgotten = self._forgotten or not state["configured"]
         if self._forgotten:
             self.log.warning("The proxy has started anew; it is told all routes")
             await self.restore_routes()
             self._forgotten = False
+
+    async def _gate_stands(self) -> bool:
+        """Return whether the proxy has the gate, False where it is away. Raises NoGate."""
+        if time.monotonic() - self._seen > _SEEN_SECONDS:
+            try:
+                await self._ask_gate("GET")
+            except (HTTPClientError, OSError) as error:
+                if _is_another(error):
+                    raise self._no_gate() from None
+                return False
+            self._seen = time.monotonic()
+        return True
 
     async def end_passes(self, user: Any) -> None:
         """Make the gate refuse all passes that it has given out to a user, and end what they opened."""
@@ -163,17 +184,20 @@ class XnatProxy(ConfigurableHTTPProxy):
                 self._ended[user.name, name] = int(1000 * time.time())
                 await self.add_user(user, name)
 
+    def _no_gate(self) -> NoGate:
+        return NoGate(
+            f"The proxy at {self.api_url} is not xnathub's: it would hand people's XNAT sessions on to each other's servers. "
+            "Run the proxy of xnathub's image; with Zero to JupyterHub, set proxy.chp.image to it."
+        )
+
     async def _set_up_gate(self) -> None:
         try:
             state = json.loads(await self._ask_gate("GET"))
         except HTTPClientError as error:
-            if error.code in {404, 405}:
+            if _is_another(error):
                 if self.should_start:
                     self.stop()
-                raise NoGate(
-                    f"The proxy at {self.api_url} is not xnathub's: it would hand people's XNAT sessions on to each other's servers. "
-                    "Run the proxy of xnathub's image; with Zero to JupyterHub, set proxy.chp.image to it."
-                ) from None
+                raise self._no_gate() from None
             raise
         # A proxy that ran on may still have what another hub told it.
         if state["configured"] and self._told:
@@ -226,3 +250,8 @@ class XnatProxy(ConfigurableHTTPProxy):
         )
         answer: bytes = (await AsyncHTTPClient().fetch(request)).body
         return answer
+
+
+def _is_another(error: Exception) -> bool:
+    """Return whether it is a proxy that answers so, and knows nothing of a gate."""
+    return isinstance(error, HTTPClientError) and error.code in {404, 405}
