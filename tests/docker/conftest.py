@@ -6,7 +6,6 @@ import contextlib
 import os
 import subprocess
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from docker.errors import APIError, NotFound
 
 from tests.docker.firewall import REAL_METADATA, rule
-from tests.docker.testbed import remove_what_a_killed_run_left
+from tests.docker.testbed import new_name, remove_what_a_killed_run_left
 from tests.support import cannot_test
 
 SOCKET = "unix:///var/run/docker.sock"
@@ -79,7 +78,7 @@ def host_address(docker_client: docker.DockerClient) -> str:
 @pytest.fixture
 def unique() -> str:
     """A name no other test, and no other run on the same engine, has."""
-    return f"xhtest-{uuid.uuid4().hex[:10]}"
+    return new_name()
 
 
 def remove_network(client: docker.DockerClient, name: str) -> None:

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +23,7 @@ from tests.docker.conftest import SOCKET
 from tests.docker.firewall import METADATA, firewall, metadata_service
 from tests.docker.names import FINDS_NAMES, SERVER_NETWORK, name_server
 from tests.docker.processes import WEB_SERVER
-from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Site, build_sick, command, wait_for
+from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Site, build_sick, command, new_name, wait_for
 from tests.docker.watching import Kernel
 from tests.failing_images import build_failing, silent, told_of_all
 from tests.plugin_pages import EVENT, Place, walk
@@ -133,7 +132,7 @@ def test_threads_that_call_at_once_share_one_client(docker_client, tmp_path):
 
 @pytest.fixture(scope="module")
 def shared_hub(docker_client, host_address, tmp_path_factory) -> Iterator[Engine]:
-    name = f"xhtest-{uuid.uuid4().hex[:8]}"
+    name = new_name()
     docker = {"network_name": f"{name}-net", "prefix": name, "pull_policy": "never", "server_networks": 8}
     docker |= {**SERVER_NETWORK, "dns": [host_address]}
     with StandIn(demo_state(), host=host_address) as xnat, name_server(host_address):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from tests.certificates import Authority
 from tests.docker.test_docker import Engine
-from tests.docker.testbed import wait_for
+from tests.docker.testbed import new_name, wait_for
 from xnathub_conf.standin import HubLink, HubPlugin, StandIn, demo_state
 
 
@@ -28,7 +27,7 @@ class OverTls(Engine):
 
 @pytest.fixture
 def hub(docker_client, host_address: str, tmp_path: Path, monkeypatch) -> Iterator[OverTls]:
-    name = f"xhtest-{uuid.uuid4().hex[:8]}"
+    name = new_name()
     docker = {"network_name": f"{name}-net", "prefix": name, "pull_policy": "never", "server_networks": 4}
     authority = Authority(tmp_path / "authority")
     for program in ("REQUESTS", "WEBSOCKET_CLIENT"):

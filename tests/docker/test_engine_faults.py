@@ -14,6 +14,7 @@ import requests
 
 from tests.docker.processes import WEB_SERVER, DockerHub
 from tests.docker.relay import Relay
+from tests.docker.testbed import new_name
 from tests.plugin_pages import EVENT, request
 from tests.support import PROGRAM, new_standin, wait_until
 from xnathub_conf.standin import Environment, HubError
@@ -32,7 +33,7 @@ def relay(tmp_path_factory) -> Relay:
 def shared_hub(docker_client, relay: Relay, tmp_path_factory) -> Iterator[DockerHub]:
     changes = {"orchestrator": {"docker": {"docker_host": f"unix://{relay.path}"}}}
     with new_standin() as xnat:
-        hub = DockerHub(docker_client, "xhtest-engine", tmp_path_factory.mktemp("engine"), xnat, changes)
+        hub = DockerHub(docker_client, new_name(), tmp_path_factory.mktemp("engine"), xnat, changes)
         try:
             hub.start()
             yield hub

@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import time
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 
 from tests.certificates import Authority
-from tests.docker.testbed import STACK, TEST, wait_for
+from tests.docker.testbed import STACK, TEST, new_name, wait_for
 from tests.fuzz.strategies import ENVIRONMENT, LEAVES, changed, extra_traits, fitting, small_site
 from tests.support import XNATHUB, free_port
 from xnathub_conf.site.load import load
@@ -131,7 +130,7 @@ def test_a_valid_site_is_a_healthy_stack_or_says_why_not(docker_client, tmp_path
     )  # fmt: skip
     @given(SITES)
     def judge(site: dict[str, Any]) -> None:
-        name = f"xhtest-fz{uuid.uuid4().hex[:6]}"
+        name = new_name()
         folder = tmp_path / name
         folder.mkdir()
         (folder / "site.yaml").write_text(yaml.safe_dump(of_this_machine(site, name), allow_unicode=True))

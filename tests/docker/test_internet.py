@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.server
 import json
 import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 
 from tests.docker.firewall import METADATA, metadata_service, rule
 from tests.docker.test_docker import Engine
-from tests.docker.testbed import Stack
+from tests.docker.testbed import Stack, new_name
 from xnathub_conf.standin import StandIn, demo_state
 
 TRIES = """
@@ -75,7 +74,7 @@ def web_server(address: str) -> Iterator[int]:
 
 @pytest.mark.parametrize("kind", ["docker", "swarm"])
 def test_servers_without_the_internet_reach_what_they_may(docker_client, host_address, tmp_path, kind):
-    name = f"xhtest-{uuid.uuid4().hex[:8]}"
+    name = new_name()
     orchestrator = {"network_name": f"{name}-net", "prefix": name, "server_networks": 2}
     with StandIn(demo_state(), host=host_address) as xnat, web_server(host_address) as port:
         arguments = docker_client, name, tmp_path, xnat, {kind: orchestrator}

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.docker.processes import DockerHub
+from tests.docker.testbed import new_name
 from tests.plugin_pages import EVENT, request
 from tests.support import EATS_MEMORY, Visitor, new_standin, page_text, wait_until
 from xnathub_conf.standin import Environment, HubError, faults
@@ -25,7 +26,7 @@ up, and the request for a stop."""
 @pytest.fixture(scope="module")
 def shared_hub(docker_client, tmp_path_factory) -> Iterator[DockerHub]:
     with new_standin() as xnat:
-        hub = DockerHub(docker_client, "xhtest-killed", tmp_path_factory.mktemp("killed"), xnat)
+        hub = DockerHub(docker_client, new_name(), tmp_path_factory.mktemp("killed"), xnat)
         try:
             hub.start()
             yield hub

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-import uuid
 from collections.abc import Iterator
 
 import pytest
 import requests
 
-from tests.docker.testbed import Stack, wait_for
+from tests.docker.testbed import Stack, new_name, wait_for
 from tests.docker.watching import KERNELS, REDEPLOYS, Again, Kernel
 from tests.support import XNATHUB
 from xnathub_conf.standin import StandIn, demo_state
@@ -25,7 +24,7 @@ print(hashlib.sha256(data).hexdigest())
 
 @pytest.fixture(scope="module")
 def stack(docker_client, host_address, tmp_path_factory) -> Iterator[Stack]:
-    name = f"xhtest-{uuid.uuid4().hex[:8]}"
+    name = new_name()
     orchestrator = {"swarm": {"network_name": f"{name}-net", "prefix": name}}
     with StandIn(demo_state(), host=host_address) as xnat:
         stack = Stack(docker_client, name, tmp_path_factory.mktemp("redeploy"), xnat, orchestrator)

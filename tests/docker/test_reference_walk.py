@@ -6,13 +6,12 @@ With XNATHUB_OUTPUTS set, what doctor prints is kept in docs/outputs/, for the p
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.docker.testbed import GID, UID, Stack, command
+from tests.docker.testbed import GID, UID, Stack, command, new_name
 from tests.doctor import keep
 from tests.support import XNATHUB
 from xnathub_conf.standin import StandIn, demo_state
@@ -89,7 +88,7 @@ class Walk(Stack):
 
 @pytest.fixture
 def walk(docker_client, host_address, tmp_path) -> Iterator[Walk]:
-    name = f"xhtest-{uuid.uuid4().hex[:8]}"
+    name = new_name()
     with StandIn(demo_state(), host=host_address) as xnat:
         walk = Walk(docker_client, name, tmp_path, xnat, {"swarm": {}})
         walk.workspace("demo")

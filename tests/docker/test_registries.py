@@ -7,7 +7,6 @@ import contextlib
 import io
 import json
 import re
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,7 +20,7 @@ from tests.docker.processes import WEB_SERVER, DockerHub
 from tests.docker.registry import PASSWORD, USER, Registry
 from tests.docker.test_docker_doctor import inside
 from tests.docker.test_engine_faults import failure
-from tests.docker.testbed import TEST, Stack, wait_for
+from tests.docker.testbed import TEST, Stack, new_name, wait_for
 from tests.secret_search import Search
 from tests.support import new_standin
 from tests.tarpit import Tarpit
@@ -65,7 +64,7 @@ def as_config(registry: Registry) -> str:
 def stack(
     docker_client, host_address, registry: Registry, tarpit: Tarpit, tmp_path_factory
 ) -> Iterator[Stack]:
-    name = f"xhtest-{uuid.uuid4().hex[:8]}"
+    name = new_name()
     orchestrator = {"swarm": {"network_name": f"{name}-net", "prefix": name}}
     ahead = registry.push(docker_client, "xnathub-busybox:test", AHEAD)
     with StandIn(demo_state(), host=host_address) as xnat:
@@ -154,7 +153,7 @@ def hub_on_docker(
         (folder / "logins").write_text(login)
         servers["registry_logins"] = {"file": str(folder / "logins")}
     changes = {"servers": servers, "orchestrator": {"docker": {"pull_policy": "ifnotpresent"}}}
-    return DockerHub(docker_client, f"xhtest-{uuid.uuid4().hex[:8]}", folder, xnat, changes)
+    return DockerHub(docker_client, new_name(), folder, xnat, changes)
 
 
 def test_one_engine_pulls_a_private_image(docker_client, registry: Registry, image: str, tmp_path):

@@ -6,7 +6,6 @@ import base64
 import json
 import re
 import time
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address, ip_network
@@ -16,7 +15,7 @@ import requests
 
 from tests.docker.names import FINDS_NAMES, SERVER_NETWORK, name_server
 from tests.docker.processes import WEB_SERVER
-from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Stack, build_sick, command, wait_for
+from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Stack, build_sick, command, new_name, wait_for
 from tests.failing_images import build_failing, silent, told_of_all
 from tests.plugin_pages import EVENT, Place, walk
 from tests.secret_search import Search
@@ -41,7 +40,7 @@ SUBNET = "10.77.16.0/20"
 
 @pytest.fixture(scope="module")
 def shared_stack(docker_client, host_address, tmp_path_factory) -> Iterator[Stack]:
-    name = f"xhtest-{uuid.uuid4().hex[:8]}"
+    name = new_name()
     orchestrator = {"swarm": {"network_name": f"{name}-net", "prefix": name, "subnet": SUBNET}}
     orchestrator["swarm"] |= {**SERVER_NETWORK, "dns": [host_address], "encrypted": True}
     with StandIn(demo_state(), host=host_address) as xnat, name_server(host_address):

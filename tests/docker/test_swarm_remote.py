@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 import requests
 
 from tests.docker.firewall import METADATA, firewall, metadata_service
-from tests.docker.testbed import Stack, wait_for
+from tests.docker.testbed import Stack, new_name, wait_for
 from xnathub_conf.standin import HubError, StandIn, demo_state
 
 CERTIFICATES = Path("/var/lib/xnathub-dockerd-tls")
@@ -51,7 +50,7 @@ class RemoteStack(Stack):
 
 @pytest.fixture
 def remote_stack(docker_client, host_address, tmp_path) -> Iterator[RemoteStack]:
-    name = f"xhtest-{uuid.uuid4().hex[:8]}"
+    name = new_name()
     swarm = {"network_name": f"{name}-net", "prefix": name, "endpoint_mode": "dnsrr", "server_networks": 2}
     orchestrator = {"swarm": swarm}
     with StandIn(demo_state(), host=host_address) as xnat:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import os
+import re
 import secrets
 import subprocess
 import time
@@ -295,8 +297,22 @@ def build_sick(client: docker.DockerClient) -> None:
     client.images.build(fileobj=io.BytesIO("\n".join(lines).encode()), tag=SICK, rm=True)
 
 
+_NUMBERS = itertools.count()
+
+
+def new_name() -> str:
+    """Return a name that no other test has, as short as a site's `prefix`; it tells which process made what has it."""
+    return f"xhtest-{os.getpid():06x}{next(_NUMBERS):03x}"
+
+
+def _left_behind(found: Any) -> bool:
+    labels = found.attrs.get("Spec", {}).get("Labels", {})
+    made_by = re.match(r"xhtest-([0-9a-f]{6})", labels.get(TEST) or labels.get(STACK) or found.name)
+    return not (made_by and Path("/proc", str(int(made_by[1], 16))).exists())
+
+
 def remove_what_a_killed_run_left(client: docker.DockerClient) -> None:
-    """Its hubs would go on, and hold names and addresses that this run needs."""
+    """Its hubs would go on, and hold names and addresses that this run needs. What a process that lives has made stays."""
 
     named = {"name": "xhtest-"}
 
@@ -312,6 +328,7 @@ def remove_what_a_killed_run_left(client: docker.DockerClient) -> None:
             *client.containers.list(all=True, filters=named, ignore_removed=True),
             *client.volumes.list(filters=named),
         ]
+        unforced, forced = ([each for each in some if _left_behind(each)] for some in (unforced, forced))
         # What something that is just ending still uses goes in a later round.
         for each in unforced:
             with contextlib.suppress(docker.errors.APIError):
