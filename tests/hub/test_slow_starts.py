@@ -41,11 +41,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
 port = urllib.parse.urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"]).port
 http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
+DEAF = """
+import os, socket, time, urllib.parse
+port = urllib.parse.urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"]).port
+taking = socket.create_server(("127.0.0.1", port))
+kept = [taking.accept() for _ in range(99)]
+"""
 AFTER = f"Your server was not up after {SECONDS} s. "
 KEY = "raise servers.http_timeout in site.yaml."
 CASES = {
     "silent": (python("import time; time.sleep(600)"), (AFTER + "It runs, but nothing listens at port", KEY)),
     "sick": (python(LISTENS), (AFTER + "It runs, and something listens at port", KEY)),
+    "deaf": (python(DEAF), (AFTER + "It runs, and something listens at port", KEY)),
     "ended": (python("import sys; sys.exit(3)"), ("with exit code 3. Tell your XNAT administrator.",)),
     "missing": ("/no/such/program", ("can't run the server's command: No such file or directory.",)),
 }

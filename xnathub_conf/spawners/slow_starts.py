@@ -15,6 +15,7 @@ _LOOK_SECONDS = 5
 """How long the orchestrator may take to say what goes on."""
 
 _POLL_SECONDS = 1
+_TRY_SECONDS = 10
 _KNOCK_SECONDS = 1
 _ADMIN = "Tell your XNAT administrator."
 
@@ -119,19 +120,32 @@ async def _first_answer(spawner: Watched, ssl_context: object) -> None:
 
 
 async def _answer(spawner: Watched, ssl_context: object, look: Callable[[], Awaitable[None]]) -> None:
-    answer = asyncio.ensure_future(
-        spawner.server.wait_up(
-            http=True, timeout=spawner.http_timeout, ssl_context=ssl_context, extra_path="api"
-        )
-    )
+    """Return when the server answers. Raises TimeoutError after http_timeout.
+
+    JupyterHub waits up to 300 s (aiohttp's own limit) for an answer to a request that a server has taken, be that its
+    first one, made when it was not ready.
+    """
+    async with asyncio.timeout(spawner.http_timeout):
+        while not await _one_try(spawner, ssl_context, look):
+            """Ask anew."""
+
+
+async def _one_try(spawner: Watched, ssl_context: object, look: Callable[[], Awaitable[None]]) -> bool:
+    seconds = spawner.http_timeout
+    wait = spawner.server.wait_up(http=True, timeout=seconds, ssl_context=ssl_context, extra_path="api")
+    answer = asyncio.ensure_future(wait)
+    end = time.monotonic() + _TRY_SECONDS
     try:
         while not answer.done():
+            if time.monotonic() > end:
+                return False
             await asyncio.wait({answer}, timeout=_POLL_SECONDS)
             if not answer.done():
                 await look()
         await answer
     finally:
         answer.cancel()
+    return True
 
 
 async def _check(spawner: Watched) -> None:
