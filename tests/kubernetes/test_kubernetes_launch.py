@@ -12,6 +12,7 @@ import docker
 import pytest
 
 from tests.failing_images import build_failing, silent, told_of_all
+from tests.kubernetes.cookies import assert_no_foreign_cookie_arrives
 from tests.kubernetes.testbed import BUSYBOX, GID, TARPIT_PORT, UID, Cluster, Release, new_release, wait_for
 from tests.plugin_pages import EVENT, TELLS, Place, walk
 from tests.support import (
@@ -41,6 +42,10 @@ def test_a_user_signs_in_and_works_in_a_pod(release: Release):
     made = (release.workspace("demo") / "result.txt").stat()
     assert (made.st_uid, made.st_gid) == (UID, GID)
     release.stop("demo", EVENT)
+
+
+def test_no_server_s_process_gets_xnat_s_session(release: Release):
+    assert_no_foreign_cookie_arrives(release)
 
 
 def test_images_are_on_the_nodes_before_anyone_asks(release: Release):

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.kubernetes.cookies import COMMAND, assert_no_foreign_cookie_arrives
 from tests.kubernetes.test_kubernetes_chart import changed, named, render
-from tests.kubernetes.testbed import CHART, Cluster, new_release
+from tests.kubernetes.testbed import CHART, Cluster, Release, new_release, wait_for
+from xnathub_conf.standin import HubError
 
 IMAGE = {"name": "xnathub", "tag": "test", "pullPolicy": "Never"}
 
@@ -66,5 +69,37 @@ def test_a_user_works_in_a_pod_of_the_subchart_s_hub(cluster, whole_chart):
             }.items()
         )
         release.stop("demo")
+        assert_no_foreign_cookie_arrives(release)
+        assert_no_way_through_the_subchart_s_own_proxy(release)
         release.start_on_old_database("4.0.2")
         assert "user0" in {user["name"] for user in release.plugin.users()}
+
+
+def assert_no_way_through_the_subchart_s_own_proxy(release: Release) -> None:
+    """The proxy becomes configurable-http-proxy as it comes, while the hub runs on: it is told no way, until it is ours again."""
+    plain = f"xnathub-plain-proxy-{release.namespace.name}:test"
+    dockerfile = "FROM xnathub:test\nENV PATH=/opt/proxy/bin:/opt/xnathub/bin:/usr/bin:/bin\n"
+    subprocess.run(
+        ["docker", "build", "-q", "-t", plain, "-"],
+        input=dockerfile,
+        text=True,
+        check=True,
+        capture_output=True,
+    )
+    kubectl = release.namespace.kubectl
+    try:
+        release.namespace.cluster.import_images([plain])
+        kubectl("set", "image", "deployment/proxy", f"chp={plain}")
+        kubectl("rollout", "status", "deployment/proxy", "--timeout=120s")
+        wait_for(
+            lambda: "is not xnathub's: it would hand" in kubectl("logs", "deployment/hub", "--tail=20"), 60
+        )
+        with pytest.raises(HubError):
+            release.start("demo", command=COMMAND)
+        kubectl("set", "image", "deployment/proxy", "chp=xnathub:test")
+        kubectl("rollout", "status", "deployment/proxy", "--timeout=120s")
+        release.wait_until_up()
+        release.start("demo")
+        release.stop("demo")
+    finally:
+        subprocess.run(["docker", "rmi", "-f", plain], check=False, capture_output=True)

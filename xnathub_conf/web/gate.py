@@ -22,6 +22,7 @@ from xnathub_conf.web.server_names import server_at
 _TOKEN_COOKIE = "xnathub-token"  # noqa: S105 - its name
 _FROM_XNAT = "xnat:"
 _TICKET_SECONDS = 30
+_MOST_GRANTS = 20
 _OPENED = " (opened)"
 
 
@@ -112,7 +113,9 @@ class GateHandler(BaseHandler):
             return []
         owner = self.find_user(self._owner(address))
         names = may_use(self.parsed_scopes, owner)
-        return names if owner and server_at(owner, urlsplit(address).path) in names else []
+        asked = server_at(owner, urlsplit(address).path) if owner else None
+        # A cookie holds no more.
+        return sorted(names, key=lambda name: name != asked)[:_MOST_GRANTS] if asked in names else []
 
     def _new_pass(self, user: Any) -> Pass:
         site, key = self.authenticator.site, self.proxy.gate_key
