@@ -7,6 +7,7 @@ import time
 import pytest
 
 from tests.gate.servers import Proxy, b64
+from tests.gate.test_framing import with_chunks
 from tests.support import ROOT, wait_until
 
 NAVIGATE = ("Sec-Fetch-Mode: navigate", "Accept: text/html")
@@ -431,12 +432,29 @@ def test_what_the_proxy_says_by_itself_has_the_headers_of_all_pages(proxy):
     too_large = proxy.send(
         b"POST /jupyterhub/hub/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 94371840\r\n\r\n"
     )
-    assert [status(each) for each in (refused, away, too_large)] == [403, 302, 413]
-    for answer in (refused, away, too_large):
+    healthy = proxy.get("/_chp_healthz")
+    answers = (refused, away, too_large, healthy)
+    assert [status(each) for each in answers] == [403, 302, 413, 200]
+    for answer in answers:
         assert header(answer, "X-Content-Type-Options") == ["nosniff"]
         assert header(answer, "Referrer-Policy") == ["same-origin"]
         assert header(answer, "Content-Security-Policy") == ["frame-ancestors 'none'"]
         assert header(answer, "Cache-Control") == ["no-store"]
+
+
+def test_a_body_in_chunks_is_as_large_as_the_hub_takes(proxy):
+    """A web server such as HAProxy can't tell how large it gets."""
+    hub = proxy.hub
+    path = "/jupyterhub/hub/login"
+    taken = proxy.send(with_chunks("POST", b"a" * 1_000_000, path=path), wait=20)
+    assert status(taken) == 200
+    hub.forget()
+    assert status(proxy.send(with_chunks("POST", b"a" * (8 << 20), path=path), wait=20)) == 413
+    assert sum(map(len, hub.requests)) < 1.2 * (1 << 20)
+    # What is for a user's server is that server's to bound.
+    to_server = with_chunks("POST", b"a" * (3 << 20), path=SERVER)
+    cookie = f"Cookie: xnathub-gate={proxy.pass_for('alice')}\r\n\r\n".encode()
+    assert status(proxy.send(to_server.replace(b"\r\n\r\n", b"\r\n" + cookie, 1), wait=20)) == 200
 
 
 def test_who_comes_from_a_network_of_servers_reaches_the_hub_s_api_alone(proxy):

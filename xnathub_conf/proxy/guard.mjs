@@ -18,6 +18,7 @@ const GUARDED = Symbol.for("xnathub gate");
 const ROUTE = Symbol("route");
 const CONFINED = Symbol("confined");
 const MOST_BYTES = 2 ** 20; // of a body that goes to the hub
+const TOO_LARGE = "The hub takes nothing as large as this.";
 const BODY_TIMEOUT = 30_000; // ms
 const RECHECK_STREAMS = 2_000; // ms
 const TOLD_WITHIN = 8_000; // ms
@@ -40,11 +41,16 @@ const NOT_ITS_OWN_EITHER =
 export function guard(ConfigurableProxy) {
   const proto = ConfigurableProxy.prototype;
   if (proto[GUARDED]) return;
-  for (const name of ["handleProxy", "targetForReq", "handleApiRequest", "handleProxyError", "addRoute"]) {
+  for (const name of ["handleProxy", "targetForReq", "handleApiRequest", "handleProxyError", "handleHealthCheck", "addRoute"]) {
     if (typeof proto[name] !== "function") throw new Error(`The gate does not know this configurable-http-proxy: no ${name}`);
   }
   const original = Object.fromEntries(Object.getOwnPropertyNames(proto).map((name) => [name, proto[name]]));
   proto[GUARDED] = true;
+
+  proto.handleHealthCheck = function (req, res) {
+    if (req.url === "/_chp_healthz") for (const [name, value] of Object.entries(HEADERS)) res.setHeader(name, value);
+    return original.handleHealthCheck.call(this, req, res);
+  };
 
   proto.targetForReq = async function (req) {
     return req[ROUTE] ?? findRoute(this, req);
@@ -145,8 +151,9 @@ async function pass(proxy, req, res, route, isUpgrade) {
 // Lets a request go on to the hub, which believes the gate alone what it says of the caller; returns whether it does.
 async function toTheHub(proxy, req, res, route, isUpgrade) {
   if (Number(req.headers["content-length"] ?? 0) > MOST_BYTES) {
-    return refuse(proxy, req, res, 413, "The hub takes nothing as large as this.");
+    return refuse(proxy, req, res, 413, TOO_LARGE);
   }
+  if (req.headers["transfer-encoding"] !== undefined) boundChunks(proxy, req, res);
   if (LEADS_ELSEWHERE.test(req.url)) {
     return refuse(proxy, req, res, 400, "The path of this address leads elsewhere: none of its parts may be . or .., and it may hold no \\ and no #.");
   }
@@ -162,6 +169,19 @@ async function toTheHub(proxy, req, res, route, isUpgrade) {
     req.once("close", () => clearTimeout(end));
   }
   return true;
+}
+
+// Ends a body without a length where it grows larger than the hub takes.
+function boundChunks(proxy, req, res) {
+  let bytes = req.readableLength;
+  const { push } = req;
+  req.push = function (chunk, encoding) {
+    bytes += chunk?.length ?? 0;
+    if (bytes <= MOST_BYTES) return push.call(this, chunk, encoding);
+    if (res.headersSent) req.socket.destroy();
+    else refuse(proxy, req, res, 413, TOO_LARGE);
+    return false;
+  };
 }
 
 // Whether a request comes from where users' servers are, and is none that a server makes of the hub.
