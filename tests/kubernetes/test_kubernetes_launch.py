@@ -86,6 +86,36 @@ def test_users_whose_names_look_alike_get_pods_and_folders_of_their_own(release:
     assert not release.servers()
 
 
+MAKES_UP_AN_ADDRESS = """
+import re, urllib.parse, urllib.request
+class Stays(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_):
+        return None
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(), Stays)
+opener.addheaders = [("X-Forwarded-For", "203.0.113.7"), ("X-Real-IP", "203.0.113.7"), ("Sec-Fetch-Mode", "navigate")]
+page = "http://proxy-public/jupyterhub/hub/login"
+xsrf = re.search(r'name="_xsrf"\\s+value="([^"]*)"', opener.open(page, timeout=20).read().decode())[1]
+form = urllib.parse.urlencode({"username": "nobody", "password": "guessed", "_xsrf": xsrf}).encode()
+try:
+    print(opener.open(page, form, timeout=30).status)
+except urllib.error.HTTPError as error:
+    print(error.code)
+"""
+
+
+def test_a_user_s_pod_makes_up_no_address(release: Release):
+    release.start("demo")
+    address = release.pod_of("demo")["status"]["podIP"]
+    assert release.execute("demo", MAKES_UP_AN_ADDRESS) in {"401\n", "403\n", "429\n"}
+    lines = [
+        line
+        for line in release.namespace.kubectl("logs", "deployment/hub").splitlines()
+        if '"nobody"' in line
+    ]
+    assert json.loads(re.search(r"\{.*\}", lines[-1])[0])["address"] == address, lines[-1]
+    release.stop("demo")
+
+
 def test_text_from_xnat_is_never_expanded(release: Release):
     odd = {"BRACES": "{username} {0}", "DOLLARS": "$(HOME) $$(HOME) $HOME", "TEXT": "größe \"'\n"}
     release.start("demo", env=odd)

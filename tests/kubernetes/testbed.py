@@ -236,7 +236,11 @@ def site_values(xnat_url: str) -> dict[str, Any]:
                 "url": xnat_url,
                 "service_account": {"password": {"file": "/etc/xnathub/secrets/xnat_password"}},
             },
-            "hub": {"api_token": {"file": "/etc/xnathub/secrets/hub_api_token"}, "uid": 4001, "gid": 4002},
+            "hub": {
+                "api_token": {"file": "/etc/xnathub/secrets/hub_api_token"},
+                # As behind an ingress that is not named.
+                **{"reverse_proxies": 1, "uid": 4001, "gid": 4002},
+            },
             "servers": {
                 "uid": UID,
                 "gid": GID,

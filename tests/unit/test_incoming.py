@@ -65,6 +65,32 @@ def test_servers_on_the_hubs_own_network_do_not_count_unnamed(monkeypatch):
     assert callers.address("127.0.0.1", "192.0.2.1, 198.51.100.7") == "192.0.2.1"
 
 
+def test_users_pods_do_not_count_unnamed():
+    """Each pod has an address of its own; the hub knows those of the servers that it has started."""
+    users = {
+        user: SimpleNamespace(
+            spawners={"": SimpleNamespace(active=active, server=SimpleNamespace(ip=address))}
+        )
+        for user, active, address in ((1, True, "10.244.0.9"), (2, False, "10.244.0.8"))
+    }
+    server = HubServer(SimpleNamespace(settings={"users": users}))
+    claims = [{"path": "/data/xnat", "claim_name": "xnat"}]
+    in_pods = site_of(
+        orchestrator={"kubernetes": {"claims": claims}},
+        servers__allowed_mounts=[{"path": "/data/xnat"}],
+        hub__reverse_proxies=1,
+    )
+    callers = Callers(in_pods)
+    assert callers.servers_have_addresses
+    for pod, address in (
+        ("10.244.0.9", "10.244.0.9"),
+        ("10.244.0.8", "192.0.2.1"),
+        ("10.244.0.5", "192.0.2.1"),
+    ):
+        assert callers.address("10.244.0.3", f"192.0.2.1, {pod}", server.servers) == address
+    assert not Callers(site_of()).servers_have_addresses, "there servers may have the web server's address"
+
+
 def test_what_is_no_address_is_said():
     (problem,) = problems_of(site_text(hub__trusted_proxies=["10.0.0.5", "10.0.0.0/99"]))
     assert (problem.rule, problem.path) == ("address", ("hub", "trusted_proxies", 1))

@@ -2,7 +2,8 @@
 
 import hmac
 import logging
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Collection
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 from pathlib import Path
@@ -33,6 +34,7 @@ _MOST_OF_A_NOTE = 1023
 _BODY_SECONDS = 30
 _IDLE_SECONDS = 300
 _ANY_NUMBER = 1 << 30
+_SERVERS_SECONDS = 1
 _PROOF = "X-Xnathub-Proxy"
 _FOR_ALL = ("api", "health", "metrics", "identity", "error", "gate/renew")
 """What programs, probes and the proxy itself ask the hub's own port for; the rest are pages, for browsers."""
@@ -53,6 +55,8 @@ class HubServer(HTTPServer):
     """
 
     callers: "Callers"
+    _servers: Collection[str] = ()
+    _look_again = 0.0
 
     def handle_stream(self, stream: Any, address: Any) -> None:
         """Serve a new connection."""
@@ -92,6 +96,19 @@ class HubServer(HTTPServer):
         proven = self.is_proven(headers)
         headers.pop(_PROOF, None)
         return proven
+
+    @property
+    def servers(self) -> Collection[str]:
+        """The addresses of users' servers, a second old at most."""
+        now = time.monotonic()
+        if now >= self._look_again:
+            application: Any = self.request_callback
+            spawners = (
+                each for user in application.settings["users"].values() for each in user.spawners.values()
+            )
+            self._servers = frozenset(each.server.ip for each in spawners if each.active and each.server)
+            self._look_again = now + _SERVERS_SECONDS
+        return self._servers
 
     @cached_property
     def _proof(self) -> bytes:
@@ -137,7 +154,9 @@ class _Connection(_HTTPRequestContext):
         if not self.server.from_the_proxy(headers):
             return
         listed = ",".join(headers.get_list("X-Forwarded-For"))
-        self.remote_ip = self.server.callers.address(self.remote_ip, listed)
+        callers = self.server.callers
+        servers = self.server.servers if callers.servers_have_addresses else ()
+        self.remote_ip = callers.address(self.remote_ip, listed, servers)
         scheme = headers.get("X-Scheme", headers.get("X-Forwarded-Proto", "")).split(",")[-1].strip()
         if scheme in {"http", "https"}:
             self.protocol = scheme
@@ -149,6 +168,7 @@ class Callers:
     def __init__(self, site: Site):
         named = [ip_network(each, strict=False) for each in site.hub.trusted_proxies]
         self._most = _ANY_NUMBER if named else reverse_proxies(site)
+        self.servers_have_addresses = not named and orchestrator_of(site) == "kubernetes"
         self._trusted: Callable[[Address], bool]
         if named:
             self._trusted = lambda address: any(address in network for network in named)
@@ -156,11 +176,12 @@ class Callers:
             servers = servers_networks(site)
             self._trusted = lambda address: not any(address in network for network in servers)
 
-    def address(self, peer: str, forwarded_for: str) -> str:
+    def address(self, peer: str, forwarded_for: str, servers: Collection[str] = ()) -> str:
         """Return the caller's address.
 
         `peer` is who connected, our own proxy, and `forwarded_for` the header X-Forwarded-For, to whose end each proxy
         added whom it served. What stands before the first that nobody trusted added was claimed by the caller.
+        `servers` are the addresses of users' servers, which are trusted as little.
         """
         found = peer
         listed = [part.strip() for part in forwarded_for.split(",") if part.strip()]
@@ -169,7 +190,7 @@ class Callers:
             if address is None:
                 break
             found = str(address)
-            if hop >= self._most or not self._trusted(address):
+            if hop >= self._most or found in servers or not self._trusted(address):
                 break
         return found
 
