@@ -31,7 +31,7 @@ def _hub(_xnat, tmp_path_factory):
     folder = tmp_path_factory.mktemp("operated")
     (folder / "metrics_token").write_text(TOKEN)
     changes = {
-        "hub": {"metrics_token": {"file": f"{folder}/metrics_token"}},
+        "hub": {"metrics_token": {"file": f"{folder}/metrics_token"}, "admin_users": ["alice"]},
         "logging": {"format": "json", "audit_file": f"{folder}/audit.log"},
         # How often the hub looks whether a server still runs.
         "extra": {"SimpleLocalProcessSpawner.poll_interval": 2},
@@ -277,6 +277,40 @@ def test_a_server_that_ends_by_itself_is_on_record(hub, xnat):
     start(hub, xnat)
     hub.plugin.wait_ready("alice")
     assert "killed" not in page_text(visitor.get_page("/hub/home"))
+
+
+def test_tokens_admins_and_sign_outs_say_who_and_from_where(hub, xnat):
+    hub.plugin.ensure_user("demo")
+    before = audit_lines(hub)
+    visitor = Visitor(hub.url)
+    visitor.sign_in("alice", xnat.state.user("alice").password)
+    xsrf = re.search(r'xsrf_token: "([^"]*)"', visitor.get_page("/hub/home").text)[1]
+
+    def ask(method, path, **body):
+        headers = {"X-XSRFToken": xsrf, "Referer": hub.url}
+        answer = visitor.request(
+            method, f"{hub.url}/hub/api/users{path}", json=body, headers=headers, timeout=30
+        )
+        assert answer.ok, answer.text
+        return answer
+
+    token = ask("POST", "/alice/tokens", note="mine").json()["id"]
+    ask("DELETE", f"/alice/tokens/{token}")
+    ask("PATCH", "/demo", admin=True)
+    ask("PATCH", "/demo", admin=False)
+    ask("POST", "", usernames=["eve"], admin=True)
+    ask("PATCH", "/eve", name="mallory")
+    ask("DELETE", "/mallory")
+    visitor.post(f"{hub.url}/hub/logout", data={"_xsrf": xsrf}, headers={"Referer": hub.url}, timeout=30)
+    lines = new_lines(hub, before, 9)
+    assert [(line["event"], line["outcome"], line["user"]) for line in lines] == [
+        ("sign-in", "ok", "alice"), ("token", "made", "alice"), ("token", "revoked", "alice"), ("admin", "given", "demo"),
+        ("admin", "taken", "demo"), ("admin", "given", "eve"), ("account", "renamed", "eve"), ("account", "deleted", "mallory"),
+        ("sign-out", "ok", "alice"),
+    ]  # fmt: skip
+    assert {line["address"] for line in lines} == {"127.0.0.1"}
+    assert {line["by"] for line in lines[1:-1]} == {"alice"}
+    assert lines[6]["to"] == "mallory"
 
 
 def test_the_audit_file_is_opened_again_after_it_was_moved(hub, xnat):

@@ -6,6 +6,8 @@ from typing import Any
 
 from jupyterhub import orm, roles
 
+from xnathub_conf.operating.audit import audit
+
 _log = logging.getLogger("xnathub")
 
 
@@ -15,6 +17,7 @@ def demote_the_unlisted(db: Any, users: Iterable[orm.User], admin_users: Collect
     for user in unlisted:
         user.admin = False
         roles.assign_default_roles(db, entity=user)
+        audit("admin", "taken", user=user.name, by="hub")
         _log.warning("%s is no admin of the hub any more: hub.admin_users does not list them.", user.name)
     if unlisted:
         db.commit()

@@ -14,6 +14,7 @@ from xnathub_conf.web.handlers import (
     SignOutHandler,
     StaticFilesHandler,
 )
+from xnathub_conf.web.on_record import TokenHandler, TokenListHandler
 from xnathub_conf.web.starts import DefaultServerHandler, ServerHandler, StartPageHandler, UserHandler
 from xnathub_conf.web.users import UserListHandler
 
@@ -38,6 +39,8 @@ def addresses(token: str, logo: str) -> list[tuple[object, ...]]:
         ("/api/users", UserListHandler),
         ("/api/users/([^/]+)", UserHandler),
         ("/api/users/([^/]+)/server", DefaultServerHandler),
+        ("/api/users/([^/]+)/tokens", TokenListHandler),
+        ("/api/users/([^/]+)/tokens/([^/]*)", TokenHandler),
         (f"/{hub_proof.PATH}", IdentityHandler, {"token": token}),
         ("/api/users/([^/]+)/activity", ActivityHandler),
         ("/api/users/([^/]+)/servers/([^/]*)", ServerHandler),

@@ -85,7 +85,7 @@ class GateHandler(BaseHandler):
         if not names:
             raise HTTPError(403, "This site's rules do not allow you to open that server.")
         until = int(time.time()) + GRANT_SECONDS
-        audit("foreign-server", "ok", user=user.name, owner=owner)
+        audit("foreign-server", "ok", user=user.name, owner=owner, address=self.request.remote_ip)
         grants = {f"{owner}/{name}": until for name in names}
         self._let_in(replace(self._new_pass(user), grants=grants), address)
 
@@ -188,7 +188,7 @@ class GateHandler(BaseHandler):
         user = self._user_from_orm(token.user)
         self.set_login_cookie(user)
         self._jupyterhub_user = user
-        audit("sign-in", "ok", user=user.name, way="token")
+        audit("sign-in", "ok", user=user.name, way="token", address=self.request.remote_ip)
         return user
 
     async def _switch(self, address: str) -> None:

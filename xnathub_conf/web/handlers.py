@@ -16,6 +16,7 @@ from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RequestHandler
 from tornado.websocket import WebSocketHandler
 
+from xnathub_conf.operating.audit import audit
 from xnathub_conf.operating.database_errors import MESSAGE, failed_just_now
 from xnathub_conf.operating.metrics import site_state
 from xnathub_conf.web.browsers import leave_to_another
@@ -112,6 +113,7 @@ class SignOutHandler(LogoutHandler):
         user = self.current_user
         await super().get()
         if user:
+            audit("sign-out", "ok", user=user.name, address=self.request.remote_ip)
             await self.proxy.end_passes(user)
 
     def _asked_here(self) -> bool:

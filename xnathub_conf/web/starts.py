@@ -13,6 +13,7 @@ from tornado.web import HTTPError
 
 from xnathub_conf.operating.audit import caller, caller_of
 from xnathub_conf.operating.loop_turns import Turns
+from xnathub_conf.web.on_record import note_accounts
 
 _STARTS = Turns()
 """A new user takes the hub's loop some 10 ms, a start 25 ms, a good part of them before XNAT is asked."""
@@ -47,6 +48,11 @@ class UserHandler(_InTurn, UserAPIHandler):
             await super().post(user_name)
         else:
             self.write(json.dumps(self.user_model(existing)))
+
+    def on_finish(self) -> None:
+        """Note what has changed."""
+        super().on_finish()
+        note_accounts(self, [self.path_args[0]])
 
 
 class StartPageHandler(_InTurn, SpawnHandler):

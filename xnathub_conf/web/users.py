@@ -10,6 +10,8 @@ from jupyterhub.apihandlers.users import UserListAPIHandler
 from jupyterhub.scopes import Scope, needs_scope
 from jupyterhub.utils import isoformat
 
+from xnathub_conf.web.on_record import note_accounts
+
 _AT_ONCE = 500
 """How many users are looked up between two turns of the hub's loop."""
 
@@ -31,6 +33,12 @@ class UserListHandler(UserListAPIHandler):
             pieces += map(json.dumps, filter(None, models.values()))
             await asyncio.sleep(0)
         self.write(f"[{','.join(pieces)}]")
+
+    def on_finish(self) -> None:
+        """Note new admins."""
+        super().on_finish()
+        if self.request.method == "POST" and self.get_status() == 201:
+            note_accounts(self, self.get_json_body()["usernames"])
 
     def _after(self, last: int) -> dict[int, dict[str, object]]:
         """Return the models of the users that come after an ID, by theirs: JupyterHub's, where it has more than a row of one."""
