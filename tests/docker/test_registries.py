@@ -22,7 +22,7 @@ from tests.docker.test_docker_doctor import inside
 from tests.docker.test_engine_faults import failure
 from tests.docker.testbed import TEST, Stack, new_name, wait_for
 from tests.secret_search import Search
-from tests.support import new_standin
+from tests.support import free_port, new_standin
 from tests.tarpit import Tarpit
 from xnathub_conf.standin import StandIn, demo_state
 
@@ -201,16 +201,23 @@ def test_one_engine_tells_how_far_a_pull_is(docker_client, registry: Registry, t
     assert any(0 < count <= 158 and unit == "M" for count, unit in got), told
 
 
-def test_without_a_login_the_key_is_named(docker_client, registry: Registry, image: str, tmp_path):
+def test_what_can_not_be_pulled_is_named_with_the_key(
+    docker_client, registry: Registry, image: str, tmp_path
+):
+    down = f"127.0.0.1:{free_port()}/private/web:1"
     with new_standin() as xnat:
-        hub = hub_on_docker(docker_client, registry, tmp_path, xnat, None)
+        hub = hub_on_docker(docker_client, registry, tmp_path, xnat, None, allowed_images=[image, down])
         try:
             hub.start()
-            told = failure(hub, "demo", replace(WEB_SERVER, image=image))
+            told = {each: failure(hub, "demo", replace(WEB_SERVER, image=each)) for each in (image, down)}
         finally:
             hub.remove()
-    assert "no basic auth credentials" in told
-    assert "site.yaml: servers.registry_logins." in told
+    assert f"The image {image} can't be pulled: " in told[image]
+    assert "no basic auth credentials" in told[image]
+    assert f"The image {down} can't be pulled: " in told[down]
+    assert "connection refused. Tell your XNAT administrator." in told[down]
+    for each in told.values():
+        assert "site.yaml: servers.registry_logins." in each
 
 
 def test_one_engine_that_is_too_slow_says_at_what(

@@ -17,7 +17,7 @@ from xnathub_conf.spawners.containers import (
     health_check,
     object_labels,
 )
-from xnathub_conf.spawners.engine_failures import engine_failure
+from xnathub_conf.spawners.engine_failures import engine_failure, pull_failure
 from xnathub_conf.spawners.images_ahead import Brought
 from xnathub_conf.spawners.pulls import Pull
 from xnathub_conf.spawners.rights import docker_rights, user_of
@@ -123,6 +123,13 @@ class XnatDockerSpawner(PlannedObject):
             await asyncio.wrap_future(self.executor.submit(pull.follow, messages))
         finally:
             self._pull = None
+
+    async def pull_image(self, image: str) -> None:
+        """Pull an image as the site's `pull_policy` says. Raises LaunchFailed with what the engine or the registry says."""
+        try:
+            await super().pull_image(image)
+        except APIError as error:
+            raise pull_failure(str(error.explanation or error), image) from None
 
     async def progress(self) -> AsyncIterator[dict[str, object]]:
         """Return what the engine does until the container is made; of a pull, how far it is."""

@@ -48,11 +48,7 @@ def engine_failure(text: str, image: str) -> LaunchFailed:
             "mount", f"The folder {found[1]}, which XNAT asks for, is not on the node.", "site.yaml: paths."
         )
     if re.search(_NO_IMAGE, text, re.IGNORECASE):
-        return _failed(
-            "image",
-            f"The image {image} can't be pulled: {text}.",
-            "Is its name right, and may the node pull it? site.yaml: servers.registry_logins.",
-        )
+        return pull_failure(text, image)
     if "no command specified" in text.lower():
         return _failed(
             "command",
@@ -69,6 +65,15 @@ def engine_failure(text: str, image: str) -> LaunchFailed:
             "too-large", f"XNAT asks for more mounts than Docker takes: {text}.", "Start on fewer projects."
         )
     return _failed("docker", f"Docker could not start the server: {text}.")
+
+
+def pull_failure(text: str, image: str) -> LaunchFailed:
+    """Return a sentence for what Docker, or a registry, says of an image that it can't pull."""
+    return _failed(
+        "image",
+        f"The image {image} can't be pulled: {text.strip().rstrip('.')}.",
+        "Is its name right, does its registry answer, and may the node pull it? site.yaml: servers.registry_logins.",
+    )
 
 
 def _failed(reason: str, message: str, advice: str = "") -> LaunchFailed:

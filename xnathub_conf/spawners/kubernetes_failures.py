@@ -16,6 +16,9 @@ from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
 _ADMIN = "Tell your XNAT administrator."
 
 
+_NOT_PULLED = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed"}  # fmt: skip
+
+
 class PodProblem(NamedTuple):
     """What keeps a pod from starting. One that is not lasting may still go away by itself."""
 
@@ -180,7 +183,7 @@ def _container_problem(
             f"The image {image} is not on the node, and is never pulled.",
             "site.yaml: orchestrator.kubernetes.image_pull_policy.",
         )
-    elif reason in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ImageInspectError"}:
+    elif reason in _NOT_PULLED:
         unread = _unread_pull_secrets(events)
         failure = _failed(
             "image",
