@@ -492,6 +492,8 @@ WARNINGS = [
     ({"xnat__verify_tls": False}, "unverified", "xnat.verify_tls", {"xnat__verify_tls": True}),
     *(({"hub__trusted_proxies": ["10.0.3.1", everybody]}, "trusts-everybody", "hub.trusted_proxies[1]", {"hub__trusted_proxies": ["10.0.3.1", "10.0.0.0/8"]}) for everybody in ("0.0.0.0/0", "::/0")),
     ({"servers__http_timeout": 61}, "http-outlasts-xnat", "servers.http_timeout", {"servers__http_timeout": 60}),
+    ({"orchestrator": {"swarm": {}}, "hub__gid": 1000}, "socket-group", "hub.gid", {"orchestrator": {"swarm": {}}, "hub__gid": 999}),
+    ({"orchestrator": {"docker": {}}, "hub__gid": 1000}, "socket-group", "hub.gid", {"orchestrator": {"docker": TCP | TLS}, "hub__gid": 1000}),
     ({"orchestrator": {"swarm": TCP}}, "unencrypted-engine", "orchestrator.swarm.docker_host", {"orchestrator": {"swarm": TCP | TLS}}),
     ({"hub__api_token": "0123456789abcdef" * 4}, "literal-secret", "hub.api_token", {"hub__api_token": {"env": "TOKEN"}}),
     ({"xnat__service_account": {"password": "hunter2"}}, "literal-secret", "xnat.service_account.password", {}),

@@ -5,6 +5,7 @@ import ipaddress
 from xnathub_conf.site.hub_settings import orchestrator_of
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import is_normal, report, written
+from xnathub_conf.site.schema import node_at
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.paths import (
@@ -12,6 +13,7 @@ from xnathub_conf.values.paths import (
     prefixes,
 )
 
+_USUAL_GID = (node_at(("hub", "gid")) or {}).get("default")
 _LEAST_ADDRESSES = 16
 """Docker itself takes some: the network's ends, its gateway, and one for each node."""
 
@@ -39,12 +41,12 @@ def check_docker(document: Document, site: Site) -> None:
             "Who reaches this address is root on the node.",
             "Add `tls`.",
         )
-    if not remote and "gid" not in document.data["hub"]:
+    if not remote and site.hub.gid == _USUAL_GID:
         report(
             document,
             ("hub", "gid"),
             "socket-group",
-            f"It is not set, and the default, {site.hub.gid}, is hardly ever the group that may use Docker's socket.",
+            f"{site.hub.gid}, the default, is hardly ever the group that may use Docker's socket.",
             f"Write the group that owns it: stat -c %g {docker.docker_host.removeprefix('unix://')}",
         )
     if site.orchestrator.swarm and (subnet := site.orchestrator.swarm.subnet):
