@@ -2,7 +2,7 @@
 
 import pytest
 
-from xnathub_conf.launch.gpus import no_gpus
+from xnathub_conf.values.gpus import no_gpus
 from xnathub_conf.values.variables import refused
 
 GPUS = (

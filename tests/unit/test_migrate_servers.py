@@ -238,3 +238,33 @@ def test_each_refused_variable_of_a_map_is_named(folder, capsys):
     for name in ("NB_UID", "JUPYTERHUB_API_URL", "JPY_A"):
         assert f"can't set {name}: " in said["note"]
     assert said["note"].startswith("B: ")
+
+
+@pytest.mark.parametrize(
+    ("spawner", "setting"),
+    [
+        (
+            "dockerspawner.SwarmSpawner",
+            'SwarmSpawner.extra_resources_spec = {"generic_resources": {"gpu": 1}}',
+        ),
+        ("kubespawner.KubeSpawner", 'KubeSpawner.extra_resource_limits = {"nvidia.com/gpu": "1"}'),
+    ],
+)
+def test_what_each_server_was_given_has_a_place_to_look_for(folder, capsys, spawner, setting):
+    (folder / "jupyterhub_config.py").write_text(f'c.JupyterHub.spawner_class = "{spawner}"\nc.{setting}\n')
+    data = report(capsys, "jupyterhub_config.py", "--xnat-url=https://xnat.example.org")
+    said = told(data["settings"], setting.partition(" ")[0])
+    assert said["outcome"] == "not carried"
+    assert "servers.caps" in said["note"]
+
+
+@pytest.mark.parametrize("name", ["NB_UMASK", "GRANT_SUDO", "JUPYTER_ENABLE_LAB", "NVIDIA_VISIBLE_DEVICES"])
+def test_what_is_for_servers_is_led_to_their_environment(folder, capsys, name):
+    file = folder / "docker-stack.yml"
+    file.write_text(
+        file.read_text().replace("    environment:\n", f'    environment:\n      {name}: "yes"\n', 1)
+    )
+    data = report(capsys, "docker-stack.yml")
+    said = told(data["settings"], name)
+    assert said["outcome"] == "not carried"
+    assert "servers.environment" in said["note"]

@@ -494,6 +494,8 @@ WARNINGS = [
     ({"servers__http_timeout": 61}, "http-outlasts-xnat", "servers.http_timeout", {"servers__http_timeout": 60}),
     ({"orchestrator": {"swarm": {}}, "hub__gid": 1000}, "socket-group", "hub.gid", {"orchestrator": {"swarm": {}}, "hub__gid": 999}),
     ({"orchestrator": {"docker": {}}, "hub__gid": 1000}, "socket-group", "hub.gid", {"orchestrator": {"docker": TCP | TLS}, "hub__gid": 1000}),
+    ({"servers__environment": {"NVIDIA_VISIBLE_DEVICES": "all"}}, "gpus-for-all", "servers.environment.NVIDIA_VISIBLE_DEVICES", {"servers__environment": {"NVIDIA_VISIBLE_DEVICES": "void"}}),
+    ({"servers__environment": {"AMD_VISIBLE_DEVICES": "0"}}, "gpus-for-all", "servers.environment.AMD_VISIBLE_DEVICES", {"servers__environment": {"NVIDIA_DRIVER_CAPABILITIES": "all"}}),
     ({"orchestrator": {"swarm": TCP}}, "unencrypted-engine", "orchestrator.swarm.docker_host", {"orchestrator": {"swarm": TCP | TLS}}),
     ({"hub__api_token": "0123456789abcdef" * 4}, "literal-secret", "hub.api_token", {"hub__api_token": {"env": "TOKEN"}}),
     ({"xnat__service_account": {"password": "hunter2"}}, "literal-secret", "xnat.service_account.password", {}),

@@ -16,10 +16,10 @@ from xnathub_conf.doctor.http import NoAnswer
 from xnathub_conf.doctor.hub import proxy_address
 from xnathub_conf.doctor.inside import code_for, run_in_kernel
 from xnathub_conf.doctor.probes import SPARE_SECONDS, ProbeServers
-from xnathub_conf.launch.gpus import no_gpus
 from xnathub_conf.launch.plan import LaunchPlan, PlanError
 from xnathub_conf.launch.policy import PolicyRefusal
 from xnathub_conf.site.hub_settings import orchestrator_of
+from xnathub_conf.values.gpus import no_gpus
 from xnathub_conf.values.secret import Secret, SecretError
 from xnathub_conf.xnat.answers import XnatError, XnatNotFound
 

@@ -17,6 +17,7 @@ from xnathub_conf.migration.tokens import safe_token
 from xnathub_conf.migration.tree import Found
 from xnathub_conf.site.old_names import WITHOUT_KEY
 from xnathub_conf.site.schema import node_at
+from xnathub_conf.values.variables import refused
 
 NO_CONCERN = {**WITHOUT_KEY, "JH_SPAWNER": "`orchestrator` says it."}
 """Variables that are no concern of the hub any more, and why."""
@@ -35,8 +36,16 @@ _HINTS = {
 }
 
 
+_OF_IMAGES = re.compile(r"(NB|JUPYTER|CHOWN|NVIDIA|CUDA|DOCKER_STACKS)_|(GRANT_SUDO|RESTARTABLE)\Z")
+"""What images of servers act on, and the hub's process does not."""
+
+
 def why_left(name: str) -> str:
     """Report why a variable of the hub's process is left behind, and where what it did has its place."""
+    if _OF_IMAGES.match(name) and not refused(name, "site"):
+        return (
+            "The hub does nothing with it. What users' servers need of it, write under servers.environment."
+        )
     return _HINTS.get(name.upper(), NO_KEY)
 
 

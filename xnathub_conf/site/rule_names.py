@@ -73,6 +73,7 @@ RULES: Mapping[str, Rule] = {
     "reserved-target": Rule("No mount hides a folder of the image."),
     "reserved-variable": Rule("No variable takes over what the hub or the image sets."),
     "old-variable": Rule("A variable of the reference deployment is a key of the site.", "warning"),
+    "gpus-for-all": Rule("A server that was granted no GPU sees none.", "warning"),
     "secret-in-environment": Rule("What every user can read is no secret.", "warning"),
     # Servers
     "any-image": Rule("Allowed images are of somebody that the site trusts.", "warning"),

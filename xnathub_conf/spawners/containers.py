@@ -16,7 +16,6 @@ from requests import RequestException
 
 from xnathub_conf.launch.ending import Ending
 from xnathub_conf.launch.failure import LaunchFailed, ended_at_once
-from xnathub_conf.launch.gpus import no_gpus
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.server_log import MOST_BYTES, MOST_LINES
 from xnathub_conf.launch.why_ended import why_ended
@@ -29,6 +28,7 @@ from xnathub_conf.spawners.object_names import object_name
 from xnathub_conf.spawners.running import Found
 from xnathub_conf.spawners.slow_starts import Phase
 from xnathub_conf.spawners.wait_for_port import listening
+from xnathub_conf.values.gpus import no_gpus
 from xnathub_conf.values.registry_logins import auth_configs, parse_registry_logins
 from xnathub_conf.values.secret import Secret
 

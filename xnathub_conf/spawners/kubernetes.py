@@ -12,7 +12,6 @@ from kubernetes_asyncio.client.exceptions import ApiException
 from kubespawner.slugs import is_valid_label, safe_slug
 
 from xnathub_conf.launch.failure import LaunchFailed
-from xnathub_conf.launch.gpus import no_gpus
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.site.hub_settings import xnat_public_url
 from xnathub_conf.site.types import Kubernetes, Site
@@ -39,6 +38,7 @@ from xnathub_conf.spawners.rights import HOME_GROUP, SCRATCH, container_security
 from xnathub_conf.spawners.running import Found
 from xnathub_conf.spawners.server_network import pod_network
 from xnathub_conf.spawners.wait_for_port import KNOCK_AGAIN_SECONDS, listening
+from xnathub_conf.values.gpus import no_gpus
 
 _LABELLED = ("project", "user")
 _LOOK_AGAIN_SECONDS = 0.5

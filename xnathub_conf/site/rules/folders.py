@@ -7,6 +7,7 @@ from xnathub_conf.site.problems import KeyPath, dotted, sounds_secret
 from xnathub_conf.site.rules.reporting import is_normal, report, report_shared
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
+from xnathub_conf.values.gpus import HIDES_GPUS
 from xnathub_conf.values.paths import (
     PathTranslation,
     fixed_part,
@@ -152,6 +153,11 @@ def check_mounts(document: Document, site: Site) -> None:
             document.report(
                 document.key_mark(here), here, "old-variable", found, what_to_do(name) or "Delete it."
             )
+        elif name in HIDES_GPUS and site.servers.environment[name] not in {"", "none", "void"}:
+            here = ("servers", "environment", name)
+            found = "Every server sees these GPUs where its node's runtime is the maker's, one that was granted none too."
+            fix = "Delete it: XNAT asks for GPUs, within `servers.caps.generic_resources`."
+            document.report(document.key_mark(here), here, "gpus-for-all", found, fix)
         elif sounds_secret(name) and site.servers.environment[name]:
             here = ("servers", "environment", name)
             found = "Each user can read this in their server, and its name is that of a secret."

@@ -62,7 +62,7 @@ def check_extra(document: Document, site: Site) -> None:
                 found = f"{trait} has no effect here."
                 document.report(mark, path, "extra", found, without[name] or "Delete it.")
             elif key or f"{class_name}.{name}" in by_code or name in _NOT_TO_SET.get(kind, ()):
-                fix = f"Use `{dotted(key)}`." if key and node_at(key) else "Delete it."
+                fix = f"Use `{dotted(key)}`." if key and node_at(key) else _INSTEAD.get(name, "Delete it.")
                 document.report(mark, path, "extra", f"{trait} is decided elsewhere.", fix)
             elif trait == "JupyterHub.internal_ssl" and site.extra[trait]:
                 found = "JupyterHub's certificates for its own traffic don't reach servers here, and its addresses are http."
@@ -248,6 +248,12 @@ _NO_EFFECT: Mapping[str, dict[str, str]] = {
     "SimpleLocalProcessSpawner": {"home_dir_template": "Use `orchestrator.local.directory`."},
 }
 """Traits of one class of which the same is true."""
+
+_OF_XNAT = "XNAT asks for memory, cores and GPUs, by a computing environment and its hardware; `servers.caps` is the most for one server. Delete it."
+_INSTEAD = dict.fromkeys(
+    ("extra_resources_spec", "extra_resource_limits", "extra_resource_guarantees"), _OF_XNAT
+)
+"""What to do instead of traits that no single key stands for."""
 
 _NOT_TO_SET: Mapping[str, tuple[str, ...]] = {
     "JupyterHub": (

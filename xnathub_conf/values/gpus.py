@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-_HIDDEN = {
+HIDES_GPUS = {
     # NVIDIA's runtime and its CDI mode take it from the variable alone where the node runs every container with them.
     "NVIDIA_VISIBLE_DEVICES": "void",
     "DOCKER_RESOURCE_GPU": "void",
@@ -42,4 +42,4 @@ def is_gpu(resource: str) -> bool:
 
 def no_gpus(granted: Iterable[str]) -> dict[str, str]:
     """Return the variables that keep GPUs from a server whatever its image sets; none where a resource granted to it is a GPU by its name."""
-    return {} if any(map(is_gpu, granted)) else dict(_HIDDEN)
+    return {} if any(map(is_gpu, granted)) else dict(HIDES_GPUS)
