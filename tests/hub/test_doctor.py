@@ -331,7 +331,7 @@ def test_a_folder_of_somebody_else_s_that_can_be_read(site, hub):
 class _Answer(BaseHTTPRequestHandler):
     """A web server that gives its own answer, or passes GET on without its headers, and so no websocket."""
 
-    status, body, to = 200, b"", ""
+    status, body, to, more = 200, b"", "", ()
 
     def do_GET(self) -> None:
         body, status = self.body, self.status
@@ -340,6 +340,8 @@ class _Answer(BaseHTTPRequestHandler):
             body, status = passed.content, passed.status_code
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
+        for name, value in self.more:
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
@@ -389,6 +391,27 @@ def test_a_proxy_that_passes_no_websockets(site, hub):
     told = found.told("public_url.websockets", "failed")
     assert "No websocket gets through" in told
     assert "Upgrade and Connection" in told
+
+
+@pytest.mark.parametrize(
+    ("policy", "outcome"),
+    [
+        ("", "ok"),
+        ("strict-origin-when-cross-origin", "ok"),
+        ("no-referrer, origin", "ok"),
+        ("Same-Origin", "warning"),
+        ("origin, no-referrer", "warning"),
+    ],
+)
+def test_an_xnat_that_hides_that_its_pages_led_to_a_hub_of_another_host(site, hub, policy, outcome):
+    own = {
+        "hub": {"public_url": f"{hub.url.replace('127.0.0.1', 'localhost')}/"},
+        "sign_in": {"xnat_session": False},
+    }
+    with web_server(more=[("Referrer-Policy", policy)] if policy else []) as url:
+        found = diagnose(site({"xnat": {"public_url": url}, **own}))
+    told = found.told("public_url.led_here", outcome)
+    assert ("Let XNAT's web server send" in told) == (outcome == "warning")
 
 
 def test_without_a_public_url(site):

@@ -6,9 +6,9 @@ import ssl
 
 from tornado.httpclient import HTTPResponse
 
-from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped
+from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
 from xnathub_conf.doctor.http import NoAnswer, certificate, fetch, over_websocket, trust
-from xnathub_conf.site.hub_settings import own_host
+from xnathub_conf.site.hub_settings import own_host, xnat_public_url
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.user_hosts import user_host, user_origin
 from xnathub_conf.values.secret import SecretError
@@ -36,9 +36,12 @@ class PublicUrlChecks:
         ]
 
     def _more(self) -> list[Check]:
-        if not self._examination.site.hub.user_subdomains:
-            return []
-        return [Check("public_url.user_hosts", self.user_hosts, ("public_url.leads_here",))]
+        site, more = self._examination.site, []
+        if own_host(site):
+            more.append(Check("public_url.led_here", self.led_here, ("public_url.set",)))
+        if site.hub.user_subdomains:
+            more.append(Check("public_url.user_hosts", self.user_hosts, ("public_url.leads_here",)))
+        return more
 
     async def is_set(self) -> Finding:
         """The site says where browsers find the hub."""
@@ -88,6 +91,27 @@ class PublicUrlChecks:
             f"Let the reverse proxy pass {self._examination.site.hub.base_url} to the hub, with its path unchanged. {_PROXY}",
             _KEY,
         )
+
+    async def led_here(self) -> Finding:
+        """XNAT's pages let browsers say that they led to the hub, so that Start Jupyter signs people in by itself."""
+        url = f"{xnat_public_url(self._examination.site)}/"
+        if missing := self._examination.trust_file_missing():
+            return missing
+        try:
+            response = await fetch(url, self._token_and_trust()[1])
+        except SecretError as error:
+            return self._examination.unreadable(error, ("hub", "api_token"))
+        except NoAnswer as error:
+            return skipped(f"{url} can't be reached from here: {error}.")
+        # The last one that a browser knows counts.
+        policy = response.headers.get("Referrer-Policy", "").lower().split(",")[-1].strip()
+        if policy in {"no-referrer", "same-origin"}:
+            return warning(
+                f"XNAT's pages keep browsers from saying that they led to the hub (Referrer-Policy: {policy}), so people are asked "
+                "once at Start Jupyter whether it is them.",
+                "Let XNAT's web server send Referrer-Policy: strict-origin-when-cross-origin, or none. See own-host.md.",
+            )
+        return ok("XNAT's pages let browsers say that they led to the hub, as Start Jupyter needs it.")
 
     async def user_hosts(self) -> Finding:
         """Host names of users' servers lead to the hub, with a certificate that is good for them."""
