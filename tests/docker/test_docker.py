@@ -6,7 +6,9 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +17,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import requests
+import websocket
 import yaml
 from docker.types import Mount
 
@@ -378,6 +382,50 @@ def test_a_new_site_file_cuts_no_websocket(hub: Engine):
     after = [hub.client.containers.get(name).id for name in (hub.name, f"{hub.name}_proxy")]
     assert (after[0] != before[0], after[1]) == (True, before[1])
     kernel.counts_on()
+
+
+def test_a_proxy_that_is_killed_is_back_at_once_for_who_is_at_work(hub: Engine):
+    hub.start("demo")
+    server = f"{hub.url}/user/demo"
+    browser = hub.sign_in("demo")
+    assert browser.get(f"{server}/lab", timeout=60).ok
+    kernel = Kernel(server, hub.plugin.token("demo", "test", 600))
+    wait_for(lambda: kernel.count() > 3, 60)
+    counted = kernel.count()
+    # Not by Docker, which would take it for the admin's wish.
+    os.kill(hub.client.containers.get(f"{hub.name}_proxy").attrs["State"]["Pid"], signal.SIGKILL)
+    began = time.monotonic()
+    wait_for(lambda: kernel.error, 30)
+
+    def answers() -> bool:
+        try:
+            # Without a way round by the sign-in page: the pass that the browser has is still good.
+            return browser.get(f"{server}/api/kernels", timeout=20, allow_redirects=False).ok
+        except requests.RequestException:
+            return False
+
+    wait_for(answers, 60, hub.logs)
+    took = time.monotonic() - began
+    print(f"the browser was back after {took:.1f} s")
+    assert took < 30
+    cookies = "; ".join(
+        f"{each.name}={each.value}"
+        for each in browser.cookies
+        if "/jupyterhub/user/demo/".startswith(each.path)
+    )
+    (running,) = browser.get(f"{server}/api/kernels", timeout=30).json()
+    assert running["execution_state"] == "busy"
+    channel = websocket.create_connection(
+        f"{server}/api/kernels/{running['id']}/channels".replace("http", "ws", 1),
+        **{"timeout": 60, "cookie": cookies, "origin": hub.url.removesuffix("/jupyterhub")},
+    )
+    with contextlib.closing(channel):
+        while (message := json.loads(channel.recv()))["msg_type"] != "stream":
+            pass
+    assert int(message["content"]["text"].split()[0]) > counted, "it has counted on"
+    assert 'user: "demo"' in browser.get(f"{hub.url}/hub/home", timeout=30).text
+    hub.start("alice")
+    assert hub.execute("alice", "print(6 * 7)") == "42\n"
 
 
 def test_a_hub_that_may_not_use_the_socket_says_so(hub: Engine):
