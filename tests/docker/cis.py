@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 _OF_THE_HOST = ("/boot/", "/dev/", "/etc/", "/lib/", "/proc/", "/sys/", "/usr/")
@@ -44,5 +45,45 @@ def not_followed(container: dict[str, Any]) -> set[str]:
         "5.29 not Docker's default bridge": bool(set(container["NetworkSettings"]["Networks"]) - {"bridge"}),
         "5.30 user IDs as the engine maps them": host["UsernsMode"] != "host",
         "5.31 no socket of Docker": not any(source.endswith("docker.sock") for source in sources),
+    }
+    return {name for name, good in followed.items() if not good}
+
+
+def not_followed_by_service(service: dict[str, Any]) -> set[str]:
+    """Return the recommendations that a swarm's service does not follow, by what `docker service inspect` says of it.
+
+    A task may follow more, by what its image and the engine say.
+    """
+    task = service["Spec"]["TaskTemplate"]
+    container = task["ContainerSpec"]
+    limits = task.get("Resources", {}).get("Limits", {})
+    privileges = container.get("Privileges") or {}
+    sources = [each.get("Source", "") for each in container.get("Mounts", ()) if each["Type"] == "bind"]
+    restart = task.get("RestartPolicy", {})
+    ports = service["Spec"].get("EndpointSpec", {}).get("Ports", ())
+    followed = {
+        "4.1 a user that is not root": container.get("User", "").partition(":")[0] not in {"", "0", "root"},
+        "5.3 no more capabilities": not container.get("CapabilityAdd"),
+        "5.5 no folders of the host's own": not any(
+            source == "/" or f"{source}/".startswith(_OF_THE_HOST) for source in sources
+        ),
+        "5.7 no privileged ports": all(each.get("PublishedPort", 65535) >= 1024 for each in ports),
+        "5.9 not the host's network": all(each["Target"] != "host" for each in task.get("Networks", ())),
+        "5.10 a limit of memory": limits.get("MemoryBytes", 0) > 0,
+        "5.11 a share of the processors": limits.get("NanoCPUs", 0) > 0,
+        "5.12 a read-only image": container.get("ReadOnly", False),
+        "5.14 no restart without end": restart.get("Condition") == "none"
+        or 0 < restart.get("MaxAttempts", 0) <= 5,
+        "5.19 mounts don't spread": not any(
+            "shared" in str(each.get("BindOptions", {}).get("Propagation"))
+            for each in container.get("Mounts", ())
+        ),
+        "5.21 Docker's seccomp profile": (privileges.get("Seccomp") or {}).get("Mode") != "unconfined",
+        "5.25 no new privileges": privileges.get("NoNewPrivileges", False),
+        "5.28 a limit of processes": limits.get("Pids", 0) > 0,
+        "5.31 no socket of Docker": not any(source.endswith("docker.sock") for source in sources),
+        "7.5 secrets as secrets": not any(
+            re.search(r"(TOKEN|PASSWORD|SECRET|KEY)=.", each) for each in container.get("Env", ())
+        ),
     }
     return {name for name, good in followed.items() if not good}

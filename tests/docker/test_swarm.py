@@ -13,6 +13,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 import requests
 
+from tests.docker.cis import not_followed, not_followed_by_service
 from tests.docker.names import FINDS_NAMES, SERVER_NETWORK, name_server
 from tests.docker.processes import WEB_SERVER
 from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Stack, build_sick, command, new_name, wait_for
@@ -128,6 +129,47 @@ def test_the_service_is_what_xnat_and_the_site_ask_for(stack: Stack):
     assert labels["org.xnat.jupyter.type"] == "xnat:projectData"
     assert labels["com.docker.stack.namespace"] == stack.name
     assert stack.execute("a.b@c.org", "import os; print(os.environ['ODD'])") == "{username} $HOME $$\n"
+
+
+NOT_FOLLOWED = {
+    "server": {
+        "4.1 a user that is not root",
+        "5.12 a read-only image",
+        "5.25 no new privileges",
+        "5.26 a health check",
+        "7.5 secrets as secrets",
+    },
+    "hub": {
+        "5.10 a limit of memory",
+        "5.11 a share of the processors",
+        "5.14 no restart without end",
+        "5.25 no new privileges",
+        "5.28 a limit of processes",
+        "5.31 no socket of Docker",
+    },
+    "proxy": {
+        "5.10 a limit of memory",
+        "5.11 a share of the processors",
+        "5.13 ports at one address",
+        "5.14 no restart without end",
+        "5.25 no new privileges",
+        "5.28 a limit of processes",
+    },
+}
+"""As docs/threat-model.md says and gives the reasons for."""
+
+
+def test_services_and_tasks_follow_the_cis_benchmark(stack: Stack):
+    stack.start("demo", cpu_limit=0.5)
+    services = {
+        "server": stack.server("demo"),
+        **{name: stack.client.services.get(f"{stack.name}_{name}") for name in ("hub", "proxy")},
+    }
+    for name, service in services.items():
+        assert not_followed_by_service(service.attrs) <= NOT_FOLLOWED[name], name
+        (task,) = service.tasks({"desired-state": "running"})
+        container = stack.client.containers.get(task["Status"]["ContainerStatus"]["ContainerID"])
+        assert not_followed(container.attrs) <= NOT_FOLLOWED[name], name
 
 
 def test_servers_find_names_and_keep_logs_as_the_site_says(stack: Stack):
