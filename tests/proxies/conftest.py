@@ -1,5 +1,6 @@
 """One hub and one stand-in XNAT for all tests of this folder, with one web server after the other before them."""
 
+import contextlib
 import shutil
 from dataclasses import dataclass
 
@@ -85,15 +86,28 @@ def site(_web, _xnat, _hub):
     _hub.plugin.stop("alice")
 
 
-@pytest.fixture(scope="session")
-def echoes(kind, certificates, tmp_path_factory):
-    """The web server before two servers that tell what reached them."""
+@contextlib.contextmanager
+def before_echoes(kind, certificates, tmp_path_factory, **options):
     folder = tmp_path_factory.mktemp("echoes")
     for name in ("fullchain.pem", "privkey.pem", "site.pem"):
         (folder / name).write_bytes((certificates / name).read_bytes())
     with (
         Echo("xnat") as xnat,
         Echo("hub") as hub,
-        WebServer(kind, folder, xnat.address, hub.address) as web,
+        WebServer(kind, folder, xnat.address, hub.address, **options) as web,
     ):
+        yield web
+
+
+@pytest.fixture(scope="session")
+def echoes(kind, certificates, tmp_path_factory):
+    """The web server before two servers that tell what reached them."""
+    with before_echoes(kind, certificates, tmp_path_factory) as web:
+        yield web
+
+
+@pytest.fixture
+def hurried(kind, certificates, tmp_path_factory):
+    """The same, with seconds in place of hours."""
+    with before_echoes(kind, certificates, tmp_path_factory, hurry=True) as web:
         yield web

@@ -70,9 +70,15 @@ def make_certificate(folder: Path) -> None:
 
 
 class WebServer:
-    """One web server before an XNAT and a hub (`host:port` each); `folder` has the certificate. A context manager."""
+    """One web server before an XNAT and a hub (`host:port` each); `folder` has the certificate. A context manager.
 
-    def __init__(self, kind: str, folder: Path, xnat: str, hub: str, port: int | None = None) -> None:
+    `hurry` has it wait for seconds where the shipped file says hours.
+    """
+
+    def __init__(
+        self, kind: str, folder: Path, xnat: str, hub: str, port: int | None = None, *, hurry: bool = False
+    ) -> None:
+        self.hurry = hurry
         self.kind, self.folder, self.xnat, self.hub = kind, folder, xnat, hub
         self.port, self.plain_port = port or free_port(), free_port()
         self.url = f"https://localhost:{self.port}"
@@ -98,6 +104,7 @@ class WebServer:
             '":443"': f'":{self.port}"',
             '":80"': f'":{self.plain_port}"',
             "/etc/traefik": str(self.folder),
+            **({" 6h\n": " 5s\n"} if self.hurry else {}),
         }
         for old, new in changes.items():
             text = text.replace(old, new)
@@ -128,7 +135,11 @@ class WebServer:
                 (folder / name).write_text(self.shipped(name))
             return ["traefik", f"--configFile={folder}/traefik.yml"]
         ports = f"http_port {self.plain_port}\n\thttps_port {self.port}\n\tstorage file_system {folder}/caddy"
-        (folder / "Caddyfile").write_text(f"{{\n\tadmin off\n\t{ports}\n}}\n" + self.shipped("Caddyfile"))
+        (folder / "Caddyfile").write_text(
+            self.shipped("Caddyfile").replace(
+                "{\n\tservers {", f"{{\n\tadmin off\n\t{ports}\n\tservers {{", 1
+            )
+        )
         return ["caddy", "run", "--adapter", "caddyfile", "--config", folder / "Caddyfile"]
 
     def __enter__(self) -> WebServer:
