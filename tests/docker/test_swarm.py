@@ -237,7 +237,7 @@ def test_a_dashboard_starts_through_its_command(stack: Stack):
     ("environment", "said"),
     [
         ({"image": "missing.example.org/lab:1"}, "The image missing.example.org/lab:1 can't be pulled: No such image"),
-        ({"constraints": ("node.labels.type==gpu",)}, "No node of the swarm can take the server: scheduling constraints not satisfied on 1 node."),
+        ({"constraints": ("node.labels.type==gpu",)}, "No node of the swarm can take the server: scheduling constraints not satisfied on 1 node. It asks for node.labels.type==gpu. Tell your XNAT administrator."),
         ({"cpu_limit": 100, "cpu_reservation": 100}, "No node of the swarm can take the server: insufficient resources on 1 node."),
         ({"generic_resources": {"gpu": "1"}}, "No node of the swarm can take the server: insufficient resources on 1 node."),
         ({"constraints": ("node.labels.type==a;b",)}, "Docker could not start the server: "),

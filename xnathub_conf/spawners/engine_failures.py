@@ -1,6 +1,7 @@
 """Why a Docker engine did not start a server, as a sentence for its user."""
 
 import re
+from collections.abc import Sequence
 
 from docker.errors import APIError, DockerException
 from requests import RequestException
@@ -33,13 +34,17 @@ def engine_error(error: DockerException | RequestException, image: str) -> Launc
     )
 
 
-def engine_failure(text: str, image: str) -> LaunchFailed:
-    """Return a sentence for what Docker says of a container, task or service that it can't start."""
+def engine_failure(text: str, image: str, constraints: Sequence[str] = ()) -> LaunchFailed:
+    """Return a sentence for what Docker says of a container, task or service that it can't start.
+
+    `constraints` are those of the task, which a swarm says are not satisfied and does not name.
+    """
     text = text.strip().rstrip(".")
     if found := re.search(r"no suitable node \((.*)\)", text):
+        asked = f" It asks for {', '.join(constraints)}." if constraints and "constraints" in found[1] else ""
         return LaunchFailed(
             "unschedulable",
-            f"No node of the swarm can take the server: {found[1]}.",
+            f"No node of the swarm can take the server: {found[1]}.{asked}",
             LESS if "insufficient" in found[1] else ADMIN,
             status=503,
         )

@@ -166,7 +166,8 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             if status["State"] == "pending" and status.get("Err"):
                 homeless_since = homeless_since or time.monotonic()
                 if time.monotonic() - homeless_since >= _PLACEMENT_SECONDS:
-                    raise engine_failure(status["Err"], self.image)
+                    placement = task["Spec"].get("Placement") or {}
+                    raise engine_failure(status["Err"], self.image, placement.get("Constraints") or ())
             else:
                 homeless_since = None
                 await self._check(status)
