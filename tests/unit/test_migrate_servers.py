@@ -229,14 +229,15 @@ def test_where_a_plain_config_mounts_xnat_s_folders_from(folder, capsys):
 def test_each_refused_variable_of_a_map_is_named(folder, capsys):
     (folder / "jupyterhub_config.py").write_text(
         'c.JupyterHub.spawner_class = "dockerspawner.DockerSpawner"\n'
-        'c.DockerSpawner.environment = {"NB_UID": "5", "TZ": "UTC", "JUPYTERHUB_API_URL": "x", "JPY_A": "1", "B": CODE}\n'
+        'c.DockerSpawner.environment = {"NB_UID": "5", "NB_GID": "0", "GRANT_SUDO": "yes", "TZ": "UTC", "JPY_A": "1", "B": CODE}\n'
     )
     data = report(capsys, "jupyterhub_config.py", "--xnat-url=https://xnat.example.org")
     said = told(data["settings"], "DockerSpawner.environment")
     assert said["outcome"] == "not carried"
-    assert said["keys"] == {"servers.environment.TZ": "UTC"}
-    for name in ("NB_UID", "JUPYTERHUB_API_URL", "JPY_A"):
+    assert said["keys"] == {"servers.environment.TZ": "UTC", "servers.uid": 5}
+    for name in ("NB_GID", "JPY_A"):
         assert f"can't set {name}: " in said["note"]
+    assert "GRANT_SUDO: It has no effect" in said["note"]
     assert said["note"].startswith("B: ")
 
 

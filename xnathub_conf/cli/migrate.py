@@ -142,6 +142,8 @@ def _withdrawn(ledger: Ledger, problem: Problem) -> bool:
     """Take what a problem is about out of the site: the value at its key, else one that it says contradicts it."""
     fix = "No key of site.yaml stands for it." if problem.fix == "Delete it." else problem.fix
     why = f"{problem.message} {fix}".strip()
+    if problem.path[:2] == ("servers", "environment") and str(problem.path[-1]) not in why:
+        why = f"{problem.path[-1]}: {why}"
     if any(problem.path[: len(key)] == key for key in FOLDERS):
         return without_folders(ledger, why)
     if problem.path and ledger.withdraw(problem.path, why):

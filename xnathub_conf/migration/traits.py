@@ -241,7 +241,9 @@ def carry_trait(to: Ledger, trait: str, value: object, place: tuple[str, Node], 
         converted = convert(value)
         if common == "Spawner.environment":
             for variable, text in converted.items():
-                to.put(("servers", "environment", variable), text, name, at(leaf))
+                own = text.isdecimal() and int(text) and {"NB_UID": "uid", "NB_GID": "gid"}.get(variable)
+                path = ("servers", own) if own else ("servers", "environment", variable)
+                to.put(path, int(text) if own else text, name, at(leaf))
         else:
             to.put(path, converted, name, at(leaf))
     elif common in NO_CONCERN_TRAITS:
