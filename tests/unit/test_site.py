@@ -496,6 +496,8 @@ WARNINGS = [
     ({"orchestrator": {"docker": {}}, "hub__gid": 1000}, "socket-group", "hub.gid", {"orchestrator": {"docker": TCP | TLS}, "hub__gid": 1000}),
     ({"servers__environment": {"NVIDIA_VISIBLE_DEVICES": "all"}}, "gpus-for-all", "servers.environment.NVIDIA_VISIBLE_DEVICES", {"servers__environment": {"NVIDIA_VISIBLE_DEVICES": "void"}}),
     ({"servers__environment": {"AMD_VISIBLE_DEVICES": "0"}}, "gpus-for-all", "servers.environment.AMD_VISIBLE_DEVICES", {"servers__environment": {"NVIDIA_DRIVER_CAPABILITIES": "all"}}),
+    ({"sign_in__xnat_session": False, "hub__public_url": "https://xnat.example.org/jupyterhub/"}, "form-only", "sign_in.xnat_session",
+     {"sign_in__xnat_session": False, "hub__public_url": "https://jupyter.example.org/jupyterhub/"}),
     ({"orchestrator": {"swarm": TCP}}, "unencrypted-engine", "orchestrator.swarm.docker_host", {"orchestrator": {"swarm": TCP | TLS}}),
     ({"hub__api_token": "0123456789abcdef" * 4}, "literal-secret", "hub.api_token", {"hub__api_token": {"env": "TOKEN"}}),
     ({"xnat__service_account": {"password": "hunter2"}}, "literal-secret", "xnat.service_account.password", {}),

@@ -92,6 +92,7 @@ RULES: Mapping[str, Rule] = {
     # Signing in
     "refresh-after-sign-out": Rule("XNAT is asked about a user before their sign-in ends."),
     "user-subdomains": Rule("Users' servers have host names of their own only below one of the hub's own, over https."),
+    "form-only": Rule("XNAT's button leads to the notebook, not to a form.", "warning"),
     "session-cookie": Rule("Browsers send the hub the session that they have in XNAT.", "warning"),
     "lock-out": Rule("The hub refuses a guesser before XNAT locks the account.", "warning"),
     "scope": Rule("JupyterHub has such a scope."),

@@ -82,9 +82,10 @@ def check_user_subdomains(document: Document, site: Site) -> None:
 
 def check_session_cookie(document: Document, site: Site) -> None:
     """Where signing in by XNAT's session is on, browsers send that session's cookie to the hub."""
-    if not site.sign_in.xnat_session or any(
-        problem.rule in {"address", "page-address"} for problem in document.problems
-    ):
+    if any(problem.rule in {"address", "page-address"} for problem in document.problems):
+        return
+    if not site.sign_in.xnat_session:
+        _check_form(document, site)
         return
     public, hub = urlsplit(xnat_public_url(site)), site.hub
     name, own, scheme = (
@@ -108,6 +109,20 @@ def check_session_cookie(document: Document, site: Site) -> None:
         )
         fix = f"Serve XNAT at /, or set `hub.base_url: {below}jupyterhub/`, or `sign_in.xnat_session: false`."
         report(document, key, "session-cookie", found, fix)
+
+
+def _check_form(document: Document, site: Site) -> None:
+    """XNAT's button signs people in by itself where it can."""
+    below = urlsplit(xnat_public_url(site)).path.rstrip("/") + "/"
+    if own_host(site) or not site.hub.public_url or not site.hub.base_url.startswith(below):
+        return
+    report(
+        document,
+        ("sign_in", "xnat_session"),
+        "form-only",
+        "XNAT's button leads to a form for XNAT's password, which who comes by OpenID does not have.",
+        "Delete it, or give the hub a host name of its own: docs/own-host.md.",
+    )
 
 
 _ROLES = ("user", "admin", "server", "token", "xnat", "prometheus")
