@@ -82,3 +82,15 @@ def test_the_readme_s_site_stands_alone(tmp_path):
     (tmp_path / "site.yaml").write_text(site)
     assert main(["validate", "--strict", str(tmp_path / "site.yaml")]) == 0
     assert main(["render", "swarm", str(tmp_path / "site.yaml")]) == 0
+
+
+def test_the_readme_s_site_runs_servers_as_a_new_one_does(tmp_path):
+    assert main(["init", "--example", "--orchestrator", "swarm", str(tmp_path / "site.yaml")]) == 0
+    written = (tmp_path / "site.yaml").read_text().partition("\norchestrator:\n")[2]
+    (shown,) = [
+        code.text.partition("\norchestrator:\n")[2]
+        for code in pieces(PAGES[0])
+        if code.block and code.text.lstrip().startswith("# site.yaml")
+    ]
+    assert shown.strip()
+    assert shown.strip() == written.strip()
