@@ -23,10 +23,10 @@ from xnathub_conf.xnat.plugin_settings import (
 )
 
 _IDLE = (
-    "XNAT, not the hub, ends servers that nobody uses. On the same page:",
+    "XNAT stops servers that nobody uses; the hub does not. When it does so is set on the same page:",
     "",
-    "  Inactivity Timeout   minutes without use, 60 by default; 0 is never.",
-    "  Max Server Lifetime  hours from the start, 48 by default; 0 is without end.",
+    "  Inactivity Timeout   Stop a server after so many minutes without use. Default: 60; 0 means never.",
+    "  Max Server Lifetime  Stop a server so many hours after its start, used or not. Default: 48; 0 means never.",
 )
 
 
