@@ -82,6 +82,7 @@ def go(page, url: str):
             signs = ("ERR_NETWORK_CHANGED", "chrome-error://", "is interrupted by another navigation")
             if not any(sign in str(error) for sign in signs):
                 raise
+            page.wait_for_timeout(1000)
     return page.goto(url)
 
 
