@@ -238,9 +238,8 @@ def ways_of(requests):
     return {parse_qs(urlsplit(address).query).get("way", ["?"])[0] for _, address, _ in requests}
 
 
-def test_the_ways_reach_their_owner_s_server_and_bring_no_foreign_cookie(site, signed_in):
-    """Else the tests below would show nothing."""
-    page = signed_in(ATTACKER)
+def ways_reach_their_owner(page, site):
+    """Try all ways as the server's owner: enough of them reach it and are shown, and bring it no cookie but its own."""
     go(page, site.grab)
     expect(page.locator("body")).to_have_text("GRABBED")
     seen = try_all(page, site, f"{site.web}/jupyterhub/hub/health")
@@ -250,6 +249,12 @@ def test_the_ways_reach_their_owner_s_server_and_bring_no_foreign_cookie(site, s
     assert sum("GRABBED" in each for each in seen.values()) >= 20, seen
     cookies = {each for request in noted for each in cookies_in(request)}
     assert cookies <= {"seen=1"}
+
+
+def test_the_ways_reach_their_owner_s_server_and_bring_no_foreign_cookie(site, signed_in):
+    """Else the tests below would show nothing."""
+    page = signed_in(ATTACKER)
+    ways_reach_their_owner(page, site)
     # What would act on XNAT's pages too does not.
     assert page.evaluate(
         "navigator.serviceWorker.getRegistrations().then(all => all.every(one => one.scope.includes('/user/')))"
