@@ -6,6 +6,8 @@ from html import escape
 
 from jupyterhub.spawner import SpawnException
 
+ADMIN = "Tell your XNAT administrator."
+
 LESS = "Ask for less in XNAT, or try again when others have stopped theirs."
 """What to do where nodes have what is asked for, and no room."""
 

@@ -15,14 +15,14 @@ from dockerspawner import DockerSpawner
 from requests import RequestException
 
 from xnathub_conf.launch.ending import Ending
-from xnathub_conf.launch.failure import LaunchFailed, ended_at_once
+from xnathub_conf.launch.failure import ADMIN, LaunchFailed, ended_at_once
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.server_log import MOST_BYTES, MOST_LINES
 from xnathub_conf.launch.why_ended import why_ended
 from xnathub_conf.site.hub_settings import xnat_public_url
 from xnathub_conf.site.networks import server_networks
 from xnathub_conf.site.types import Docker, Servers, Site, Swarm
-from xnathub_conf.spawners.engine_failures import ADMIN, engine_error
+from xnathub_conf.spawners.engine_failures import engine_error
 from xnathub_conf.spawners.networks import Networks
 from xnathub_conf.spawners.object_names import object_name
 from xnathub_conf.spawners.running import Found

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from docker.errors import APIError, DockerException
 from requests import RequestException
 
-from xnathub_conf.launch.failure import LESS, LaunchFailed
-
-ADMIN = "Tell your XNAT administrator."
+from xnathub_conf.launch.failure import ADMIN, LESS, LaunchFailed
 
 _NO_IMAGE = r"no such image|pull access denied|manifest|repository .* not found|no basic auth credentials|unauthorized"
 

@@ -8,13 +8,10 @@ from typing import Any, NamedTuple
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from xnathub_conf.launch.ending import Ending, exited, gone, lost_node
-from xnathub_conf.launch.failure import LESS, LaunchFailed, ended_at_once
+from xnathub_conf.launch.failure import ADMIN, LESS, LaunchFailed, ended_at_once
 from xnathub_conf.launch.why_ended import why_ended
 from xnathub_conf.spawners.kubernetes_pod import CLAIMS_KEY
 from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
-
-_ADMIN = "Tell your XNAT administrator."
-
 
 _NOT_PULLED = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed"}  # fmt: skip
 
@@ -136,7 +133,7 @@ def _unscheduled(message: str, pod: Mapping[str, Any]) -> PodProblem:
     # What follows is of what the scheduler could do about it, which is nothing.
     shortened = re.split(r"[,.]? *(?:no new claims to deallocate|preemption:)", message)[0]
     sentence = f"No node of the cluster can take the server: {_sentence(shortened)}"
-    advice = LESS if _FULL.search(shortened) else _ADMIN
+    advice = LESS if _FULL.search(shortened) else ADMIN
     nodes, unlabelled = re.match(r"0/(\d+) ", shortened), _UNLABELLED.search(shortened)
     if nodes and unlabelled and nodes[1] == unlabelled[1] and (labels := _labels(pod["spec"])):
         sentence = f"No node of the cluster has the labels that the server asks for: {labels}."
@@ -266,7 +263,7 @@ def api_error_text(error: Exception) -> str:
 
 
 def _failed(reason: str, message: str, advice: str = "") -> LaunchFailed:
-    return LaunchFailed(reason, message, f"{_ADMIN} {advice}".strip(), status=502)
+    return LaunchFailed(reason, message, f"{ADMIN} {advice}".strip(), status=502)
 
 
 def _sentence(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from kubespawner.utils import update_k8s_model
 
-from xnathub_conf.launch.failure import LaunchFailed
+from xnathub_conf.launch.failure import ADMIN, LaunchFailed
 from xnathub_conf.launch.plan import Constraint, LaunchPlan, Mount
 from xnathub_conf.launch.policy import PolicyRefusal
 from xnathub_conf.site.types import Claim
@@ -185,9 +185,7 @@ def check_extra(of_pod: Mapping[str, object], of_container: Mapping[str, object]
     for part, config in parts.items():
         for place, _ in decided(part, config, root=root):
             name = f"KubeSpawner.extra_{part}_config: {'.'.join(map(str, place))}"
-            raise LaunchFailed(
-                "configuration", f"{name} is decided elsewhere.", "Tell your XNAT administrator.", status=500
-            )
+            raise LaunchFailed("configuration", f"{name} is decided elsewhere.", ADMIN, status=500)
 
 
 def merge_extra(client: Any, target: object, changes: Mapping[str, object]) -> None:

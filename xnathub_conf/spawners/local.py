@@ -17,7 +17,7 @@ from pathlib import Path
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 
 from xnathub_conf.launch.ending import Ending, exited
-from xnathub_conf.launch.failure import LaunchFailed, ended_at_once
+from xnathub_conf.launch.failure import ADMIN, LaunchFailed, ended_at_once
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.why_ended import why_ended
 from xnathub_conf.site.types import Site
@@ -84,7 +84,7 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
             raise LaunchFailed(
                 "folder",
                 f"The hub's machine can't prepare the server's folders: {error.strerror or error}.",
-                "Tell your XNAT administrator.",
+                ADMIN,
                 detail=str(error.filename2 or error.filename or ""),
                 status=502,
             ) from None
@@ -94,7 +94,7 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
             raise LaunchFailed(
                 "command",
                 f"The hub's machine can't run the server's command: {error.strerror or error}.",
-                "Tell your XNAT administrator.",
+                ADMIN,
                 detail=f"[{self.cmd[0]}]",
                 status=502,
             ) from None

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from jupyterhub.user import User
 from jupyterhub.utils import make_ssl_context
 
-from xnathub_conf.launch.failure import LaunchFailed
+from xnathub_conf.launch.failure import ADMIN, LaunchFailed
 from xnathub_conf.operating.replaced_names import replace_name
 
 _LOOK_SECONDS = 5
@@ -17,7 +17,6 @@ _LOOK_SECONDS = 5
 _POLL_SECONDS = 1
 _TRY_SECONDS = 10
 _KNOCK_SECONDS = 1
-_ADMIN = "Tell your XNAT administrator."
 
 _jupyterhubs_wait: Any = User._wait_up
 
@@ -182,7 +181,7 @@ async def _unanswered(spawner: Watched) -> Phase:
 
 
 async def _too_slow(spawner: Watched, phase: Phase, seconds: int, key: str = "") -> LaunchFailed:
-    advice = f"{phase.advice} {_ADMIN}"
+    advice = f"{phase.advice} {ADMIN}"
     if key:
         advice += f" If it only needs longer, raise servers.{key} in site.yaml."
     return LaunchFailed(
