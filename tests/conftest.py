@@ -17,6 +17,7 @@ import pytest
 import requests
 
 from tests.layers import FIRST_TEST_SECONDS, LAYERS, TESTS, layer_of, left_out
+from tests.progress import Progress
 from tests.secret_search import Search
 from xnathub_conf.standin.state import State
 
@@ -31,6 +32,8 @@ SECRETS = "xnathub-secrets"
 
 def pytest_configure(config):
     config.stash[SEARCH] = None
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Progress(config))
     try:
         left_out(os.environ.get("XNATHUB_SKIP_LAYERS", ""))
     except ValueError as error:
@@ -89,12 +92,13 @@ def pytest_sessionstart(session):
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session):
+def pytest_sessionfinish(session, exitstatus):
     search = session.config.stash[SEARCH]
     if search and hasattr(session.config, "workerinput"):
         session.config.workeroutput[SECRETS] = search.hand_over()
     elif search:
-        if search.finish():
+        # It takes minutes, and whoever interrupted the run doesn't wait for it.
+        if exitstatus != pytest.ExitCode.INTERRUPTED and search.finish():
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         shutil.rmtree(search.folder)
 
@@ -105,13 +109,13 @@ def pytest_runtest_logreport(report):
         SECONDS[layer_of(path)] += report.duration
 
 
-def pytest_terminal_summary(terminalreporter, config):
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
     if SECONDS.total() > 60:
         each = ", ".join(f"{layer} {seconds:.0f}" for layer, seconds in SECONDS.most_common())
         terminalreporter.section("seconds by layer")
         terminalreporter.line(f"{each}; together {SECONDS.total():.0f}.")
     search = config.stash[SEARCH]
-    if search and search.secrets:
+    if search and search.secrets and exitstatus != pytest.ExitCode.INTERRUPTED:
         terminalreporter.section("secrets", red=bool(search.found), green=not search.found)
         for line in search.summary():
             terminalreporter.line(line, red=line.startswith("FOUND"))

@@ -2,8 +2,10 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -65,3 +67,27 @@ def test_an_unknown_layer_is_an_error():
     done = pytest_run("docker,kuberntes", "tests/unit/test_layers.py")
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "there is no layer kuberntes. The layers are browser, " in done.stderr
+
+
+@pytest.mark.parametrize("processes", [(), ("-n", "2")])
+def test_a_run_that_is_interrupted_has_told_what_failed_and_what_it_was_at(tmp_path, processes):
+    file = tmp_path / "test_it.py"
+    file.write_text(
+        "import time\n\ndef test_wrong():\n    raise ValueError('why')\n\ndef test_endless():\n    time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", *processes, file],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as run:
+        lines = []
+        for line in run.stdout:
+            lines.append(line)
+            if line.startswith("FAILED"):
+                break
+        time.sleep(1)
+        run.send_signal(signal.SIGINT)
+        lines += run.stdout
+    assert [line for line in lines if "::test_wrong (call, 0 s)" in line and "ValueError: why" in line], lines
+    assert [line for line in lines if line.startswith("ENDED IN") and "::test_endless, after " in line], lines
