@@ -15,6 +15,14 @@ LAYERS = [
 ONE_AT_A_TIME = {"kubernetes", "docker", "database", "browser", "proxies"}
 """Layers whose tests share a thing that only one test may use: they run beside others, never beside each other."""
 
+APART = {
+    "docker": {
+        "test_docker.py", "test_docker_doctor.py", "test_internet.py", "test_swarm.py", "test_swarm_remote.py",
+    },
+}  # fmt: skip
+"""Files of such a layer that use a thing which the layer's others don't, here the node's firewall and a name server: they
+run beside those, one after the other."""
+
 FIRST_TEST_SECONDS = {"kubernetes": 1800, "docker": 1200}
 """The first test of these waits until the engine is there: on a bare machine, everything of it is built."""
 
@@ -41,4 +49,6 @@ def layer_of(path: Path) -> str:
 def group_of(path: Path) -> str:
     """Return the name that tests share which run in one process, one after the other: a layer's or a file's."""
     layer = layer_of(path)
-    return layer if layer in ONE_AT_A_TIME else str(path.relative_to(TESTS))
+    if layer not in ONE_AT_A_TIME:
+        return str(path.relative_to(TESTS))
+    return f"{layer}, apart" if path.name in APART.get(layer, ()) else layer

@@ -6,14 +6,12 @@ import socket
 import threading
 from pathlib import Path
 
-ENGINE = "/var/run/docker.sock"
-
 
 class Relay:
     """Passes connections on to the engine's own socket."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, engine: Path) -> None:
+        self.path, self.engine = path, engine
         self._listener: socket.socket | None = None
         self._open: list[socket.socket] = []
 
@@ -43,7 +41,7 @@ class Relay:
                 return
             engine = socket.socket(socket.AF_UNIX)
             try:
-                engine.connect(ENGINE)
+                engine.connect(str(self.engine))
             except OSError:
                 # It is away itself.
                 client.close()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import requests
 
+from tests.docker.own_engine import OwnEngine
 from tests.docker.processes import WEB_SERVER, DockerHub
 from tests.docker.relay import Relay
 from tests.docker.testbed import new_name
@@ -23,17 +22,24 @@ SENTENCE = "The Docker API can't be reached. Try again later. Tell your XNAT adm
 
 
 @pytest.fixture(scope="module")
-def relay(tmp_path_factory) -> Relay:
-    made = Relay(tmp_path_factory.mktemp("relay") / "docker.sock")
+def own_engine(docker_client, tmp_path_factory) -> Iterator[OwnEngine]:
+    with OwnEngine(tmp_path_factory.mktemp("own")) as engine:
+        engine.load(WEB_SERVER.image)
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def relay(own_engine: OwnEngine, tmp_path_factory) -> Relay:
+    made = Relay(tmp_path_factory.mktemp("relay") / "docker.sock", own_engine.socket)
     made.start()
     return made
 
 
 @pytest.fixture(scope="module")
-def shared_hub(docker_client, relay: Relay, tmp_path_factory) -> Iterator[DockerHub]:
+def shared_hub(own_engine: OwnEngine, relay: Relay, tmp_path_factory) -> Iterator[DockerHub]:
     changes = {"orchestrator": {"docker": {"docker_host": f"unix://{relay.path}"}}}
     with new_standin() as xnat:
-        hub = DockerHub(docker_client, new_name(), tmp_path_factory.mktemp("engine"), xnat, changes)
+        hub = DockerHub(own_engine.client, new_name(), tmp_path_factory.mktemp("engine"), xnat, changes)
         try:
             hub.start()
             yield hub
@@ -109,8 +115,7 @@ def test_a_hub_that_starts_without_its_engine_loses_no_server(hub: DockerHub, re
     hub.launch("alice", EVENT)
 
 
-def test_the_engine_restarts_in_the_middle_of_a_start(hub: DockerHub, relay: Relay):
-    engine = Path(__file__).with_name("engine")
+def test_the_engine_restarts_in_the_middle_of_a_start(hub: DockerHub, own_engine: OwnEngine):
     label = "org.xnat.jupyter.user=alice"
     events = hub.client.events(decode=True, filters={"type": "container", "event": "create", "label": label})
     created, told = threading.Event(), []
@@ -128,11 +133,11 @@ def test_the_engine_restarts_in_the_middle_of_a_start(hub: DockerHub, relay: Rel
     starting = threading.Thread(target=start)
     starting.start()
     assert created.wait(20)
-    subprocess.run([engine, "stop"], check=True)
+    own_engine.stop()
     try:
         starting.join(60)
     finally:
-        subprocess.run([engine], check=True)
+        own_engine.start()
     print(told, hub.log_since(position))
     assert told
     assert "Tell your XNAT administrator." in told[0]

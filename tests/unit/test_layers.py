@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.layers import LAYERS, TESTS, group_of, layer_of, left_out
+from tests.layers import APART, LAYERS, TESTS, group_of, layer_of, left_out
 from tests.support import ROOT
 
 
@@ -22,8 +22,15 @@ def test_each_file_of_tests_belongs_to_a_layer():
     assert {layer_of(path) for path in TESTS.rglob("test_*.py")} == set(LAYERS)
 
 
+def test_each_file_that_is_apart_is_there():
+    for layer, names in APART.items():
+        assert {path.name for path in (TESTS / layer).glob("test_*.py")} > names
+
+
 def test_an_engine_s_tests_share_a_process_and_others_are_apart_by_file():
     assert group_of(TESTS / "docker/test_docker.py") == group_of(TESTS / "docker/test_swarm.py")
+    assert group_of(TESTS / "docker/test_images.py") == group_of(TESTS / "docker/test_registries.py")
+    assert group_of(TESTS / "docker/test_images.py") != group_of(TESTS / "docker/test_swarm.py")
     assert group_of(TESTS / "hub/test_diff.py") != group_of(TESTS / "hub/test_doctor.py")
 
 
