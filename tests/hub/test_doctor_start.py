@@ -26,8 +26,10 @@ def password(xnat, tmp_path):
 
 @pytest.fixture
 def start(site, hub, xnat, password):  # noqa: F811 - the fixture above
-    # Whichever tests came before: XNAT makes it, and here a first start does.
-    (hub.folder / "workspaces/users/alice").mkdir(parents=True, exist_ok=True)
+    # Whichever tests came before: XNAT makes it, and here a first start does, for the hub's own user alone.
+    folder = hub.folder / "workspaces/users/alice"
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o777)
     project = xnat.state.projects("alice")[0].id
 
     def start(*more: str, user: str = "alice"):
