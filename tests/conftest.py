@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.layers import FIRST_TEST_SECONDS, LAYERS, TESTS, group_of, layer_of, left_out
+from tests.layers import FIRST_TEST_SECONDS, LAYERS, RUN_AGAIN, TESTS, group_of, layer_of, left_out
 from tests.progress import Progress
 from tests.secret_search import Search
 from xnathub_conf.standin.state import State
@@ -72,7 +72,11 @@ def pytest_collection_modifyitems(config, items):
         layer = layer_of(item.path)
         if layer in skipped:
             item.add_marker(pytest.mark.skip(reason=f"XNATHUB_SKIP_LAYERS leaves out {layer}: NOT tested"))
-        elif layer in FIRST_TEST_SECONDS and (group := group_of(item.path)) not in begun:
+            continue
+        if layer in RUN_AGAIN:
+            # What hung once would hang again, and have no limit then.
+            item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=2, rerun_except="from pytest-timeout"))
+        if layer in FIRST_TEST_SECONDS and (group := group_of(item.path)) not in begun:
             begun.add(group)
             item.add_marker(pytest.mark.timeout(FIRST_TEST_SECONDS[layer]))
 

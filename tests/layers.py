@@ -23,6 +23,10 @@ APART = {
 """Files of such a layer that use a thing which the layer's others don't, here the node's firewall and a name server: they
 run beside those, one after the other."""
 
+RUN_AGAIN = {"kubernetes", "docker", "hub", "database", "browser", "proxies"}
+"""Layers whose tests wait for other programs, which a busy machine may hold up: one that fails runs a second time, and the
+run tells of both."""
+
 FIRST_TEST_SECONDS = {"kubernetes": 1800, "docker": 1200}
 """The first test of these waits until the engine is there: on a bare machine, everything of it is built."""
 

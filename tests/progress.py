@@ -24,11 +24,12 @@ class Progress:
         del self._begun[nodeid]
 
     def pytest_runtest_logreport(self, report):
-        if report.failed:
+        if report.failed or report.outcome == "rerun":
             # A fixture that is not there has no crash.
             crash = getattr(report.longrepr, "reprcrash", None)
             why = (crash.message if crash else report.longreprtext).strip().partition("\n")[0]
-            self._say(f"FAILED {report.nodeid} ({report.when}, {report.duration:.0f} s): {why[:200]}")
+            what = "FAILED" if report.failed else "RUN AGAIN"
+            self._say(f"{what} {report.nodeid} ({report.when}, {report.duration:.0f} s): {why[:200]}")
 
     def pytest_keyboard_interrupt(self):
         for nodeid, begun in self._begun.items():
