@@ -602,6 +602,10 @@ def test_a_proxy_without_the_gate_that_comes_in_later_gets_no_route(tmp_path):
             routes = requests.get(f"http://127.0.0.1:{api}/api/routes", headers=headers, timeout=10).json()
             assert list(routes) == ["/"]
             assert hub.process.poll() is None
+            entries = [line for line in hub.log.read_text().splitlines() if "xnathub.audit" in line]
+            (entry,) = [json.loads(line[line.index("{") :]) for line in entries if '"alice"' in line]
+            assert (entry["event"], entry["outcome"], entry["reason"]) == ("start", "failed", "route")
+            assert "is not xnathub's" in entry["detail"]
             # The right one back, all is well again.
             proxy.kill()
             proxy.wait(10)

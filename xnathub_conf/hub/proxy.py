@@ -110,6 +110,14 @@ class XnatProxy(ConfigurableHTTPProxy):
         user = self.app.users.get(username)
         return self.gate_key.epoch(user.cookie_id) if user else None
 
+    async def add_user(self, user: Any, server_name: str = "") -> None:
+        """Add the route to a user's server. Where that fails, its launch is told why: JupyterHub stops the server, and raises nothing."""
+        try:
+            await super().add_user(user, server_name)
+        except Exception as error:
+            user.spawners[server_name].no_route = str(error) or type(error).__name__
+            raise
+
     async def add_route(self, routespec: str, target: str, data: dict[str, Any] | None) -> None:
         """Add a route; one to a user's server says whose passes open it. Raises NoGate where another proxy has come in."""
         if data and "user" in data:

@@ -46,6 +46,8 @@ class Launch:
     _starting = False
     _runs = False
     _stop_outcome = "ended-by-itself"
+    no_route = ""
+    """Why the proxy got no route to the server of this launch: JupyterHub then stops it, and takes its start for a good one."""
 
     def __init__(self, **settings: Any) -> None:
         """Make a spawner, with an OAuth client that no other server has."""
@@ -65,11 +67,13 @@ class Launch:
         self.launch_facts = facts
         self._began = time.monotonic()
         self._steps, self._starting = (), False
-        self.ending = None
+        self.ending, self.no_route = None, ""
         self.step("Asking XNAT what to start", progress=5)
 
         def ended(future: object) -> None:
             outcome, why = _outcome_of(future)
+            if outcome == "ok" and self.no_route:
+                outcome, why = "failed", {"reason": "route", "detail": self.no_route}
             self._runs = outcome == "ok"
             STARTS.labels(outcome).inc()
             seconds = time.monotonic() - self._began
