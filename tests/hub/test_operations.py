@@ -6,6 +6,7 @@ import re
 import signal
 import sqlite3
 from pathlib import Path
+from urllib.parse import urljoin
 
 import psutil
 import pytest
@@ -214,6 +215,37 @@ def test_a_session_s_sign_in_and_its_refusal_name_the_user(hub, xnat):
     good, bad = new_lines(hub, before, 2, "sign-in")
     assert (good["user"], good["way"], good["outcome"]) == ("alice", "session", "ok")
     assert (bad["user"], bad["way"], bad["outcome"]) == ("nobody", "session", "no-permission")
+
+
+def test_a_sign_in_by_xnats_token_is_on_record_and_goes_once(new_hub):
+    """XNAT's button, on a host name of the hub's own. Sent a second time, from another browser, the token signs nobody in."""
+    hub = new_hub(
+        {
+            "hub": {"public_url": "http://jupyter.localhost/jupyterhub/"},
+            "xnat": {"public_url": "https://xnat.example.org"},
+            "sign_in": {"xnat_session": False},
+        }
+    )
+    hub.xnat.state.environment = SMALL_SERVER
+    start(hub, hub.xnat)
+    hub.plugin.wait_ready("alice")
+    token = hub.plugin.token("alice", "test", 600)
+
+    def press_the_button():
+        visitor = Visitor(hub.url)
+        headers = {"Referer": "https://xnat.example.org/data/projects/P1", "Sec-Fetch-Mode": "navigate"}
+        sent_on = visitor.get_page(f"/user/alice/lab?token={token}", headers=headers, allow_redirects=False)
+        answer = visitor.get(urljoin(hub.url, sent_on.headers["Location"]), timeout=30, allow_redirects=False)
+        return answer.headers["Location"], visitor.is_signed_in_as("alice")
+
+    assert press_the_button() == ("/jupyterhub/user/alice/lab", True)
+    where, signed_in = press_the_button()
+    assert (where.partition("?")[0], signed_in) == ("/jupyterhub/hub/login", False)
+    entries = [text for text in hub.log.read_text().splitlines() if '"event": "sign-in"' in text]
+    (line,) = [json.loads(text[text.index("{") :]) for text in entries]
+    assert (line["outcome"], line["user"], line["way"]) == ("ok", "alice", "token")
+    assert line["address"] == "127.0.0.1"
+    assert token not in hub.log.read_text()
 
 
 def test_no_name_can_forge_a_line(hub):
