@@ -1,5 +1,6 @@
 """The hub's handlers, where they differ from JupyterHub's own."""
 
+import asyncio
 import json
 import secrets
 from typing import Any
@@ -25,6 +26,7 @@ from xnathub_conf.xnat.answers import XnatError, XnatNotFound
 
 _JUST_SIGNED_OUT = "signed-out"
 _BROWSER_COOKIE = "xnathub-browser"
+_ENDING_SECONDS = 5
 
 
 class SignInHandler(LoginHandler):
@@ -98,6 +100,8 @@ class SignInHandler(LoginHandler):
 class SignOutHandler(LogoutHandler):
     """Signing out: the form comes back, and XNAT's session, which goes on, does not sign in again by itself."""
 
+    _leaves: Any = None
+
     async def get(self) -> None:
         """Sign out; where another site may have led here, ask first."""
         if self.current_user and not self._asked_here():
@@ -110,11 +114,21 @@ class SignOutHandler(LogoutHandler):
         await self._sign_out()
 
     async def _sign_out(self) -> None:
-        user = self.current_user
+        self._leaves = self.current_user
         await super().get()
-        if user:
-            audit("sign-out", "ok", user=user.name, address=self.request.remote_ip)
-            await self.proxy.end_passes(user)
+        if self._leaves:
+            audit("sign-out", "ok", user=self._leaves.name, address=self.request.remote_ip)
+
+    async def handle_logout(self) -> None:
+        """End the passes before the page says that one is signed out; a proxy that is away holds it up for seconds alone."""
+        if self._leaves:
+            ending = asyncio.ensure_future(self.proxy.end_passes(self._leaves))
+            ending.add_done_callback(self._tell_of_failure)
+            await asyncio.wait([ending], timeout=_ENDING_SECONDS)
+
+    def _tell_of_failure(self, ending: "asyncio.Future[None]") -> None:
+        if not ending.cancelled() and (error := ending.exception()):
+            self.log.error("The proxy was not told of a sign-out: %r", error)
 
     def _asked_here(self) -> bool:
         if site := self.request.headers.get("Sec-Fetch-Site"):
