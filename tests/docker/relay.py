@@ -6,12 +6,14 @@ import socket
 import threading
 from pathlib import Path
 
+ENGINE = "/var/run/docker.sock"
+
 
 class Relay:
     """Passes connections on to the engine's own socket."""
 
-    def __init__(self, path: Path, engine: Path) -> None:
-        self.path, self.engine = path, engine
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self._listener: socket.socket | None = None
         self._open: list[socket.socket] = []
 
@@ -41,7 +43,7 @@ class Relay:
                 return
             engine = socket.socket(socket.AF_UNIX)
             try:
-                engine.connect(str(self.engine))
+                engine.connect(ENGINE)
             except OSError:
                 # It is away itself.
                 client.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
@@ -29,7 +30,7 @@ def start(site, hub, xnat, password):  # noqa: F811 - the fixture above
     # Whichever tests came before: XNAT makes it, and here a first start does, for the hub's own user alone.
     folder = hub.folder / "workspaces/users/alice"
     folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o777)
+    os.chown(folder, 5001, 5001)
     project = xnat.state.projects("alice")[0].id
 
     def start(*more: str, user: str = "alice"):
