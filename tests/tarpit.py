@@ -6,16 +6,19 @@ import contextlib
 import socket
 import threading
 
+from tests.support import free_port
+
 
 class Tarpit:
     """`with Tarpit() as tarpit`: its images begin with `tarpit.host`."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
+        self.port = port or free_port()
+        self.host = f"127.0.0.1:{self.port}"
         self._held: list[socket.socket] = []
 
     def __enter__(self) -> Tarpit:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._take, daemon=True).start()
         return self
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import requests
 
-from tests.kubernetes.testbed import Cluster, Release, wait_for
+from tests.kubernetes.testbed import TARPIT_PORT, Cluster, Release, wait_for
 from tests.tarpit import Tarpit
 from xnathub_conf.standin import HubError, faults
 
@@ -123,10 +123,10 @@ def test_killed_at_a_step(release: Release):
 def test_a_start_that_outlives_its_hub_can_be_stopped(release: Release):
     """The new hub still looks for a server whose image is being pulled."""
     release.workspace("demo")
+    image = f"127.0.0.1:{TARPIT_PORT}/web:1"
+    options = release.state.launch("demo", "P1", environment=release.environment(image=image))
     release.plugin.ensure_user("demo")
-    with Tarpit() as tarpit:
-        image = f"{tarpit.host}/web:1"
-        options = release.state.launch("demo", "P1", environment=release.environment(image=image))
+    with Tarpit(TARPIT_PORT):
         release.plugin.start("demo", options)
         wait_for(release.servers, 60)
         kill_hub(release)

@@ -22,7 +22,7 @@ import yaml
 from tests.hub.test_older_databases import make_database
 from tests.plugin_pages import request
 from tests.secret_search import Search
-from tests.support import SITE_SERVERS, run_code, signed_in, site_software
+from tests.support import SITE_SERVERS, free_port, run_code, signed_in, site_software
 from xnathub_conf.standin import (
     Environment,
     HubError,
@@ -44,6 +44,8 @@ NODE = "10.89.0.1"
 """The node's address, where pods reach what listens on this host."""
 
 HUB, SINGLEUSER, BUSYBOX = "xnathub:test", "xnathub-singleuser:test", "xnathub-pause:test"
+TARPIT_PORT = free_port()
+"""Where tests may have a registry that never answers."""
 
 UID, GID = 5001, 6001
 """What Tomcat would be: the owner of archive and workspaces. The hub itself runs as another."""
@@ -242,7 +244,7 @@ def site_values(xnat_url: str) -> dict[str, Any]:
             "servers": {
                 "uid": UID,
                 "gid": GID,
-                "allowed_images": ["xnathub-*:test", "missing.example.org/*", "127.0.0.1:*/*"],
+                "allowed_images": ["xnathub-*:test", "missing.example.org/*", f"127.0.0.1:{TARPIT_PORT}/*"],
                 "allowed_mounts": [
                     {"path": "/data/xnat/archive"},
                     {"path": "/data/xnat/workspaces/users/{username}", "writable": True},
