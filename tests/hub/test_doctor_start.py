@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.doctor import diagnose
-from tests.hub.test_doctor import site  # noqa: F401 - a fixture
+from tests.hub.test_doctor import UID, site  # noqa: F401 - a fixture
 from tests.support import SERVE, SMALL_SERVER, wait_until
 from xnathub_conf.doctor.probes import ProbeServers
 from xnathub_conf.standin import Environment, HubLink
@@ -30,7 +30,7 @@ def start(site, hub, xnat, password):  # noqa: F811 - the fixture above
     # Whichever tests came before: XNAT makes it, and here a first start does, for the hub's own user alone.
     folder = hub.folder / "workspaces/users/alice"
     folder.mkdir(parents=True, exist_ok=True)
-    os.chown(folder, 5001, 5001)
+    os.chown(folder, UID, UID)
     project = xnat.state.projects("alice")[0].id
 
     def start(*more: str, user: str = "alice"):
