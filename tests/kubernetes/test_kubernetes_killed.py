@@ -11,8 +11,7 @@ import psutil
 import pytest
 import requests
 
-from tests.kubernetes.testbed import TARPIT_PORT, Cluster, Release, wait_for
-from tests.tarpit import Tarpit
+from tests.kubernetes.testbed import TARPIT, Cluster, Release, wait_for
 from xnathub_conf.standin import HubError, faults
 
 NAME = "20260728T120000123Z"
@@ -123,10 +122,10 @@ def test_killed_at_a_step(release: Release):
 def test_a_start_that_outlives_its_hub_can_be_stopped(release: Release):
     """The new hub still looks for a server whose image is being pulled."""
     release.workspace("demo")
-    image = f"127.0.0.1:{TARPIT_PORT}/web:1"
+    image = f"{TARPIT.host}/web:1"
     options = release.state.launch("demo", "P1", environment=release.environment(image=image))
     release.plugin.ensure_user("demo")
-    with Tarpit(TARPIT_PORT):
+    with TARPIT:
         release.plugin.start("demo", options)
         wait_for(release.servers, 60)
         kill_hub(release)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.failing_images import build_failing, silent, told_of_all
 from tests.kubernetes.cookies import assert_no_foreign_cookie_arrives
-from tests.kubernetes.testbed import BUSYBOX, GID, TARPIT_PORT, UID, Cluster, Release, new_release, wait_for
+from tests.kubernetes.testbed import BUSYBOX, GID, TARPIT, UID, Cluster, Release, new_release, wait_for
 from tests.plugin_pages import EVENT, TELLS, Place, walk
 from tests.support import (
     EATS_MEMORY,
@@ -23,7 +23,6 @@ from tests.support import (
     MAKES_THAT_CALL,
     what_it_sees,
 )
-from tests.tarpit import Tarpit
 from xnathub_conf.standin import faults
 
 HUB_POD = ("--selector", "app.kubernetes.io/component=hub")
@@ -254,11 +253,11 @@ def test_images_that_fail_say_why(release: Release):
 
 
 def test_a_start_that_takes_too_long_says_what_it_was_at(cluster: Cluster):
-    image = f"127.0.0.1:{TARPIT_PORT}/web:1"
+    image = f"{TARPIT.host}/web:1"
     silent = "sh -c 'echo see /lab?token=leaked0123456789; echo got $JUPYTERHUB_API_TOKEN; sleep 600'"
     with (
         new_release(cluster, start_timeout=40, http_timeout=20) as release,
-        Tarpit(TARPIT_PORT),
+        TARPIT,
         ThreadPoolExecutor(2) as pool,
     ):
         pulls = pool.submit(release.failure, "demo", image=image)

@@ -22,7 +22,8 @@ import yaml
 from tests.hub.test_older_databases import make_database
 from tests.plugin_pages import request
 from tests.secret_search import Search
-from tests.support import SITE_SERVERS, free_port, run_code, signed_in, site_software
+from tests.support import SITE_SERVERS, run_code, signed_in, site_software
+from tests.tarpit import Tarpit
 from xnathub_conf.standin import (
     Environment,
     HubError,
@@ -44,8 +45,8 @@ NODE = "10.89.0.1"
 """The node's address, where pods reach what listens on this host."""
 
 HUB, SINGLEUSER, BUSYBOX = "xnathub:test", "xnathub-singleuser:test", "xnathub-pause:test"
-TARPIT_PORT = free_port()
-"""Where tests may have a registry that never answers."""
+TARPIT = Tarpit()
+"""The registry that never answers, which tests enter where they want it."""
 
 UID, GID = 5001, 6001
 """What Tomcat would be: the owner of archive and workspaces. The hub itself runs as another."""
@@ -244,7 +245,7 @@ def site_values(xnat_url: str) -> dict[str, Any]:
             "servers": {
                 "uid": UID,
                 "gid": GID,
-                "allowed_images": ["xnathub-*:test", "missing.example.org/*", f"127.0.0.1:{TARPIT_PORT}/*"],
+                "allowed_images": ["xnathub-*:test", "missing.example.org/*", f"{TARPIT.host}/*"],
                 "allowed_mounts": [
                     {"path": "/data/xnat/archive"},
                     {"path": "/data/xnat/workspaces/users/{username}", "writable": True},
