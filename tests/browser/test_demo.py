@@ -402,7 +402,9 @@ def test_servers_with_names(person, hub, standin, clean, view):
     address = row.get_by_role("link", name="Open Notebook on the project P1").get_attribute("href")
     assert address.startswith(f"/jupyterhub/user/alice/{lungs}/")
     row.get_by_role("button", name="Stop Notebook on the project P1").click()
-    expect(row.get_by_role("link", name="Start Server of 2026-07-28 12:00 UTC")).to_be_visible()
+    expect(
+        row.get_by_role("link", name="Start Notebook on the project P1 of 2026-07-28 12:00 UTC")
+    ).to_be_visible()
     expect(row.get_by_role("button", name="Stop")).to_be_hidden()
     assert list(hub.api("GET", "/users/alice").json()["servers"]) == [atlas]
     hub.plugin.stop("alice", atlas)

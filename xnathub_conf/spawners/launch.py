@@ -38,6 +38,8 @@ class Launch:
     _waiting_for_response: bool
 
     launch_facts: dict[str, str] = {}  # noqa: RUF012 - set anew for each launch, never changed here
+    last_launch: dict[str, str] = {}  # noqa: RUF012 - as above
+    """The facts of the launch before, once its server has stopped: people know a stopped server by its project."""
     ending: dict[str, Any] | None = None
     """How the last server of this name ended, where nobody stopped it: what `Ending.stored` gives."""
     _began = 0.0
@@ -178,19 +180,20 @@ class Launch:
                 "stop", self._stop_outcome, user=self.user.name, server=self.name, **self.launch_facts,
                 **why, **(caller.get() or {"by": "hub"}),
             )  # fmt: skip
-        self.launch_facts = {}
+        self.last_launch, self.launch_facts = self.launch_facts or self.last_launch, {}
         self._runs, self._stop_outcome = False, "ended-by-itself"
 
     def get_state(self) -> dict[str, object]:
         """Add the launch's facts to the state, and after its end what is known of that."""
         state: dict[str, object] = super().get_state()  # type: ignore[misc]
-        ours = {"launch": self.launch_facts, "ending": self.ending}
+        ours = {"launch": self.launch_facts, "last": self.last_launch, "ending": self.ending}
         return {**state, **{name: value for name, value in ours.items() if value}}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take the facts of a server that ran before the hub did."""
         super().load_state(state)  # type: ignore[misc]
         self.launch_facts = state.get("launch", {})
+        self.last_launch = state.get("last", {})
         self._runs = bool(self.launch_facts)
         self.ending = state.get("ending")
 
