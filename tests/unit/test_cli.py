@@ -318,7 +318,9 @@ def test_init_writes_a_small_commented_valid_file(folder, capsys, orchestrator):
     assert len(text.splitlines()) < 25
     assert "#" in text
     assert list(yaml.safe_load(text)["orchestrator"]) == [orchestrator]
-    assert main(["validate", "--strict", "new.yaml"]) == 0
+    # Where an ingress controller will be, nobody can guess.
+    ignored = ["--ignore", "unnamed-proxies"] if orchestrator == "kubernetes" else []
+    assert main(["validate", "--strict", *ignored, "new.yaml"]) == 0
     assert loaded(text).site.xnat.url == "https://x.org"
 
 

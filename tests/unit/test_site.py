@@ -486,11 +486,15 @@ def test_each_rule_across_keys(changes, rule, path, neighbour):
 
 
 LOCAL = {"orchestrator": {"local": {"directory": "/srv/x"}}}
+IN_PODS = {"orchestrator": {"kubernetes": {"claims": [{"path": "/data/xnat", "claim_name": "xnat"}]}}}
+HTTPS = "https://xnat.example.org/jupyterhub/"
 WARNINGS = [
     ({"xnat__url": "http://xnat.example.org"}, "unencrypted", "xnat.url", {"xnat__url": "http://127.0.0.1:8080", **LOCAL}),
     ({"xnat__url": "http://10.0.0.1"}, "unencrypted", "xnat.url", {"xnat__url": "http://localhost", **LOCAL}),
     ({"xnat__verify_tls": False}, "unverified", "xnat.verify_tls", {"xnat__verify_tls": True}),
     *(({"hub__trusted_proxies": ["10.0.3.1", everybody]}, "trusts-everybody", "hub.trusted_proxies[1]", {"hub__trusted_proxies": ["10.0.3.1", "10.0.0.0/8"]}) for everybody in ("0.0.0.0/0", "::/0")),
+    ({**IN_PODS, "hub__public_url": HTTPS}, "unnamed-proxies", "hub.trusted_proxies", {**IN_PODS, "hub__public_url": HTTPS, "hub__trusted_proxies": ["10.244.0.5"]}),
+    ({**IN_PODS, "hub__reverse_proxies": 1}, "unnamed-proxies", "hub.trusted_proxies", IN_PODS),
     ({"servers__http_timeout": 61}, "http-outlasts-xnat", "servers.http_timeout", {"servers__http_timeout": 60}),
     ({"orchestrator": {"swarm": {}}, "hub__gid": 1000}, "socket-group", "hub.gid", {"orchestrator": {"swarm": {}}, "hub__gid": 999}),
     ({"orchestrator": {"docker": {}}, "hub__gid": 1000}, "socket-group", "hub.gid", {"orchestrator": {"docker": TCP | TLS}, "hub__gid": 1000}),

@@ -58,6 +58,7 @@ RULES: Mapping[str, Rule] = {
     "page-address": Rule("XNAT's address is that of XNAT, not of one of its pages.", "warning"),
     "unencrypted": Rule("Passwords go to XNAT over https.", "warning"),
     "trusts-everybody": Rule("The proxies that are believed have addresses of their own.", "warning"),
+    "unnamed-proxies": Rule("On Kubernetes the proxies that are believed are named.", "warning"),
     "unverified": Rule("XNAT's certificate is checked.", "warning"),
     "own-certificate": Rule("The hub's own certificate is of use where it is named, and its key belongs to it."),
     "unused-ca-file": Rule("`xnat.ca_file` has an effect."),

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-from xnathub_conf.site.hub_settings import hub_bind_url
+from xnathub_conf.site.hub_settings import hub_bind_url, orchestrator_of, reverse_proxies
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import report, written
 from xnathub_conf.site.types import Site
@@ -54,6 +54,15 @@ def check_addresses(document: Document, site: Site) -> None:
                 f"{proxy} is everybody: each caller says which address counts for them.",
                 "Name the web server's address, or its network, such as 10.0.3.0/24.",
             )
+    if orchestrator_of(site) == "kubernetes" and reverse_proxies(site) and not site.hub.trusted_proxies:
+        report(
+            document,
+            ("hub", "trusted_proxies"),
+            "unnamed-proxies",
+            "Any pod of the cluster but users' servers says which address counts for it.",
+            "Name the ingress controller's pods, by address or by the smallest network that they stay in: kubectl get pods "
+            "--all-namespaces --output wide lists them.",
+        )
     if any(problem.rule == "address" for problem in document.problems):
         return
     if urlsplit(site.hub.bind_url).port == urlsplit(hub_bind_url(site)).port:
