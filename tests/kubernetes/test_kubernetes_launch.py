@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from tests.failing_images import build_failing, silent, told_of_all
 from tests.kubernetes.cookies import assert_no_foreign_cookie_arrives
 from tests.kubernetes.testbed import BUSYBOX, GID, TARPIT, UID, Cluster, Release, new_release, wait_for
-from tests.plugin_pages import EVENT, TELLS, Place, walk
+from tests.plugin_pages import EVENT, TELLS, Place, request, walk
 from tests.support import (
     EATS_MEMORY,
     ITS_LIMITS,
@@ -86,33 +87,64 @@ def test_users_whose_names_look_alike_get_pods_and_folders_of_their_own(release:
 
 
 MAKES_UP_AN_ADDRESS = """
-import re, urllib.parse, urllib.request
+import re, signal, time, urllib.parse, urllib.request
 class Stays(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_):
         return None
-opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(), Stays)
-opener.addheaders = [("X-Forwarded-For", "203.0.113.7"), ("X-Real-IP", "203.0.113.7"), ("Sec-Fetch-Mode", "navigate")]
-page = "http://proxy-public/jupyterhub/hub/login"
-xsrf = re.search(r'name="_xsrf"\\s+value="([^"]*)"', opener.open(page, timeout=20).read().decode())[1]
-form = urllib.parse.urlencode({"username": "nobody", "password": "guessed", "_xsrf": xsrf}).encode()
-try:
-    print(opener.open(page, form, timeout=30).status)
-except urllib.error.HTTPError as error:
-    print(error.code)
+def claim(name):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(), Stays)
+    opener.addheaders = [(each, "203.0.113.7") for each in ("X-Forwarded-For", "X-Real-IP")] + [("Sec-Fetch-Mode", "navigate")]
+    page = "http://proxy-public/jupyterhub/hub/login"
+    xsrf = re.search(r'name="_xsrf"\\s+value="([^"]*)"', opener.open(page, timeout=20).read().decode())[1]
+    form = urllib.parse.urlencode({"username": name, "password": "guessed", "_xsrf": xsrf}).encode()
+    try:
+        return opener.open(page, form, timeout=30).status
+    except urllib.error.HTTPError as error:
+        return error.code
 """
+BEFORE_ITS_SERVER_IS_UP = """
+signal.signal(signal.SIGTERM, lambda *_: claim("ending"))
+start = time.monotonic()
+for number in range(8):
+    claim(f"starting-{number}-after-{time.monotonic() - start:.1f}")
+    time.sleep(0.5)
+time.sleep(600)
+"""
+
+
+def addresses_on_record(release: Release, name: str) -> dict[str, str]:
+    """From where wrong passwords came for names that begin so, by the audit log."""
+    logged = re.findall(r"\{.*\}", release.namespace.kubectl("logs", "deployment/hub", "--tail=-1"))
+    lines = [json.loads(line) for line in logged if f'"{name}' in line]
+    return {line["user"]: line["address"] for line in lines}
 
 
 def test_a_user_s_pod_makes_up_no_address(release: Release):
     release.start("demo")
     address = release.pod_of("demo")["status"]["podIP"]
-    assert release.execute("demo", MAKES_UP_AN_ADDRESS) in {"401\n", "403\n", "429\n"}
-    lines = [
-        line
-        for line in release.namespace.kubectl("logs", "deployment/hub").splitlines()
-        if '"nobody"' in line
-    ]
-    assert json.loads(re.search(r"\{.*\}", lines[-1])[0])["address"] == address, lines[-1]
+    assert release.execute("demo", f"{MAKES_UP_AN_ADDRESS}\nprint(claim('nobody'))") in {
+        "401\n",
+        "403\n",
+        "429\n",
+    }
+    assert addresses_on_record(release, "nobody") == {"nobody": address}
     release.stop("demo")
+
+
+def test_a_pod_that_starts_or_ends_makes_up_no_address(release: Release):
+    """Its command is its user's: it runs before a server is up, and after the server is stopped."""
+    release.workspace("demo")
+    code = shlex.quote(MAKES_UP_AN_ADDRESS + BEFORE_ITS_SERVER_IS_UP)
+    environment = release.environment(command=f"python3 -c {code}")
+    options = release.state.launch("demo", "P1", EVENT, environment=environment)
+    release.plugin.ensure_user("demo")
+    release.plugin.start("demo", request(options))
+    wait_for(lambda: len(addresses_on_record(release, "starting-")) == 8, 90)
+    address = release.pod_of("demo", EVENT)["status"]["podIP"]
+    assert set(addresses_on_record(release, "starting-").values()) == {address}
+    release.stop("demo", EVENT)
+    wait_for(lambda: addresses_on_record(release, "ending"), 30)
+    assert addresses_on_record(release, "ending") == {"ending": address}
 
 
 def test_text_from_xnat_is_never_expanded(release: Release):

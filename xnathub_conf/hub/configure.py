@@ -52,7 +52,6 @@ def configure(c: Any, path: str | Path) -> None:
     take_xnat_server_names()
     explain_http_timeouts()
     watch_browsers()
-    bound_requests(site)
     upgrade_at_start()
     earlier = {name: list(c.JupyterHub[name]) for name in _KEPT if isinstance(c.JupyterHub.get(name), list)}
     _check_services(str(path), earlier.get("services", []))
@@ -64,6 +63,7 @@ def configure(c: Any, path: str | Path) -> None:
         c.JupyterHub[name] = values + c.JupyterHub[name]
     xnat = XnatClient(site.xnat, site.xnat.service_account.password.read(os.environ))
     spawner, policy = spawner_class(site), LivePolicy(site)
+    bound_requests(site, spawner)
     live = LiveSite(Path(path), site, [policy.take, spawner.take])
     c.JupyterHub.authenticator_class = XnatAuthenticator.for_site(site, xnat, live.start)
     c.JupyterHub.spawner_class = spawner

@@ -16,6 +16,7 @@ from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.site.hub_settings import xnat_public_url
 from xnathub_conf.site.types import Kubernetes, Site
 from xnathub_conf.spawners.containers import LABELS, object_labels
+from xnathub_conf.spawners.kubernetes_addresses import WatchedPods
 from xnathub_conf.spawners.kubernetes_failures import api_error_text, pod_problem, refusal_of
 from xnathub_conf.spawners.kubernetes_looks import Looks
 from xnathub_conf.spawners.kubernetes_pod import (
@@ -228,7 +229,14 @@ class XnatKubernetesSpawner(Looks):
         if old and old.first_load_future.done():
             ended = old.watch_task is None or old.watch_task.done()
             replace = replace or bool(old.first_load_future.exception()) or ended
-        return await super()._start_reflector(kind, reflector_class, replace, **named)
+        watch = WatchedPods if kind == "pods" else reflector_class
+        return await super()._start_reflector(kind, watch, replace, **named)
+
+    @classmethod
+    def has_address(cls, address: str) -> bool:
+        """Return whether a user's pod has an address, one that starts or ends too."""
+        watched = [each for (kind, *_), each in cls.reflectors.items() if kind == "pods"]
+        return any(each.pods.addresses[address] > 0 for each in watched)
 
     async def find_all(self) -> list[Found]:
         """Return every pod of this hub's servers, but for those that are on their way out."""

@@ -3,7 +3,7 @@
 import hmac
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 from pathlib import Path
@@ -34,7 +34,10 @@ _MOST_OF_A_NOTE = 1023
 _BODY_SECONDS = 30
 _IDLE_SECONDS = 300
 _ANY_NUMBER = 1 << 30
-_SERVERS_SECONDS = 1
+_NEW_SECONDS = 10
+"""How long after an address is first seen it may turn out to be that of a server."""
+
+_MOST_SEEN = 10_000
 _PROOF = "X-Xnathub-Proxy"
 _FOR_ALL = ("api", "health", "metrics", "identity", "error", "gate/renew")
 """What programs, probes and the proxy itself ask the hub's own port for; the rest are pages, for browsers."""
@@ -55,8 +58,6 @@ class HubServer(HTTPServer):
     """
 
     callers: "Callers"
-    _servers: Collection[str] = ()
-    _look_again = 0.0
 
     def handle_stream(self, stream: Any, address: Any) -> None:
         """Serve a new connection."""
@@ -96,19 +97,6 @@ class HubServer(HTTPServer):
         proven = self.is_proven(headers)
         headers.pop(_PROOF, None)
         return proven
-
-    @property
-    def servers(self) -> Collection[str]:
-        """The addresses of users' servers, a second old at most."""
-        now = time.monotonic()
-        if now >= self._look_again:
-            application: Any = self.request_callback
-            spawners = (
-                each for user in application.settings["users"].values() for each in user.spawners.values()
-            )
-            self._servers = frozenset(each.server.ip for each in spawners if each.active and each.server)
-            self._look_again = now + _SERVERS_SECONDS
-        return self._servers
 
     @cached_property
     def _proof(self) -> bytes:
@@ -154,34 +142,36 @@ class _Connection(_HTTPRequestContext):
         if not self.server.from_the_proxy(headers):
             return
         listed = ",".join(headers.get_list("X-Forwarded-For"))
-        callers = self.server.callers
-        servers = self.server.servers if callers.servers_have_addresses else ()
-        self.remote_ip = callers.address(self.remote_ip, listed, servers)
+        self.remote_ip = self.server.callers.address(self.remote_ip, listed)
         scheme = headers.get("X-Scheme", headers.get("X-Forwarded-Proto", "")).split(",")[-1].strip()
         if scheme in {"http", "https"}:
             self.protocol = scheme
 
 
 class Callers:
-    """Finds out from which address a request comes, by what the proxies on its way noted."""
+    """Finds out from which address a request comes, by what the proxies on its way noted.
 
-    def __init__(self, site: Site):
+    `is_server` says of an address whether one of users' servers is known to have it, where each has one of its own.
+    """
+
+    def __init__(self, site: Site, is_server: Callable[[str], bool] | None = None):
         named = [ip_network(each, strict=False) for each in site.hub.trusted_proxies]
         self._most = _ANY_NUMBER if named else reverse_proxies(site)
-        self.servers_have_addresses = not named and orchestrator_of(site) == "kubernetes"
-        self._trusted: Callable[[Address], bool]
-        if named:
-            self._trusted = lambda address: any(address in network for network in named)
-        else:
-            servers = servers_networks(site)
-            self._trusted = lambda address: not any(address in network for network in servers)
+        networks = [] if named or is_server else servers_networks(site)
+        self._is_server = is_server
+        self._seen: dict[str, float] = {}
+        self._trusted: Callable[[Address], bool] = lambda address: (
+            any(address in network for network in named)
+            if named
+            else not any(address in network for network in networks)
+        )
+        self._waits = bool(is_server and not named)
 
-    def address(self, peer: str, forwarded_for: str, servers: Collection[str] = ()) -> str:
+    def address(self, peer: str, forwarded_for: str) -> str:
         """Return the caller's address.
 
         `peer` is who connected, our own proxy, and `forwarded_for` the header X-Forwarded-For, to whose end each proxy
         added whom it served. What stands before the first that nobody trusted added was claimed by the caller.
-        `servers` are the addresses of users' servers, which are trusted as little.
         """
         found = peer
         listed = [part.strip() for part in forwarded_for.split(",") if part.strip()]
@@ -190,14 +180,27 @@ class Callers:
             if address is None:
                 break
             found = str(address)
-            if hop >= self._most or found in servers or not self._trusted(address):
+            if hop >= self._most or not self._trusted(address) or not self._is_no_server(found):
                 break
         return found
 
+    def _is_no_server(self, address: str) -> bool:
+        """Return whether an address is no server's. A new one may be that of a pod that has just started, which the cluster does not tell yet."""
+        if self._is_server and self._is_server(address):
+            self._seen.pop(address, None)
+            return False
+        if not self._waits:
+            return True
+        if len(self._seen) > _MOST_SEEN:
+            self._seen.clear()
+        now = time.monotonic()
+        return now - self._seen.setdefault(address, now) >= _NEW_SECONDS
 
-def bound_requests(site: Site) -> None:
+
+def bound_requests(site: Site, spawner: type[Any]) -> None:
     """Make the hub serve by these rules."""
-    server = type("SiteHubServer", (HubServer,), {"callers": Callers(site)})
+    callers = Callers(site, getattr(spawner, "has_address", None))
+    server = type("SiteHubServer", (HubServer,), {"callers": callers})
     HTTPServer.configure(
         server,
         max_body_size=MOST_BYTES,
