@@ -103,6 +103,94 @@ def test_a_plain_config_of_a_swarm(folder, capsys):
     assert "servers.environment.API_KEY: Each user can read this" in out
 
 
+EVERYTHING = """\
+import docker
+c.JupyterHub.spawner_class = "dockerspawner.CLASS"
+c.CLASS.HOST = {
+    "dns": ["10.0.0.53"], "dns_search": ["example.org"], "extra_hosts": {"pacs.example.org": "10.0.0.5"},
+    "log_config": docker.types.LogConfig(type="json-file", config={"max-size": "10m", "max-file": 3}),
+    "shm_size": "2g", "ulimits": [docker.types.Ulimit(name="nofile", soft=65536, hard=65536), {"name": "core", "soft": 0, "hard": 1}],
+    "mem_limit": "8g", "mem_reservation": "1g", "nano_cpus": 2500000000, "pids_limit": 512, "cap_drop": ["NET_RAW"],
+    "security_opt": ["no-new-privileges:true", "apparmor=jupyter", "seccomp:unconfined", "label=type:container_t", "label=disable"],
+    "binds": ["/opt/fsl:/opt/fsl:ro"], "tmpfs": {"/run": "", "/dev/shm": "size=3g"}, "restart_policy": {"Name": "always"},
+    "cap_add": ["SYS_ADMIN"], "sysctls": {"net.core.somaxconn": 1024}, "init": True, "runtime": None, "privileged": False,
+    "network_mode": "jupyter-net", "cpu_quota": 200000, "storage_opt": compute(), "ipc_mode": "host",
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("spawner", "trait"), [("DockerSpawner", "extra_host_config"), ("SwarmSpawner", "extra_container_spec")]
+)
+def test_every_part_of_a_container_s_settings_has_a_key_or_a_line(folder, capsys, spawner, trait):
+    (folder / "jupyterhub_config.py").write_text(EVERYTHING.replace("CLASS", spawner).replace("HOST", trait))
+    settings = report(capsys, "jupyterhub_config.py", "--xnat-url=https://xnat.example.org")["settings"]
+    site = migrated("jupyterhub_config.py", "--xnat-url=https://xnat.example.org")
+    engine, servers, security = (
+        site.orchestrator.docker or site.orchestrator.swarm,
+        site.servers,
+        site.servers.security,
+    )
+    assert (engine.dns, servers.dns_search) == (("10.0.0.53",), ("example.org",))
+    assert servers.hosts == {"pacs.example.org": "10.0.0.5"}
+    assert (engine.log_driver, engine.log_options) == ("json-file", {"max-size": "10m", "max-file": "3"})
+    assert (servers.mem_limit, servers.mem_guarantee, servers.cpu_limit) == (8 * 1024**3, 1024**3, 2.5)
+    assert (servers.shm_size, security.pids_limit) == (3 * 1024**3, 512)
+    assert security.drop_capabilities == ("NET_RAW",)
+    assert security.ulimits == {"core": 0, "nofile": 65536}
+    assert security.no_new_privileges
+    assert security.selinux.type == "container_t"
+    assert [(mount.source, mount.target) for mount in servers.mounts] == [("/opt/fsl", "/opt/fsl")]
+    assert engine.network_name == "jupyter-net"
+    line = told(settings, trait)
+    assert line["outcome"] == "not carried"
+    for name in (
+        "ulimits", "security_opt: label", "tmpfs: /run", "restart_policy", "cap_add", "sysctls", "cpu_quota", "storage_opt: it is code", "ipc_mode",
+    ):  # fmt: skip
+        assert name in line["note"], name
+    assert not [
+        name for name in ("dns", "init", "runtime:", "privileged", "extra_hosts") if name in line["note"]
+    ]
+    if spawner == "DockerSpawner":
+        assert (security.apparmor, security.seccomp) == ("jupyter", "unconfined")
+    else:
+        # What a service can't have is taken out, and its reason is in the line.
+        assert (security.apparmor, security.seccomp) == (None, "default")
+        assert "swarm" in line["note"]
+
+
+def test_what_a_service_says_in_docker_s_own_words(folder, capsys):
+    (folder / "jupyterhub_config.py").write_text(
+        """\
+import docker.types as t
+c.JupyterHub.spawner_class = "dockerspawner.SwarmSpawner"
+c.SwarmSpawner.extra_container_spec = {
+    "hosts": ["pacs.example.org:10.0.0.5"], "dns_config": t.DNSConfig(nameservers=["10.0.0.53"], search=["example.org"], options=["ndots:2"]),
+    "privileges": {"NoNewPrivileges": False, "SELinuxContext": {"Level": "s0:c1"}}, "stop_grace_period": 30000000000, "user": "1000:1000",
+    "groups": ["100"], "env": {"A": "b"}, "mounts": [t.Mount("/opt/fsl", "/opt/fsl", type="bind", read_only=True)],
+}
+c.SwarmSpawner.extra_task_spec = {"log_driver": t.DriverConfig("splunk", options={"splunk-url": "https://x", "splunk-token": "letmein"})}
+c.SwarmSpawner.extra_resources_spec = {"cpu_limit": 2000000000, "cpu_reservation": 500000000, "mem_limit": 2147483648, "generic_resources": {"gpu": 1}}
+"""
+    )
+    settings = report(capsys, "jupyterhub_config.py", "--xnat-url=https://xnat.example.org")["settings"]
+    site = migrated("jupyterhub_config.py", "--xnat-url=https://xnat.example.org")
+    assert "letmein" not in capsys.readouterr().out
+    assert "letmein" not in (folder / "site.yaml").read_text()
+    servers, swarm = site.servers, site.orchestrator.swarm
+    assert servers.hosts == {"pacs.example.org": "10.0.0.5"}
+    assert (swarm.dns, servers.dns_search) == (("10.0.0.53",), ("example.org",))
+    assert not servers.security.no_new_privileges
+    assert servers.security.selinux.level == "s0:c1"
+    assert (servers.stop_timeout, servers.uid, servers.cpu_limit, servers.cpu_guarantee) == (30, 1000, 2, 0.5)
+    assert [mount.target for mount in servers.mounts] == ["/opt/fsl"]
+    assert (swarm.log_driver, swarm.log_options) == ("splunk", {"splunk-url": "https://x"})
+    note = told(settings, "extra_container_spec")["note"]
+    assert all(each in note for each in ("dns_config: its options", "groups", "env: servers.environment"))
+    assert "splunk-token" in told(settings, "extra_task_spec")["note"]
+    assert "GPUs" in told(settings, "extra_resources_spec")["note"]
+
+
 STORAGE = """\
 singleuser:
   allowPrivilegeEscalation: true

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from xnathub_conf.migration.tree import Found, Node
-from xnathub_conf.site.problems import KeyPath
+from xnathub_conf.site.problems import KeyPath, dotted
 
 
 class Outcome(StrEnum):
@@ -146,11 +146,13 @@ class Ledger:
         for entry, path in sorted(
             entries, key=lambda pair: pair[1][-1] if isinstance(pair[1][-1], int) else 0, reverse=True
         ):
+            # What is said of other parts of it already stays.
+            said = entry.note if entry.outcome == Outcome.NOT_CARRIED else ""
+            of_several = (said or len(entry.keys) > 1) and not isinstance(path[-1], int)
+            told = f"{dotted(path)}: {why}" if of_several else why
             del entry.keys[path]
-            if entry.outcome != Outcome.NOT_CARRIED:
-                entry.outcome, entry.note = Outcome.NOT_CARRIED, why
-            elif why not in entry.note:
-                entry.note = f"{entry.note} {why}".strip()
+            if told not in said:
+                entry.outcome, entry.note = Outcome.NOT_CARRIED, f"{said} {told}".strip()
             _delete(self.site, path)
             if isinstance(path[-1], int):
                 self._close_gap(path[:-1], path[-1])

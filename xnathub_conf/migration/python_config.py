@@ -246,9 +246,18 @@ class _Reader:
         return value, used, assumed
 
 
+_OF_CONTAINERS = (
+    "extra_host_config",
+    "extra_create_kwargs",
+    "extra_container_spec",
+    "extra_resources_spec",
+    "extra_task_spec",
+)
+
+
 def _in_parts(trait: str) -> bool:
     """Return whether of a setting's value what is known is of use, beside what is not."""
-    return trait == "JupyterHub.services" or trait.endswith("Spawner.environment")
+    return trait == "JupyterHub.services" or trait.endswith(("Spawner.environment", *_OF_CONTAINERS))
 
 
 def _words(test: ast.expr) -> frozenset[str]:

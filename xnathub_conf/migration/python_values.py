@@ -22,6 +22,11 @@ _TYPES: dict[str, Callable[[Any], object]] = {
     "list": list,
     "set": set,
 }
+_LIKE_MAPS: Mapping[str, Sequence[str]] = {
+    "dict": (), "Ulimit": (), "LogConfig": (), "DNSConfig": ("nameservers", "search", "options"), "DriverConfig": ("name", "options"),
+    "Mount": ("target", "source", "type", "read_only"), "DeviceRequest": (),
+}  # fmt: skip
+"""What makes a map of what it is given by name, types of Docker's SDK too, and the names of what comes first."""
 _METHODS = frozenset({"split", "strip", "rstrip", "lstrip", "lower", "upper"})
 
 
@@ -201,8 +206,12 @@ class Values:
             named: list[ast.expr | None] = [
                 ast.Constant(each.arg) if each.arg else None for each in node.keywords
             ]
-            is_dict = isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args
-            return self._dict(named, [each.value for each in node.keywords]) if is_dict else UNKNOWN
+            called = ast.unparse(node.func).rpartition(".")[2]
+            places = _LIKE_MAPS.get(called, ())
+            if called not in _LIKE_MAPS or len(node.args) > len(places):
+                return UNKNOWN
+            first: list[ast.expr | None] = [ast.Constant(each) for each in places[: len(node.args)]]
+            return self._dict([*first, *named], [*node.args, *(each.value for each in node.keywords)])
         given = [self._value(each) for each in node.args]
         match node.func:
             case (

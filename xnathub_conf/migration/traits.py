@@ -282,7 +282,7 @@ def carry_trait(to: Ledger, trait: str, value: object, place: tuple[str, Node], 
         if common == "KubeSpawner.profile_list" and (images := images_of(value)):
             allow_images(to, images, name, leaf)
         raise NotCarriedError(LEFT[common])
-    elif carry_container(to, common, value, place):
+    elif carry_container(to, common, value, place, kind):
         pass
     elif raw := _raw(trait, kind):
         if holds_secret(raw):
