@@ -85,7 +85,8 @@ def _report(document: Document, error: ValidationError, path: KeyPath) -> None:
         _report_repetition(document, path, instance)
     else:
         message = f"Found {found(instance, path)}; expected {_form(node)}."
-        document.report(document.value_mark(path), path, rule, message, remedy(path, instance, node))
+        written = document.written.get(path, "")
+        document.report(document.value_mark(path), path, rule, message, remedy(path, instance, node, written))
 
 
 def found(value: object, path: KeyPath) -> str:

@@ -158,6 +158,8 @@ def _of_nodes(problem: Problem, text: str, nodes: _Nodes) -> Iterator[tuple[str,
             yield from _replaced(text, value, new, path)
     elif problem.rule == "ambiguous" and (truth := _TRUTH.match(problem.fix)):
         yield from _replaced(text, value, truth[1], path)
+    elif problem.rule == "ambiguous" and "Put it in quotes" in problem.fix:
+        yield from _replaced(text, value, f'"{value.value}"', path)
     elif problem.rule == "unknown-key" and key is not None:
         meant = _MEANT.match(problem.fix)
         if meant and _renamed(path, meant[1], meant[2]):

@@ -58,16 +58,16 @@ _PLAIN = re.compile(r"[0-9]+[KMGT]|[0-9.]+/[0-9]+|[A-Za-z/](?:[A-Za-z0-9_./*=+@-
 _OTHER_THAN_TEXT = re.compile(r"true|false|null|yes|no|on|off|y|n", re.IGNORECASE)
 
 
-def remedy(path: KeyPath, value: object, node: Mapping[str, object]) -> str:
+def remedy(path: KeyPath, value: object, node: Mapping[str, object], written: str = "") -> str:
     """Return what to write at `path` in place of a value that the schema `node` refuses; "" where nobody can tell.
 
-    What a secret's key holds is never repeated.
+    `written` is the form in the file of a number, true or false, "" for other values. What a secret's key holds is never repeated.
     """
     node = {**resolve(node), "$defs": site_schema()["$defs"]}
     key = next((part for part in reversed(path) if isinstance(part, str)), "")
     if not holds_secret(path):
         fits = Validator(node).is_valid
-        for candidate in _candidates(key, value, node):
+        for candidate in _candidates(key, value, node, written):
             if (candidate != value or type(candidate) is not type(value)) and fits(candidate):
                 return f"Write `{_line(path, candidate)}`."
     if isinstance(value, int | float) and not isinstance(value, bool) and (bound := _bound(value, node)):
@@ -115,7 +115,7 @@ def example_of(node: SchemaNode, depth: int = 0) -> object:
     return None
 
 
-def _candidates(key: str, value: object, node: SchemaNode) -> Iterator[object]:
+def _candidates(key: str, value: object, node: SchemaNode, written: str) -> Iterator[object]:
     kinds = node.get("type", ())
     kinds = {kinds} if isinstance(kinds, str) else set(kinds)
     if value is None:
@@ -123,9 +123,9 @@ def _candidates(key: str, value: object, node: SchemaNode) -> Iterator[object]:
             yield {}
         return
     if isinstance(value, bool):
-        yield str(value).lower()
+        yield written or str(value).lower()
     elif isinstance(value, int | float):
-        yield from _of_number(value)
+        yield from _of_number(value, written)
     elif isinstance(value, str):
         yield from _of_text(key, value, node)
     elif isinstance(value, list):
@@ -144,8 +144,8 @@ def _candidates(key: str, value: object, node: SchemaNode) -> Iterator[object]:
             yield {named: example_of(node["properties"][named]) or {}}
 
 
-def _of_number(value: float) -> Iterator[object]:
-    yield str(value)
+def _of_number(value: float, written: str) -> Iterator[object]:
+    yield written or str(value)
     if isinstance(value, float) and abs(value) < 1e9:
         yield round(value)
     if isinstance(value, int) and value >= 1000 and value % 1000 == 0:

@@ -13,8 +13,10 @@ from typing import Any
 
 import yaml
 
+from xnathub_conf.site.ambiguity import FLOAT, ambiguity
 from xnathub_conf.site.problems import KeyPath, Mark, Problem, SiteError, holds_secret, without_secret
 from xnathub_conf.site.rule_names import RULES
+from xnathub_conf.site.schema import node_at
 from xnathub_conf.site.typography import (
     begins_earlier,
     in_words,
@@ -33,19 +35,6 @@ MAX_NODES = 20_000
 _NULL = re.compile(r"~|null|Null|NULL|")
 _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_YAML_1_1_BOOL = re.compile(r"yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|[yYnN]")
-_ODD_NUMBER = re.compile(
-    r"[-+]?(0o[0-7]+|0b[01_]+|0x[0-9a-fA-F_]+|\.[0-9][0-9_]*([eE][-+]?[0-9]+)?"
-    r"|[0-9][0-9_]*(:[0-5]?[0-9])*(\.[0-9_]*)?([eE][-+]?[0-9]+)?)"
-)
-"""What looks like a number to some reader; asked only of text that is no number in YAML 1.2's plain forms."""
-
-_DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t][0-9:.+Zz \t-]*)?")
-_AMBIGUOUS_START = re.compile(r"[-+.0-9yYnNoO]")
-"""What everything that readers disagree on begins with; it spares most text the closer look."""
-
 _CONTROL = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What YAML allows nowhere, and U+0085, U+2028 and U+2029, which end a line in YAML 1.1 and in YAML 1.2 don't."""
 
@@ -60,6 +49,8 @@ class Document:
     data: Any = field(default=None, repr=False)
     values: dict[KeyPath, Mark] = field(default_factory=dict)
     keys: dict[KeyPath, Mark] = field(default_factory=dict)
+    written: dict[KeyPath, str] = field(default_factory=dict)
+    """Numbers, true and false as they are written: 1.10 is the number 1.1, and another version."""
     problems: list[Problem] = field(default_factory=list)
 
     def key_mark(self, path: KeyPath) -> Mark:
@@ -319,30 +310,20 @@ class _Reader:
             self.document.report(slip.mark, path, *slip[1:])
         if _NULL.fullmatch(value):
             return None
+        if _BOOL.fullmatch(value) or FLOAT.fullmatch(value):
+            self.document.written[path] = value
         if _BOOL.fullmatch(value):
             return value.lower() == "true"
         if _INT.fullmatch(value) and len(value) <= 20:
             return int(value)
-        if _FLOAT.fullmatch(value) and math.isfinite(number := float(value)):
+        if FLOAT.fullmatch(value) and math.isfinite(number := float(value)):
             return number
         self._refuse_ambiguous(value, _mark(event), path)
         return value
 
     def _refuse_ambiguous(self, value: str, mark: Mark, path: KeyPath) -> None:
-        if not _AMBIGUOUS_START.match(value):
-            return
-        shown = value if len(value) <= 40 else value[:37] + "..."
-        if holds_secret(path):
-            shown = "this"
-        if _YAML_1_1_BOOL.fullmatch(value):
-            meant = "true" if value.lower() in {"yes", "on", "y"} else "false"
-            fix = f"Write {meant}, or put {shown} in quotes for the text."
-            self.document.report(mark, path, "ambiguous", f"Some YAML readers take {shown} for {meant}.", fix)
-        elif _DATE.fullmatch(value):
-            found = f"Some YAML readers take {shown} for a date."
-            self.document.report(mark, path, "ambiguous", found, "Put it in quotes.")
-        elif _ODD_NUMBER.fullmatch(value) or _NOT_FINITE.fullmatch(value) or _FLOAT.fullmatch(value):
-            fix = f"Write a plain decimal number, or put {shown} in quotes for the text."
-            self.document.report(
-                mark, path, "ambiguous", f"YAML readers disagree on what number {shown} is.", fix
-            )
+        kind = (node_at(path) or {}).get("type") if path[:1] != ("extra",) else None
+        unclear = ambiguity(value, secret=holds_secret(path), only_text=kind == "string")
+        if unclear:
+            found, fix = unclear
+            self.document.report(mark, path, "ambiguous", found, fix)
