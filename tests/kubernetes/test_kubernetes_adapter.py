@@ -329,7 +329,7 @@ def test_the_profiles_of_servers_reach_the_pod(tmp_path, manifests):
 
 
 def test_the_rights_of_servers_reach_the_pod(tmp_path, manifests):
-    rights = "security: {read_only_root: true, no_new_privileges: false, drop_capabilities: []}, "
+    rights = "security: {read_only_root: true, no_new_privileges: false, drop_capabilities: [], user_namespaces: own}, "
     (tmp_path / "site.yaml").write_text(SITE.replace("servers: {", "servers: {" + rights))
     (pod,) = manifests(load(tmp_path / "site.yaml").site, PLAN)
     (container,) = pod["spec"]["containers"]
@@ -337,6 +337,7 @@ def test_the_rights_of_servers_reach_the_pod(tmp_path, manifests):
     # Whoever does not start as root has nothing, whatever the list says.
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert pod["spec"]["hostUsers"] is False
     assert pod["spec"]["volumes"][-2:] == [
         {"name": "scratch-tmp", "emptyDir": {}},
         {"name": "scratch-home-jovyan", "emptyDir": {}},

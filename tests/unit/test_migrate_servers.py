@@ -155,7 +155,7 @@ def test_every_part_of_a_container_s_settings_has_a_key_or_a_line(folder, capsys
         assert (security.apparmor, security.seccomp) == ("jupyter", "unconfined")
     else:
         # What a service can't have is taken out, and its reason is in the line.
-        assert (security.apparmor, security.seccomp) == (None, "default")
+        assert (security.apparmor, security.seccomp) == (None, "unconfined")
         assert "swarm" in line["note"]
 
 

@@ -22,6 +22,12 @@ def rendered(tmp_path, monkeypatch, capsys):
     return render
 
 
+def test_hub_and_proxy_have_the_node_s_users_where_servers_have_their_own(rendered):
+    compose, _ = rendered(SITE.replace("servers:", "servers:\n  security: {user_namespaces: own}"))
+    assert [each.get("userns_mode") for each in compose["services"].values()] == ["host", "host"]
+    assert "userns_mode" not in rendered(SITE)[1]
+
+
 def test_the_hub_has_what_the_site_says_and_no_more_rights(rendered):
     compose, text = rendered(SITE)
     hub = compose["services"]["hub"]

@@ -374,8 +374,10 @@ BREAKS = [
         ({"seccomp": "/a.json"}, "seccomp", {"seccomp": "a/b.json", "apparmor": "x", "selinux": {"level": "s0"}}, IN_PODS),
         ({"seccomp": "a/../../b.json"}, "seccomp", {"seccomp": "unconfined"}, IN_PODS),
         ({"seccomp": "a.json"}, "seccomp", {"seccomp": "/a.json", "apparmor": "x", "selinux": {"level": "s0"}}, {"orchestrator": {"docker": {}}}),
-        ({"seccomp": "unconfined"}, "seccomp", {"seccomp": "default", "selinux": {"level": "s0"}}, {}),
-        ({"apparmor": "x"}, "apparmor", {}, {}),
+        ({"seccomp": "a.json"}, "seccomp", {"seccomp": "/a.json", "selinux": {"level": "s0"}}, {}),
+        ({"apparmor": "x"}, "apparmor", {"apparmor": "unconfined", "seccomp": "unconfined"}, {}),
+        ({"user_namespaces": "own"}, "user_namespaces", {"user_namespaces": "default"}, {}),
+        ({"user_namespaces": "own"}, "user_namespaces", {}, {"orchestrator": {"local": {"directory": "/x"}}}),
         ({"ulimits": {"core": 9}}, "ulimits", {"ulimits": {"core": 0}}, IN_PODS),
         ({"start_as_root": False}, "start_as_root", {"read_only_root": True}, IN_PODS),
         ({"pids_limit": 99}, "pids_limit", {"pids_limit": 8192}, {"orchestrator": {"local": {"directory": "/x"}}}),
@@ -403,6 +405,16 @@ BREAKS = [
         ({"log_driver": "local", "log_options": {"maxsize": "1m"}}, "server-network", "log_options.maxsize", {"log_driver": "local", "log_options": {"max-size": "1m"}}),
         ({"log_driver": "none", "log_options": {"max-size": "1m"}}, "server-network", 'log_options["max-size"]', {"log_driver": "none"}),
     )),
+    *(({"orchestrator": {kind: bad}} | more, "networks", f"orchestrator.{kind}.networks{place}", {"orchestrator": {kind: good}} | more)
+      for kind in ("docker", "swarm") for bad, place, good, more in (
+        ({"networks": ["licences", "bridge"]}, "[1]", {"networks": ["licences", "bridge-2"]}, {}),
+        ({"networks": ["xnat_jupyterhub"]}, "[0]", {"networks": ["xnat_jupyterhubs"]}, {}),
+        ({"networks": ["xnathub_control"]}, "[0]", {"networks": ["xnathub_controls"]}, {}),
+        ({"networks": ["xnat_jupyterhub-2"], "server_networks": 2}, "[0]", {"networks": ["xnat_jupyterhub-2"]}, {}),
+        ({"networks": ["licences"], "server_networks": 2}, "", {"server_networks": 2}, {"servers__internet": "none"}),
+    )),
+    *(({"servers__image_health_checks": True} | where, "no-effect", "servers.image_health_checks", {"servers__image_health_checks": False} | where)
+      for where in (IN_PODS, {"orchestrator": {"local": {"directory": "/x"}}})),
     ({"servers__environment": {"GRANT_SUDO": "yes"}}, "rights", "servers.environment.GRANT_SUDO",
      {"servers__environment": {"GRANT_SUDO": "yes"}} | security(no_new_privileges=False)),
     # timeouts
@@ -502,6 +514,10 @@ WARNINGS = [
     ({"servers__environment": {"AMD_VISIBLE_DEVICES": "0"}}, "gpus-for-all", "servers.environment.AMD_VISIBLE_DEVICES", {"servers__environment": {"NVIDIA_DRIVER_CAPABILITIES": "all"}}),
     ({"sign_in__xnat_session": False, "hub__public_url": "https://xnat.example.org/jupyterhub/"}, "form-only", "sign_in.xnat_session",
      {"sign_in__xnat_session": False, "hub__public_url": "https://jupyter.example.org/jupyterhub/"}),
+    *(({"orchestrator": {kind: {"networks": ["licences"], "server_networks": 2}}}, "meeting-network", f"orchestrator.{kind}.networks", {"orchestrator": {kind: {"networks": ["licences"]}}})
+      for kind in ("docker", "swarm")),
+    ({"orchestrator": {"docker": {"server_networks": 29}}}, "address-pools", "orchestrator.docker.server_networks", {"orchestrator": {"docker": {"server_networks": 28}}}),
+    ({"orchestrator": {"docker": {"server_networks": 200}}}, "address-pools", "orchestrator.docker.server_networks", {"orchestrator": {"swarm": {"server_networks": 200}}}),
     ({"orchestrator": {"swarm": TCP}}, "unencrypted-engine", "orchestrator.swarm.docker_host", {"orchestrator": {"swarm": TCP | TLS}}),
     ({"hub__api_token": "0123456789abcdef" * 4}, "literal-secret", "hub.api_token", {"hub__api_token": {"env": "TOKEN"}}),
     ({"xnat__service_account": {"password": "hunter2"}}, "literal-secret", "xnat.service_account.password", {}),

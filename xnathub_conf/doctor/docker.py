@@ -19,6 +19,7 @@ from xnathub_conf.doctor.jupyterhubs import which_jupyterhub
 from xnathub_conf.doctor.metadata import cloud_metadata
 from xnathub_conf.doctor.placement import holds, parsed_constraint
 from xnathub_conf.doctor.registries import try_logins
+from xnathub_conf.doctor.rights import engine_rights
 from xnathub_conf.launch.policy import PolicyRefusal
 from xnathub_conf.site.networks import server_networks
 from xnathub_conf.site.problems import KeyPath
@@ -50,6 +51,11 @@ class DockerChecks:
             Check("docker.socket", self.socket),
             Check("docker.api", self.api),
             *(swarm if self._site.orchestrator.swarm else [Check("docker.plan", self.plan, ("xnat.plan",))]),
+            Check(
+                "docker.rights",
+                self.rights,
+                ("docker.swarm" if self._site.orchestrator.swarm else "docker.api",),
+            ),
             Check("docker.network", self.network, ("docker.api",)),
             Check(
                 "docker.metadata", lambda: cloud_metadata(self.client, self._settings), ("docker.network",)
@@ -153,17 +159,19 @@ class DockerChecks:
     async def network(self) -> Finding:
         """The networks that hub and servers share are there, and both can be on them."""
         own = server_networks(self._settings)
-        for name in (*own, self._settings.network_name):
+        for name in (*self._settings.networks, *own, self._settings.network_name):
             finding = await self._network(name)
             if finding.status != "ok":
                 return finding
-        return ok(f"{finding.seen} So are the {len(own)} of servers.") if own else finding
+        others = len(own) + len(self._settings.networks)
+        return ok(f"{finding.seen} So are the {others} of servers.") if others else finding
 
     async def _network(self, name: str) -> Finding:
         is_swarm = self._site.orchestrator.swarm is not None
         shared = name == self._settings.network_name
-        key = (*self._here, "network_name" if shared else "server_networks")
-        overlay = f"--driver overlay {'--attachable ' * shared}" if is_swarm else ""
+        further = name in self._settings.networks
+        key = (*self._here, "network_name" if shared else "networks" if further else "server_networks")
+        overlay = f"--driver overlay {'--attachable ' * (shared or further)}" if is_swarm else ""
         make = f"docker network create {overlay}{name}"
         found, problem = await self._ask(lambda: self.client.networks.list(names=[name]))
         if problem:
@@ -173,7 +181,7 @@ class DockerChecks:
             return failed(
                 f"There is no network {name}.",
                 f"Make it: {make}. A stack that `xnathub render swarm` made brings it along."
-                if is_swarm
+                if is_swarm and not further
                 else f"Make it: {make}.",
                 key,
             )
@@ -219,6 +227,16 @@ class DockerChecks:
                 (*self._here, "placement_constraints"),
             )
         return ok(f"{len(fitting)} of {len(nodes)} nodes take servers" + (f" ({asked})." if asked else "."))
+
+    async def rights(self) -> Finding:
+        """The engine can keep servers to what the site says that they may do."""
+        nodes: list[Any] = []
+        if self._site.orchestrator.swarm:
+            found, problem = await self._ask(self.client.nodes.list)
+            if problem:
+                return problem
+            nodes = [each.attrs for each in found or ()]
+        return engine_rights(self._site, self._info, self.client.api.api_version, nodes)
 
     async def plan(self) -> Finding:
         """A single engine can do what the plan asks for."""

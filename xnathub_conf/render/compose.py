@@ -124,6 +124,7 @@ def _hub(
         "read_only": True,
         "cap_drop": ["ALL"],
         **_CONFINED,
+        **_users(loaded),
         "init": True,
         "restart": "unless-stopped",
         "stop_grace_period": "30s",
@@ -147,10 +148,16 @@ def _proxy(loaded: LoadedSite, image: str) -> dict[str, object]:
     return {
         **proxy_service(loaded, image),
         **_CONFINED,
+        **_users(loaded),
         "restart": "unless-stopped",
         "ports": [f"{port}:{port}"],
         "volumes": [{"type": "tmpfs", "target": "/tmp"}, *files],  # noqa: S108 - the container's own
     }
+
+
+def _users(loaded: LoadedSite) -> dict[str, object]:
+    """Return whose users the hub and its proxy have: in a user namespace neither Docker's socket nor the secrets' files would be theirs."""
+    return {"userns_mode": "host"} if loaded.site.servers.security.user_namespaces == "own" else {}
 
 
 def _secret(file: str) -> dict[str, object]:

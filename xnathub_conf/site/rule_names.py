@@ -89,6 +89,10 @@ RULES: Mapping[str, Rule] = {
     "attempt-outlasts-call": Rule("One attempt to reach XNAT ends within the deadline of the call."),
     "rights": Rule("The keys of `servers.security` have an effect, and fit together."),
     "server-network": Rule("What is said of names, addresses and logs of servers has an effect."),
+    "networks": Rule("Further networks of servers go round no rule of the others."),
+    "meeting-network": Rule("Servers that networks of their own part meet on no other.", "warning"),
+    "address-pools": Rule("An engine has addresses for all networks.", "warning"),
+    "no-effect": Rule("A key has an effect on the site's orchestrator."),
     "internet": Rule("Servers without the internet are kept from it, and reach XNAT all the same."),
     # Signing in
     "refresh-after-sign-out": Rule("XNAT is asked about a user before their sign-in ends."),

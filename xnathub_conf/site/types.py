@@ -199,6 +199,7 @@ class Security:
     seccomp: str
     apparmor: str | None
     selinux: Selinux
+    user_namespaces: Literal["default", "own", "host"]
     read_only_root: bool
 
 
@@ -315,6 +316,7 @@ class Docker:
 
     network_name: str
     server_networks: int
+    networks: tuple[str, ...]
     prefix: str
     docker_host: str
     tls: DockerTls | None
@@ -331,6 +333,7 @@ class Swarm:
 
     network_name: str
     server_networks: int
+    networks: tuple[str, ...]
     prefix: str
     docker_host: str
     tls: DockerTls | None

@@ -8,6 +8,7 @@ from docker.errors import APIError, NotFound
 from docker.types import DeviceRequest
 
 from xnathub_conf.launch.ending import Ending, exited, gone
+from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.policy import PolicyRefusal
 from xnathub_conf.spawners.containers import (
@@ -20,7 +21,7 @@ from xnathub_conf.spawners.containers import (
 from xnathub_conf.spawners.engine_failures import engine_failure, pull_failure
 from xnathub_conf.spawners.images_ahead import Brought
 from xnathub_conf.spawners.pulls import Pull
-from xnathub_conf.spawners.rights import docker_rights, user_of
+from xnathub_conf.spawners.rights import docker_rights, in_user_namespaces, user_of
 from xnathub_conf.spawners.running import Found
 from xnathub_conf.spawners.server_network import container_network
 from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
@@ -73,7 +74,27 @@ class XnatDockerSpawner(PlannedObject):
         more: dict[str, Any] = self.extra_create_kwargs
         self.extra_create_kwargs = {**more, "labels": {**more["labels"], NETWORK: self._network}}
         self.extra_host_config = {**self.extra_host_config, "network_mode": self._network}
-        return await super().create_object()
+        docker = self.site.orchestrator.docker
+        assert docker is not None
+        await self._check_users()
+        made = await super().create_object()
+        # Where one is not there, the container goes again.
+        self.object_id = made[self.object_id_key]
+        for network in docker.networks:
+            await self.docker("connect_container_to_network", self.object_id, network)
+        return made
+
+    async def _check_users(self) -> None:
+        """Raise LaunchFailed where servers are to have users of their own, and the engine's are the node's."""
+        if self.site.servers.security.user_namespaces != "own":
+            return
+        if not in_user_namespaces(await self.docker("info")):
+            raise LaunchFailed(
+                "rights",
+                "The Docker engine has no user namespaces.",
+                "Tell your XNAT administrator. site.yaml: servers.security.user_namespaces: own wants userns-remap in the engine's daemon.json.",
+                status=502,
+            )
 
     def get_network_ip(self, network_settings: Any) -> str:
         """Return the container's address on the network that it shares with the hub. Raises LaunchFailed where there is none."""

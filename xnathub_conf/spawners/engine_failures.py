@@ -60,7 +60,9 @@ def engine_failure(text: str, image: str, constraints: Sequence[str] = ()) -> La
         )
     if found := re.search(r"network (\S+) not found", text):
         return _failed(
-            "network", f"The network {found[1]} does not exist.", "site.yaml: network_name, server_networks."
+            "network",
+            f"The network {found[1]} does not exist.",
+            "site.yaml: network_name, server_networks, networks.",
         )
     # A swarm's managers tell each other of a service in one message of 4 MB at most; of which kind depends.
     if "larger than max" in text or "message is too large" in text:

@@ -35,7 +35,7 @@ from xnathub_conf.spawners.kubernetes_pod import (
     with_scratch,
 )
 from xnathub_conf.spawners.object_names import object_name
-from xnathub_conf.spawners.rights import HOME_GROUP, SCRATCH, container_security
+from xnathub_conf.spawners.rights import HOME_GROUP, SCRATCH, container_security, pod_users
 from xnathub_conf.spawners.running import Found
 from xnathub_conf.spawners.server_network import pod_network
 from xnathub_conf.spawners.wait_for_port import KNOCK_AGAIN_SECONDS, listening
@@ -161,7 +161,8 @@ class XnatKubernetesSpawner(Looks):
         # KubeSpawner's OnFailure starts a server that has ended anew in place: nobody would be told why, nor that kernels are gone.
         pod.spec.restart_policy = "Never"
         of_pod, of_container = self._extra
-        merge_extra(self.api.api_client, pod.spec, pod_network(self.site.servers))
+        users = pod_users(self.site.servers.security)
+        merge_extra(self.api.api_client, pod.spec, {**pod_network(self.site.servers), **users})
         merge_extra(self.api.api_client, pod.spec, self._expand_all(of_pod))
         # The server's own comes first; those of `extra_containers` follow.
         merge_extra(self.api.api_client, pod.spec.containers[0], of_container)

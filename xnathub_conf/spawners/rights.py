@@ -1,15 +1,26 @@
 """What a server's processes may do on their node: `servers.security` in the terms of Docker, Swarm and Kubernetes."""
 
+import base64
 import json
+from collections.abc import Mapping
 from functools import cache
+from logging import Logger
 from pathlib import Path
 from typing import Any
+
+from docker.utils import version_lt
 
 from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.site.types import Security, Servers
 
 HOME_GROUP = 100
 """The group of the home folder in images of docker-stacks, which lets any user write there."""
+
+FIRST_ENGINE, _FIRST_API = 25, "1.44"
+"""The Docker, and its API, that are the first to take for services what their privileges are, but for SELinux."""
+
+_OLD_APIS: set[str] = set()
+"""Versions of the API of which the log says already what they lack."""
 
 SCRATCH = ("/tmp", "/home/jovyan")  # noqa: S108 - the container's own
 """What stays writable where the image is read-only."""
@@ -45,10 +56,12 @@ def docker_rights(servers: Servers) -> dict[str, object]:
     }
     options = ["no-new-privileges:true"] if security.no_new_privileges else []
     if security.seccomp != _DEFAULT:
-        options.append(f"seccomp={_docker_profile(security.seccomp)}")
+        options.append(f"seccomp={_profile(security.seccomp)}")
     if security.apparmor:
         options.append(f"apparmor={security.apparmor}")
     options += [f"label={part}:{value}" for part, value in selinux(security).items()]
+    if security.user_namespaces == "host":
+        rights["userns_mode"] = "host"
     if options:
         rights["security_opt"] = options
     if security.read_only_root:
@@ -62,8 +75,8 @@ def selinux(security: Security) -> dict[str, str]:
 
 
 @cache
-def _docker_profile(seccomp: str) -> str:
-    """Return what the engine is told of a profile: its content, since it looks for no file. Raises LaunchFailed."""
+def _profile(seccomp: str) -> str:
+    """Return what an engine is told of a profile: its content, since it looks for no file. Raises LaunchFailed."""
     if seccomp == _UNCONFINED:
         return seccomp
     try:
@@ -80,8 +93,54 @@ def _docker_profile(seccomp: str) -> str:
 
 def service_privileges(security: Security) -> dict[str, object]:
     """Return a service's part of it that Docker's API calls privileges."""
-    label = {part.capitalize(): value for part, value in selinux(security).items()}
-    return {"NoNewPrivileges": security.no_new_privileges, **({"SELinuxContext": label} if label else {})}
+    privileges: dict[str, Any] = {"NoNewPrivileges": security.no_new_privileges}
+    if label := selinux(security):
+        privileges["SELinuxContext"] = {part.capitalize(): value for part, value in label.items()}
+    if security.seccomp == _UNCONFINED:
+        privileges["Seccomp"] = {"Mode": _UNCONFINED}
+    elif security.seccomp != _DEFAULT:
+        profile = base64.b64encode(_profile(security.seccomp).encode()).decode()
+        privileges["Seccomp"] = {"Mode": "custom", "Profile": profile}
+    if security.apparmor == _UNCONFINED:
+        privileges["AppArmor"] = {"Mode": "disabled"}
+    return privileges
+
+
+def lost_on_old_engines(security: Security, version: str) -> list[str]:
+    """Return the keys that a swarm's engine of that API drops without a word."""
+    if not version_lt(version, _FIRST_API):
+        return []
+    asked = {
+        "no_new_privileges": security.no_new_privileges,
+        "seccomp": security.seccomp != _DEFAULT,
+        "apparmor": bool(security.apparmor),
+    }
+    return [f"servers.security.{key}" for key, is_asked in asked.items() if is_asked]
+
+
+def check_service_rights(security: Security, version: str, log: Logger) -> None:
+    """Log once that services can gain privileges on an engine of that API. Raises LaunchFailed for what is not so by default."""
+    lost = lost_on_old_engines(security, version)
+    if wanted := [key for key in lost if not key.endswith("no_new_privileges")]:
+        raise LaunchFailed(
+            "rights",
+            f"The engine's API, {version}, does not take {' and '.join(wanted)} for a swarm's services.",
+            f"Tell your XNAT administrator: from Docker {FIRST_ENGINE} on it does.",
+            status=502,
+        )
+    if lost and version not in _OLD_APIS:
+        _OLD_APIS.add(version)
+        log.warning(
+            "This engine's API, %s, can't keep servers from gaining privileges (site.yaml: "
+            "servers.security.no_new_privileges): a swarm's services can from Docker %s on.",
+            version,
+            FIRST_ENGINE,
+        )
+
+
+def in_user_namespaces(info: Mapping[str, Any]) -> bool:
+    """Return whether an engine, by what it says of itself, has containers in user namespaces."""
+    return any("name=userns" in str(each) for each in info.get("SecurityOptions") or ())
 
 
 def ulimits(security: Security) -> list[dict[str, object]]:
@@ -97,7 +156,9 @@ def container_security(security: Security, *, root: bool) -> dict[str, object]:
         rights["readOnlyRootFilesystem"] = True
     if label := selinux(security):
         rights["seLinuxOptions"] = label
-    if security.apparmor:
+    if security.apparmor == _UNCONFINED:
+        rights["appArmorProfile"] = {"type": "Unconfined"}
+    elif security.apparmor:
         rights["appArmorProfile"] = {"type": "Localhost", "localhostProfile": security.apparmor}
     if security.seccomp == _UNCONFINED:
         rights["seccompProfile"] = {"type": "Unconfined"}
@@ -106,3 +167,10 @@ def container_security(security: Security, *, root: bool) -> dict[str, object]:
     elif not root:
         rights["seccompProfile"] = {"type": "RuntimeDefault"}
     return rights if root else {"runAsNonRoot": True, **rights}
+
+
+def pod_users(security: Security) -> dict[str, object]:
+    """Return whether a pod's users are those of its node, as in its spec."""
+    if security.user_namespaces == _DEFAULT:
+        return {}
+    return {"hostUsers": security.user_namespaces == "host"}

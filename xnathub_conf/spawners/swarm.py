@@ -14,14 +14,12 @@ from docker.types import (
     RestartPolicy,
     TaskTemplate,
 )
-from docker.utils import version_lt
 from dockerspawner import SwarmSpawner
 
 from xnathub_conf.launch.ending import Ending, exited, gone, lost_node
 from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.policy import PolicyRefusal
-from xnathub_conf.site.types import Security
 from xnathub_conf.spawners.containers import (
     LABELS,
     NETWORK,
@@ -31,7 +29,15 @@ from xnathub_conf.spawners.containers import (
 )
 from xnathub_conf.spawners.engine_failures import engine_failure
 from xnathub_conf.spawners.images_ahead import Brought
-from xnathub_conf.spawners.rights import SCRATCH, dropped, groups_of, service_privileges, ulimits, user_of
+from xnathub_conf.spawners.rights import (
+    SCRATCH,
+    check_service_rights,
+    dropped,
+    groups_of,
+    service_privileges,
+    ulimits,
+    user_of,
+)
 from xnathub_conf.spawners.running import Found
 from xnathub_conf.spawners.server_network import service_log, service_names
 from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
@@ -45,10 +51,6 @@ _FIRST_LOOKS_SECONDS = 0.1
 
 _PLACEMENT_SECONDS = 5
 """How long a task may find no node: a server that was just stopped gives back what it had in a moment."""
-
-
-_OLD_APIS: set[str] = set()
-"""Versions of the API of which the log says already what they lack."""
 
 
 class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
@@ -90,7 +92,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
         assert swarm is not None
         servers = self.site.servers
         security = servers.security
-        self._check_api(security)
+        check_service_rights(security, self.client.api_version, self.log)
         labels = {**object_labels(plan, self.site), NETWORK: self._network}
         container = ContainerSpec(
             image=plan.image,
@@ -124,7 +126,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             # A notebook that was stopped must not come back by itself.
             restart_policy=RestartPolicy(condition="none"),
             placement=Placement(constraints=[*swarm.placement_constraints, *map(str, plan.constraints)]),
-            networks=[self._network],
+            networks=[self._network, *swarm.networks],
             log_driver=service_log(swarm),
         )
         return await self.docker(
@@ -135,17 +137,6 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
             # The name leads straight to the one task; a virtual address between would gain nothing.
             endpoint_spec=EndpointSpec(mode="dnsrr"),
         )
-
-    def _check_api(self, security: Security) -> None:
-        """Log once what the engine's API does not take for services, and drops without a word."""
-        version = self.client.api_version
-        if security.no_new_privileges and version_lt(version, "1.46") and version not in _OLD_APIS:
-            _OLD_APIS.add(version)
-            self.log.warning(
-                "This engine's API, %s, can't keep servers from gaining privileges (site.yaml: "
-                "servers.security.no_new_privileges): a swarm's services can from Docker 27 on.",
-                version,
-            )
 
     async def start_object(self) -> None:
         """Return when the service's task runs, however long that takes. Raises LaunchFailed where it does not get there."""

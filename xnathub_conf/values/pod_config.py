@@ -17,6 +17,7 @@ _DECIDED: Mapping[Part, Mapping[tuple[str, ...], str]] = {
     "pod": {
         **_IDS,
         ("securityContext", "fsGroup"): "`servers.gid`",
+        ("hostUsers",): "`servers.security.user_namespaces`",
         ("containers",): "`KubeSpawner.extra_containers`",
         # With another, a server that has ended would start anew in place.
         ("restartPolicy",): "",

@@ -10,6 +10,7 @@ from xnathub_conf.site.rules.folders import check_mounts, check_path_rules
 from xnathub_conf.site.rules.host_files import check_files
 from xnathub_conf.site.rules.internet import check_internet
 from xnathub_conf.site.rules.links import check_links
+from xnathub_conf.site.rules.networks import check_effects, check_networks
 from xnathub_conf.site.rules.orchestrators import check_docker, check_kubernetes
 from xnathub_conf.site.rules.pages import check_accent
 from xnathub_conf.site.rules.pod_form import check_pod_form
@@ -61,7 +62,9 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_resources,
     check_rights,
     check_server_network,
+    check_networks,
     check_internet,
+    check_effects,
     check_memory,
     check_time_limits,
     check_sign_in,

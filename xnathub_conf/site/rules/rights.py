@@ -15,8 +15,8 @@ _NOT_FOR_PODS: Mapping[str, str] = {
     "start_as_root": "Use `orchestrator.kubernetes.start_as_root`.",
 }
 _NOT_FOR_SERVICES: Mapping[str, str] = {
-    "seccomp": "Set `seccomp-profile` in daemon.json of the nodes, and delete it here.",
-    "apparmor": "Delete it: servers have the engines' own profile.",
+    "apparmor": "Delete it: servers have the engines' own profile. Only `unconfined` is another.",
+    "user_namespaces": "Delete it: `userns-remap` in daemon.json of the nodes holds for all that they run.",
 }
 _TO_CHANGE_USER = ("SETUID", "SETGID")
 
@@ -39,7 +39,7 @@ def check_rights(document: Document, site: Site) -> None:
         if key in changed:
             report(document, (*_HERE, key), "rights", "Kubernetes has no such setting for a pod.", fix)
     for key, fix in _NOT_FOR_SERVICES.items() if site.orchestrator.swarm else ():
-        if key in changed:
+        if key in changed and written[key] != "unconfined":
             report(document, (*_HERE, key), "rights", "The hub can't say it of a swarm's services.", fix)
     if local:
         return
@@ -52,8 +52,7 @@ def check_rights(document: Document, site: Site) -> None:
         if kubernetes:
             found = "Expected a path below the kubelet's folder of profiles, or `default` or `unconfined`."
             fix = "Write the path that follows /var/lib/kubelet/seccomp/."
-        if not site.orchestrator.swarm:
-            report(document, (*_HERE, "seccomp"), "rights", found, fix)
+        report(document, (*_HERE, "seccomp"), "rights", found, fix)
     root = kubernetes.start_as_root if kubernetes else security.start_as_root
     if root:
         for index, name in enumerate(security.drop_capabilities):
