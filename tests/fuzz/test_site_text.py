@@ -134,7 +134,7 @@ def _odd_sites(draw):
 
 
 _TRAITS = st.sampled_from(
-    ["JupyterHub.db_kwargs", "JupyterHub.load_groups", "Authenticator.allowed_users", "SwarmSpawner.args", "KubeSpawner.lifecycle_hooks"]
+    ["JupyterHub.db_kwargs", "JupyterHub.load_groups", "Authenticator.blocked_users", "SwarmSpawner.args", "KubeSpawner.lifecycle_hooks"]
 )  # fmt: skip
 
 

@@ -82,7 +82,7 @@ def test_every_value_of_every_key_that_has_only_a_few(oracle, folder):
 
 _OF_THE_HOST = [
     ("Authenticator.enable_auth_state", True), ("ConfigurableHTTPProxy.should_start", False),
-    ("Authenticator.allowed_users", [""]), ("JupyterHub.db_kwargs", {"pool_size": 5}), ("JupyterHub.extra_user_scopes", ["custom:a:b!user"]),
+    ("Authenticator.blocked_users", [""]), ("JupyterHub.db_kwargs", {"pool_size": 5}), ("JupyterHub.extra_user_scopes", ["custom:a:b!user"]),
 ]  # fmt: skip
 
 

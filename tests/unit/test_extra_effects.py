@@ -45,6 +45,29 @@ OF_THE_SPAWNER = {
 }  # fmt: skip
 
 
+OF_THE_REST = {
+    # tests/hub looks at what many of these do; those of numbers and formats are JupyterHub's own affair.
+    "JupyterHub": {
+        "active_server_limit", "active_user_window", "activity_resolution", "allow_existing_invalid_named_servers", "api_page_default_limit",
+        "authenticate_prometheus", "cleanup_proxy", "cookie_max_age_days", "cookie_secret_file", "custom_scopes", "data_files_path", "db_kwargs",
+        "debug_db", "default_server_name", "extra_handlers", "extra_log_file", "extra_log_handlers", "extra_user_scopes", "forwarded_host_header",
+        "hub_routespec", "implicit_spawn_seconds", "init_spawners_timeout", "jinja_environment_options", "last_activity_interval", "load_groups",
+        "log_datefmt", "log_format", "oauth_require_pkce", "oauth_token_expires_in", "pid_file", "redirect_to_server", "service_tokens",
+        "subdomain_hook", "subdomain_host", "use_legacy_stopped_server_status_code", "user_redirect_hook",
+    },
+    # `render` refuses those that only a hub needs which starts its proxy itself.
+    "ConfigurableHTTPProxy": {
+        "api_url", "auth_token", "check_running_interval", "command", "command_umask", "concurrency", "debug", "extra_routes", "log_level",
+        "should_start",
+    },
+    "Authenticator": {
+        "auto_login_oauth2_authorize", "blocked_users", "delete_invalid_users", "enable_auth_state", "manage_groups", "manage_roles", "post_auth_hook",
+        "reconcile_auth_state_hook", "refresh_pre_spawn", "refresh_pre_stop", "reset_managed_roles_on_startup", "username_pattern",
+    },
+}  # fmt: skip
+"""The traits of the hub, its proxy and its sign-in that `extra` may set, on every orchestrator."""
+
+
 def said(orchestrator, extra, **more):
     return problems_of(
         site_text(
@@ -69,9 +92,29 @@ def test_every_setting_has_an_effect_or_is_refused(orchestrator):
     assert accepted == OF_JUPYTERHUB | OF_THE_SPAWNER[orchestrator]
 
 
+@pytest.mark.parametrize("orchestrator", SECTIONS)
+@pytest.mark.parametrize("cls", OF_THE_REST)
+def test_every_other_setting_has_an_effect_or_is_refused(orchestrator, cls):
+    refusals = "decided elsewhere", "has no effect", "don't reach servers"
+    accepted = {
+        name
+        for name in jupyterhub_names()["traits"][cls]
+        if not any(
+            text in each.message for text in refusals for each in said(orchestrator, {f"{cls}.{name}": 1})
+        )
+    }
+    # Where the hub starts no process beside it, it says where that file is.
+    of_local = {"pid_file"} if (orchestrator, cls) == ("local", "ConfigurableHTTPProxy") else set()
+    assert accepted == OF_THE_REST[cls] | of_local
+    assert set(jupyterhub_names()["traits"]) == {*OF_THE_REST, *SPAWNERS.values()}
+
+
 @pytest.mark.parametrize(
     ("orchestrator", "trait", "instead"),
     [
+        ("swarm", "Authenticator.allowed_users", "`sign_in.role`"),
+        ("docker", "Authenticator.username_map", "the names that they have in XNAT"),
+        ("kubernetes", "JupyterHub.trusted_downstream_ips", "`hub.trusted_proxies`"),
         ("swarm", "SwarmSpawner.extra_endpoint_spec", "delete it"),
         ("swarm", "SwarmSpawner.volume_driver", "`servers.mounts`"),
         ("docker", "DockerSpawner.args", "XNAT's Jupyter environment"),

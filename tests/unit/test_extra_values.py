@@ -145,7 +145,7 @@ def test_a_wrong_value_is_told_where_it_stands_and_what_was_expected(orchestrato
     }
     text = site_text(
         orchestrator={orchestrator: settings.get(orchestrator, {})},
-        extra={"JupyterHub.answer_yes": True, trait: value},
+        extra={"JupyterHub.cleanup_proxy": True, trait: value},
     )
     (problem,) = problems_of(text)
     assert (problem.path, problem.message, problem.severity) == (("extra", trait, *place), said, "error")

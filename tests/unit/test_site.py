@@ -427,7 +427,7 @@ BREAKS = [
     ({"hub__admin_users": [" a"]}, "username", "hub.admin_users[0]", {"hub__admin_users": ["a b"]}),
     ({"hub__admin_users": ["guest"]}, "username", "hub.admin_users[0]", {"hub__admin_users": ["guests"]}),
     ({"hub__admin_users": ["a\\b"]}, "username", "hub.admin_users[0]", {"hub__admin_users": ["a" * 255]}),
-    ({"extra": {"Authenticator.allowed_users": ["a", ""]}}, "username", 'extra["Authenticator.allowed_users"][1]', {"extra": {"Authenticator.allowed_users": ["a", "b"]}}),
+    ({"extra": {"Authenticator.blocked_users": ["a", ""]}}, "username", 'extra["Authenticator.blocked_users"][1]', {"extra": {"Authenticator.blocked_users": ["a", "b"]}}),
     ({"extra": {"JupyterHub.load_groups": {"a": []}, "Authenticator.manage_groups": True}}, "extra-pair", 'extra["JupyterHub.load_groups"]',
      {"extra": {"JupyterHub.load_groups": {"a": []}, "Authenticator.manage_groups": False}}),
     ({"hub__db_url": "sqlite://", "extra": {"JupyterHub.db_kwargs": {"pool_size": 1}}}, "extra-pair", 'extra["JupyterHub.db_kwargs"].pool_size',

@@ -62,7 +62,14 @@ def _addresses(site: Site) -> Iterator[str]:
 def _proxy(site: Site) -> Iterator[str]:
     if public_port(site) == PROXY_API_PORT:
         yield f"hub.bind_url: at {PROXY_API_PORT} the proxy takes routes from the hub; take another port."
-    for name in ("should_start", "api_url", "auth_token", "command", "command_umask"):
+    for name in (
+        "should_start",
+        "api_url",
+        "auth_token",
+        "command",
+        "command_umask",
+        "check_running_interval",
+    ):
         if f"ConfigurableHTTPProxy.{name}" in site.extra:
             yield f"extra ConfigurableHTTPProxy.{name}: leave it out; the proxy is a container of its own, and the rendered file says what it needs."
     if site.extra.get("JupyterHub.data_files_path"):

@@ -215,16 +215,29 @@ _WITHOUT_EFFECT = {
 }
 """Traits of every spawner that would do nothing, and what to do instead ("" where there is nothing)."""
 
+_WHO_SIGNS_IN = "XNAT says who may sign in: use `sign_in.role`, and give that role in XNAT, or name whom not in `Authenticator.blocked_users`."
 _NO_EFFECT: Mapping[str, dict[str, str]] = {
-    "JupyterHub": dict.fromkeys(
-        (
-            "external_ssl_authorities",
-            "internal_certs_location",
-            "recreate_internal_certs",
-            "trusted_alt_names",
+    "JupyterHub": {
+        **dict.fromkeys(
+            (
+                "external_ssl_authorities",
+                "internal_certs_location",
+                "recreate_internal_certs",
+                "trusted_alt_names",
+            ),
+            _OF_INTERNAL_SSL,
         ),
-        _OF_INTERNAL_SSL,
-    ),
+        "answer_yes": "",
+        "hub_socket_mode": "The hub listens at a port, not at a socket: delete it.",
+        "service_check_interval": "The hub's services have no address to look at: delete it.",
+        "trusted_downstream_ips": "Use `hub.trusted_proxies`.",
+    },
+    "Authenticator": {
+        **dict.fromkeys(("allowed_users", "allow_existing_users", "any_allow_config"), _WHO_SIGNS_IN),
+        "username_map": "People have the names that they have in XNAT: delete it.",
+        "request_otp": "XNAT is asked with a name and a password alone: delete it.",
+        "otp_prompt": "XNAT is asked with a name and a password alone: delete it.",
+    },
     "DockerSpawner": {"certs_volume_name": _OF_INTERNAL_SSL, "move_certs_image": _OF_INTERNAL_SSL},
     "SwarmSpawner": {
         "extra_endpoint_spec": "Servers are reached at their own address, which no endpoint mode changes: delete it.",
@@ -260,7 +273,13 @@ _NOT_TO_SET: Mapping[str, tuple[str, ...]] = {
         "load_roles", "base_url", "ip", "port", "hub_ip", "hub_port",
         "hub_connect_ip", "hub_connect_port", "config_file", "generate_config", "generate_certs", "show_config",
         "show_config_json", "api_tokens",
+        # All users and servers would be forgotten at each start.
+        "reset_db",
+        # Such cookies go to all of the host, XNAT too, and the gate takes none of that name from servers.
+        "cookie_host_prefix_enabled",
     ),
+    # The page that asks for the password would be gone, and with it the way in.
+    "Authenticator": ("auto_login",),
     "Spawner": (
         "image", "allowed_images", "profile_list", "cmd", "environment", "mounts", "volumes",
         "volume_mounts", "read_only_volumes", "escape", "cpu_limit", "cpu_guarantee", "mem_limit", "mem_guarantee", "name_template", "pod_name_template",

@@ -138,7 +138,7 @@ def check_user_names(document: Document, site: Site) -> None:
     """Names of users can be XNAT's."""
     lists: dict[KeyPath, Sequence[str]] = {("hub", "admin_users"): site.hub.admin_users}
     lists |= {("hub", "roles", index, "users"): role.users for index, role in enumerate(site.hub.roles)}
-    for trait in ("Authenticator.allowed_users", "Authenticator.blocked_users"):
+    for trait in ("Authenticator.blocked_users",):
         lists["extra", trait] = site.extra.get(trait, ())
     groups = site.extra.get("JupyterHub.load_groups", {})
     for group, members in groups.items() if isinstance(groups, Mapping) else ():
