@@ -19,6 +19,10 @@ SURE = [
     (servers("allowed_mounts: [/data]"), "allowed_mounts: [{path: /data}]"),
     (hub("JH_UID: 54"), "uid: 54"),
     (hub("shutdown_on_logout: yes"), "shutdown_on_logout: true"),
+    (hub("Uid: 54"), "uid: 54"),
+    (servers("startTimeout: 90s # both"), "start_timeout: 90 # both"),
+    (servers("environment: {Y: yes}"), 'environment: {"Y": "yes"}'),
+    (servers("environment: {Y: a}"), 'environment: {"Y": a}'),
     *((servers(f"environment: {{A: {text}}} # kept"), f'environment: {{A: "{text}"}} # kept')
       for text in ("yes", "No", "off", "true", "True", "010", "1:30", "1e3", "1.10", "2024-01-01", "0x1F")),
     (hub("admin_users: admin # one"), "admin_users: [admin] # one"),

@@ -218,7 +218,9 @@ def _known_instead(path: KeyPath, known: list[str], value: object) -> str:
         amount = value if isinstance(value, int) else 1
         return f"Write `generic_resources: {flow({key: amount})}`."
     near = [_ALSO_CALLED[key.lower()]] if _ALSO_CALLED.get(key.lower()) in known else []
-    near = near or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    # camelCase and kebab-case are the key itself, and no more like another.
+    plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[- ]+", "_", key).lower()
+    near = near or difflib.get_close_matches(plain, known, n=1, cutoff=0.6)
     if near:
         return f"Did you mean `{near[0]}`?"
     if there := elsewhere(key):

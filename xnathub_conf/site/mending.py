@@ -64,7 +64,12 @@ def _better(problem: Problem, before: list[Problem], after: list[Problem]) -> bo
     known = {_same(each) for each in before}
     came = [each for each in after if _same(each) not in known]
     gone = _same(problem) not in {_same(each) for each in after}
-    return gone and not any(each.line == problem.line or each.rule == "syntax" for each in came)
+    # What stands at a key that was renamed is looked at now only, and comes next.
+    renamed = problem.rule == "unknown-key"
+    return gone and not any(
+        each.rule == "syntax" or (each.line == problem.line and not (renamed and each.rule in _OF_VALUES))
+        for each in came
+    )
 
 
 def _same(problem: Problem) -> tuple[KeyPath, str, int, int]:
@@ -160,6 +165,10 @@ def _of_nodes(problem: Problem, text: str, nodes: _Nodes) -> Iterator[tuple[str,
         yield from _replaced(text, value, truth[1], path)
     elif problem.rule == "ambiguous" and "Put it in quotes" in problem.fix:
         yield from _replaced(text, value, f'"{value.value}"', path)
+        if isinstance(key, yaml.ScalarNode):
+            # The key alone, or both: what comes later in the text is replaced first.
+            for changed in (text, *(each for each, _ in _replaced(text, value, f'"{value.value}"', path))):
+                yield from _replaced(changed, key, f'"{key.value}"', path)
     elif problem.rule == "unknown-key" and key is not None:
         meant = _MEANT.match(problem.fix)
         if meant and _renamed(path, meant[1], meant[2]):
