@@ -30,6 +30,7 @@ from tests.docker.processes import WEB_SERVER
 from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Site, build_sick, command, new_name, wait_for
 from tests.docker.watching import Kernel
 from tests.failing_images import build_failing, silent, told_of_all
+from tests.full_folders import opens_all_the_same
 from tests.plugin_pages import EVENT, Place, walk
 from tests.support import (
     ENGINE_SECURITY,
@@ -447,21 +448,8 @@ def test_a_hub_that_may_not_use_the_socket_says_so(hub: Engine):
     assert hub.execute("demo", "print(6 * 7)") == "42\n"
 
 
-@pytest.mark.parametrize("what", ["space", "inodes"])
-def test_a_server_opens_on_a_workspace_that_takes_nothing_more(hub: Engine, what: str):
-    folder = hub.workspace("alice")
-    command("mount", "-t", "tmpfs", "-o", "size=64k,nr_inodes=16", "none", str(folder))
-    try:
-        with contextlib.suppress(OSError):
-            for number in range(100):
-                (folder / f"more-{number}").write_bytes(b"0" * 65536 * (what == "space"))
-        hub.start("alice")
-        page = hub.sign_in("alice").get(f"{hub.url}/user/alice/lab", timeout=60)
-        assert (page.status_code, "JupyterLab" in page.text) == (200, True)
-        assert hub.execute("alice", "print(6 * 7)") == "42\n"
-        hub.plugin.stop("alice")
-    finally:
-        command("umount", "--lazy", str(folder))
+def test_a_server_opens_on_a_workspace_that_takes_nothing_more(hub: Engine, tmp_path):
+    opens_all_the_same(hub, "alice", tmp_path)
 
 
 def test_what_the_plugin_s_pages_do_for_six_names(hub: Engine):

@@ -18,6 +18,7 @@ from tests.docker.names import FINDS_NAMES, SERVER_NETWORK, name_server
 from tests.docker.processes import WEB_SERVER
 from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Stack, build_sick, command, new_name, wait_for
 from tests.failing_images import build_failing, silent, told_of_all
+from tests.full_folders import opens_all_the_same
 from tests.plugin_pages import EVENT, Place, walk
 from tests.secret_search import Search
 from tests.support import (
@@ -456,6 +457,10 @@ def test_stack_rm_leaves_nothing_but_volumes_and_the_admins_secrets(shared_stack
     shared_stack.wait_until_up()
     assert shared_stack.plugin.server("demo") is None
     assert "demo" in [user["name"] for user in shared_stack.plugin.users()]
+
+
+def test_a_server_opens_on_a_workspace_that_takes_nothing_more(stack: Stack, tmp_path):
+    opens_all_the_same(stack, "alice", tmp_path)
 
 
 def test_what_the_plugin_s_pages_do_for_six_names(stack: Stack):

@@ -13,6 +13,7 @@ import docker
 import pytest
 
 from tests.failing_images import build_failing, silent, told_of_all
+from tests.full_folders import opens_all_the_same
 from tests.kubernetes.cookies import assert_no_foreign_cookie_arrives
 from tests.kubernetes.testbed import BUSYBOX, GID, TARPIT, UID, Cluster, Release, new_release, wait_for
 from tests.plugin_pages import EVENT, TELLS, Place, request, walk
@@ -469,6 +470,10 @@ def test_a_refused_pod_is_not_written_to_the_log_with_its_tokens(release: Releas
     assert "Kubernetes could not create the server: spec.affinity" in sentence
     secret = options["task_template"]["container_spec"]["env"]["XNAT_PASS"]
     assert secret not in release.namespace.kubectl("logs", "deployment/hub")
+
+
+def test_a_server_opens_on_a_workspace_that_takes_nothing_more(release: Release, tmp_path):
+    opens_all_the_same(release, "alice", tmp_path)
 
 
 def test_what_the_plugin_s_pages_do_for_six_names(release: Release):

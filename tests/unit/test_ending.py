@@ -3,6 +3,7 @@
 import pytest
 
 from xnathub_conf.launch.ending import exited
+from xnathub_conf.launch.why_ended import why_in
 from xnathub_conf.spawners.kubernetes_failures import pod_ending
 
 GIB = 1024**3
@@ -26,6 +27,21 @@ def test_an_end_in_a_sentence(code, options, reason, said):
     ending = exited(code, **options)
     assert ending.reason == reason
     assert said in ending.text
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("cp: error writing '/work space': No space left on device", "What it writes to is full."),
+        ("cp: error writing '/w/new': No space left on device", "It has to write /w/new, and no room is left there."),
+        ("mkdir: cannot create directory \u2018/w/d\u2019: Disk quota exceeded", "It has to write /w/d, and no room is left there."),
+        ("sh: 1: cannot create /w/new: Disk quota exceeded", "It has to write /w/new, and no room is left there."),
+        ("OSError: [Errno 28] No space left on device: '/w/.jupyter'", "It has to write /w/.jupyter, and no room is left there."),
+        ("OSError: [Errno 122] Disk quota exceeded", "What it writes to is full."),
+    ],
+)  # fmt: skip
+def test_a_folder_without_room_is_named_where_the_log_does(line, said):
+    assert why_in(["starting", line, "bye"]) == said
 
 
 def pod(status: dict) -> dict:

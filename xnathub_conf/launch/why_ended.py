@@ -9,7 +9,8 @@ from xnathub_conf.values.memory import site_amount
 _KILLED = 9
 _CRASHES = frozenset({4, 6, 7, 8, 11})
 """Signals of programs that do what their processor or their libraries can't. Who ends by one has 128 more as its exit code."""
-_PATH = r"(/[^\s'\",:;]*)"
+_PATH = r"(/[^\s'\"\u2019,:;]*)"
+_UNQUOTED = rf"{_PATH}['\"\u2019]?"
 
 
 class Why(NamedTuple):
@@ -46,14 +47,18 @@ def why_in(said: Sequence[str]) -> str:
         Why("The library ... is missing in its image.", r"loading shared libraries: ([^:\s]+)"),
         Why("The Python module ... is missing in its image.", r"No module named '?([\w.]+)"),
         Why("Its image does not know the user that it runs as.", r"unknown u?id|find name for user|getpwuid\(\)|unable to find user|no passwd entry"),
+        Why(
+            "It has to write ..., and no room is left there.",
+            rf"(?:no space left|disk quota exceeded)[^/]*{_PATH}|{_UNQUOTED}: (?:no space left|disk quota exceeded)",
+        ),
         Why("What it writes to is full.", r"no space left|disk quota exceeded"),
         Why(
             "The user that it runs as may not use ..., or it is read-only.",
-            rf"(?:permission denied|read-only file system)[^/]*{_PATH}|{_PATH}['\"]?: (?:permission denied|read-only file system)",
+            rf"(?:permission denied|read-only file system)[^/]*{_PATH}|{_UNQUOTED}: (?:permission denied|read-only file system)",
         ),
         Why(
             "There is no ... in it.",
-            rf"no such file or directory[^/]*{_PATH}|{_PATH}['\"]?: no such file or directory",
+            rf"no such file or directory[^/]*{_PATH}|{_UNQUOTED}: no such file or directory",
         ),
     )  # fmt: skip
     # What it said last is nearest to its end.
