@@ -238,6 +238,17 @@ def test_headers_that_reach_beyond_the_answer_are_taken_out(proxy, path, websock
     assert names.issuperset(line.split(":")[0].lower() for line in STAYS)
 
 
+@pytest.mark.parametrize("websocket", [False, True])
+def test_a_server_has_nothing_taken_out_of_its_answers_on_the_way(proxy, websocket):
+    """Caddy and Traefik take out what `Connection` names: the pass's cookie, and what keeps an answer out of shared caches."""
+    says = ["Connection: set-cookie, cache-control, x-own", "Keep-Alive: timeout=99999"]
+    proxy.servers["alice"].answers[SERVER.encode()] = says
+    cookie = f"Cookie: xnathub-gate={proxy.pass_for('alice')}"
+    answer = proxy.send(upgrade(SERVER, cookie), wait=0.2) if websocket else proxy.get(SERVER, cookie)
+    assert header(answer, "Connection") == (["Upgrade"] if websocket else ["close"])
+    assert not header(answer, "Keep-Alive")
+
+
 @pytest.mark.parametrize(
     ("said", "stands"),
     [

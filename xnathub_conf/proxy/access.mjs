@@ -28,9 +28,13 @@ export function dropCredentials(headers) {
   if (headers["proxy-authorization"] !== undefined) delete headers["proxy-authorization"];
 }
 
-// Returns the session of XNAT in a Cookie header, or null. The last one has the shortest path, which is XNAT's own.
+// Returns the session of XNAT in a Cookie header, or null; of different ones all, since a page of another host below the same domain
+// can add one of its own, and XNAT may take any of them.
 function xnatSession(jar) {
-  if (jar.session === undefined) jar.session = jar.pairs.findLast(([name, value]) => name === "JSESSIONID" && value)?.[1] ?? null;
+  if (jar.session === undefined) {
+    const sessions = jar.pairs.filter(([name, value]) => name === "JSESSIONID" && value).map(([, value]) => value);
+    jar.session = [...new Set(sessions)].join("; ") || null;
+  }
   return jar.session;
 }
 

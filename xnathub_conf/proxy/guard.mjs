@@ -271,6 +271,10 @@ function confineAnswer(answer, req) {
   const { headers } = answer;
   for (const name in headers) if (NOT_ITS_OWN.has(name) || NOT_ITS_OWN_EITHER.test(name)) delete headers[name];
   if (confined.user) keepPrivate(headers);
+  // What it names there, a web server in front might take out of the answer; how long connections live is the proxy's to say.
+  delete headers["keep-alive"];
+  if (answer.statusCode === 101) headers.connection = "Upgrade";
+  else delete headers.connection;
   const set = headers["set-cookie"];
   const own = set && !confined.mute ? confineResponse(set, confined.prefix, confined.path(), confined.secure) : [];
   const all = [...confined.cookies, ...own];

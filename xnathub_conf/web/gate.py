@@ -23,6 +23,7 @@ _TOKEN_COOKIE = "xnathub-token"  # noqa: S105 - its name
 _FROM_XNAT = "xnat:"
 _TICKET_SECONDS = 30
 _MOST_GRANTS = 20
+_MOST_SESSIONS = 4
 _OPENED = " (opened)"
 
 
@@ -52,6 +53,7 @@ class GateHandler(BaseHandler):
                 self.finish(page)
                 return
             if not user:
+                self._use_up(token)
                 user = self._sign_in_with(token)
         self._forget_token()
         if not user:
@@ -181,10 +183,13 @@ class GateHandler(BaseHandler):
         if self.get_cookie(_TOKEN_COOKIE):
             self.clear_cookie(_TOKEN_COOKIE, path=f"{self.hub.base_url}gate")
 
-    def _sign_in_with(self, token: orm.APIToken) -> object:
-        """Sign in the owner of a token, which can't do it again; return the user."""
+    def _use_up(self, token: orm.APIToken) -> None:
+        """Note that a token signs in, which it does once."""
         token.note = f"{token.note or ''}{_OPENED}"
         self.db.commit()
+
+    def _sign_in_with(self, token: orm.APIToken) -> object:
+        """Sign in the owner of a token that is used up; return the user."""
         user = self._user_from_orm(token.user)
         self.set_login_cookie(user)
         self._jupyterhub_user = user
@@ -197,6 +202,8 @@ class GateHandler(BaseHandler):
         self._forget_token()
         if token is None:
             raise HTTPError(403, "That took too long. Open the server from XNAT again.")
+        # Before anything that takes its time: the same may be asked twice at once.
+        self._use_up(token)
         if self.current_user:
             await leave_to_another(self, self.current_user)
         self.clear_login_cookie()
@@ -223,12 +230,12 @@ class RenewHandler(BaseHandler):
         if not key.asked_by_the_gate(self.request.body, self.request.headers.get("X-Xnathub-Gate", "")):
             raise HTTPError(404)
         asked = json.loads(self.request.body)
-        self._session = asked["session"]
         about = key.read(asked["cookie"], time.time())
         user = self.find_user(about.user) if about else None
         if about is None or user is None or about.epoch != key.epoch(user.cookie_id):
             raise HTTPError(403)
-        mark = key.session_mark(self._session) if sees_xnat_sessions(self.authenticator.site) else ""
+        self._session = await self._own_session(user.name, asked["session"])
+        mark = key.session_mark(asked["session"]) if sees_xnat_sessions(self.authenticator.site) else ""
         sessions = self.authenticator.sessions
         # What XNAT has said since to another browser of the user's counts here too.
         if about.checked >= self.authenticator.last_yes(
@@ -248,6 +255,23 @@ class RenewHandler(BaseHandler):
         checked = self.authenticator.last_yes(user.name) or int(time.time())
         fresh = replace(about, session=mark, bound=bound, checked=checked, grants=grants, only=only)
         self.finish({"cookie": key.write(fresh)})
+
+    async def _own_session(self, name: str, sent: str | None) -> str | None:
+        """Return the session of XNAT that counts, of several the user's own.
+
+        Raises HTTPError where one of several is somebody else's: a host below the same domain can have added theirs, and XNAT may
+        take any of them.
+        """
+        listed = sent.split("; ") if sent else []
+        sessions = self.authenticator.sessions
+        if len(listed) < 2 or not sessions:
+            return sent
+        if len(listed) > _MOST_SESSIONS:
+            raise HTTPError(403)
+        owners = {each: await sessions.owner(each) for each in listed}
+        if not {name, "guest", None}.issuperset(owners.values()):
+            raise HTTPError(403)
+        return next((each for each, owner in owners.items() if owner == name), listed[-1])
 
 
 def may_use(have: object, owner: Any) -> list[str]:
