@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 import subprocess
 import time
 import tracemalloc
@@ -332,10 +333,29 @@ def test_a_path_for_a_volume_is_bound_as_by_the_plugin():
 
 
 @pytest.mark.parametrize("source", ["", None])
-def test_a_volume_whose_name_xnat_does_not_send_is_refused_with_its_mount_and_the_key(source):
-    mount = {"source": source, "target": "/data/common", "type": "volume", "read_only": True}
-    with pytest.raises(PlanError, match=r"mounts\[0\].*/data/common.*local path.*servers\.allowed_mounts"):
-        changed(f"{SPEC}/mounts", [mount])
+@pytest.mark.parametrize("target", ["/data/common", "common", "common:/data/common", "", None])
+def test_a_volume_whose_name_xnat_does_not_send_is_refused_with_its_mount_and_the_key(source, target):
+    mount = {"source": source, "target": target, "type": "volume", "read_only": True}
+    which = (
+        f"mounts[1]: the mount with source '' and target '{target or ''}' can't be used: it is to be a volume"
+    )
+    with pytest.raises(PlanError, match=f"{re.escape(which)}.*local path.*servers\\.allowed_mounts"):
+        changed(f"{SPEC}/mounts", [*SAMPLE["task_template"]["container_spec"]["mounts"][:1], mount])
+
+
+@pytest.mark.parametrize(
+    ("mount", "text"),
+    [
+        (("bind", "", "/data/x"), "source '' and target '/data/x' can't be used: it is not absolute"),
+        (("bind", "/data/x", "x"), "source '/data/x' and target 'x' can't be used: it is not absolute"),
+        (("volume", "a/b", "/x"), "source 'a/b' and target '/x' can't be used: a path is no volume's name"),
+        (("tmpfs", "", "/x"), "source '' and target '/x' can't be used: its type is neither bind nor volume"),
+    ],
+)
+def test_a_mount_that_is_refused_is_named_by_its_source_and_target(mount, text):
+    given = dict(zip(("type", "source", "target"), mount, strict=True))
+    with pytest.raises(PlanError, match=f"{re.escape(f'the mount with {text}')}$"):
+        changed(f"{SPEC}/mounts", [given])
 
 
 @pytest.mark.parametrize(

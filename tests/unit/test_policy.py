@@ -114,6 +114,7 @@ def test_sources_outside_the_roots_are_refused(source, read_only):
 
 def test_an_allowed_source_says_which_key_allows_it():
     assert refusal(mounting(mount("/etc"))) == ("mount-source", "servers.allowed_mounts")
+    assert refusal(mounting(mount("atlas", kind="volume"))) == ("mount-source", "servers.allowed_mounts")
 
 
 @pytest.mark.parametrize(

@@ -251,6 +251,7 @@ def test_problems_are_in_the_files_order():
 
 # ---- rules across keys: each with what breaks it, and a neighbour that does not
 
+LOCAL = {"orchestrator": {"local": {"directory": "/srv/x"}}}
 K8S = {"claims": [{"path": "/data/xnat", "claim_name": "xnat"}]}
 CLUSTER = {"orchestrator": {"kubernetes": {"claims": [{"path": "/data/xnat", "claim_name": "xnat"}]}}}
 TCP = {"docker_host": "tcp://host:2376"}
@@ -335,6 +336,8 @@ BREAKS = [
     (mounts("/data/./x"), "path", "servers.allowed_mounts[0].path", mounts("/data/.x")),
     (mounts("/data", writable=True), "shared-writable", "servers.allowed_mounts[0].path", mounts("/data/{username}", writable=True)),
     (mounts("vol", writable=True), "shared-writable", "servers.allowed_mounts[0].path", mounts("vol-{username}", writable=True)),
+    ({**LOCAL, **mounts("/data", "common")}, "path", "servers.allowed_mounts[1].path", {**LOCAL, **mounts("/data", "/common")}),
+    ({"orchestrator": {"kubernetes": K8S}} | mounts("My_Volume"), "claim", "servers.allowed_mounts[0].path", {"orchestrator": {"kubernetes": K8S}} | mounts("my-volume")),
     (mounts("/data", "/data"), "duplicate", "servers.allowed_mounts[1].path", mounts("/data", "/data/x")),
     ({"servers__allowed_mount_targets": ["/data", "/etc"]}, "reserved-target", "servers.allowed_mount_targets[1]", {"servers__allowed_mount_targets": ["/data", "/etcetera"]}),
     ({"servers__allowed_mount_targets": ["/var/run"]}, "reserved-target", "servers.allowed_mount_targets[0]", {"servers__allowed_mount_targets": ["/home"]}),
@@ -497,7 +500,6 @@ def test_each_rule_across_keys(changes, rule, path, neighbour):
         loaded(site_text(**neighbour), strict=True)
 
 
-LOCAL = {"orchestrator": {"local": {"directory": "/srv/x"}}}
 IN_PODS = {"orchestrator": {"kubernetes": {"claims": [{"path": "/data/xnat", "claim_name": "xnat"}]}}}
 HTTPS = "https://xnat.example.org/jupyterhub/"
 WARNINGS = [

@@ -190,38 +190,40 @@ def _environment(values: Mapping[str, object]) -> dict[str, str]:
 def _mounts(values: Sequence[Any], translate: Callable[[str], str]) -> tuple[Mount, ...]:
     mounts: list[Mount] = []
     for index, value in enumerate(values):
-        kind: Any
+        where = f"container_spec.mounts[{index}]"
         try:
-            kind, source, target = value["type"] or "bind", value["source"], value["target"]
-            read_only = value.get("read_only")
-            target = normal_path(target)
-            if kind == "volume" and (source is None or source == ""):
-                raise PathError(
-                    f"{target} is to hold a volume, and XNAT's plugin does not send the volume's name. Write that name into the "
-                    "mount's local path in XNAT, and list it in site.yaml under servers.allowed_mounts"
-                )
-            # The plugin takes any mount with a volume's name for a volume, and sends the local path: it is what is mounted.
-            if kind == "volume" and isinstance(source, str) and source.startswith("/"):
-                kind = "bind"
-            if kind == "bind":
-                source = translate(normal_path(source))
-            elif kind != "volume" or not isinstance(source, str):
-                raise PathError("its type is neither bind nor volume")
-            elif "/" in source:
-                raise PathError("a path is no volume's name")
-            _whole(source, f"container_spec.mounts[{index}]")
+            mounts.append(_mount(value, where, translate))
         except PathError as error:
-            shown = value["source"] or kind
+            source, target = value["source"] or "", value["target"] or ""
             raise PlanError(
-                f"container_spec.mounts[{index}]", f"the mount {shown!r} can't be used: {error}"
+                where, f"the mount with source {source!r} and target {target!r} can't be used: {error}"
             ) from None
         except (KeyError, TypeError, AttributeError):
-            raise PlanError(
-                f"container_spec.mounts[{index}]", "a source, a target and a type were expected, all text"
-            ) from None
-        # What is not said to be writable is not.
-        mounts.append(Mount(kind, source, target, read_only is not False))
+            raise PlanError(where, "a source, a target and a type were expected, all text") from None
     return tuple(mounts)
+
+
+def _mount(value: Any, where: str, translate: Callable[[str], str]) -> Mount:
+    """Read one mount. Raises PathError for one that can't be, and what Python raises for one that is not whole."""
+    kind: Any
+    kind, source, target = value["type"] or "bind", value["source"], value["target"]
+    if kind == "volume" and (source is None or source == ""):
+        raise PathError(
+            "it is to be a volume, and XNAT's plugin sends no volume's name. In XNAT, give the mount that name as its local path "
+            "and an absolute container path, and list the volume in site.yaml under servers.allowed_mounts"
+        )
+    target = normal_path(target)
+    # The plugin takes any mount with a volume's name for a volume, and sends the local path: it is what is mounted.
+    if kind == "volume" and isinstance(source, str) and source.startswith("/"):
+        kind = "bind"
+    if kind == "bind":
+        source = translate(normal_path(source))
+    elif kind != "volume" or not isinstance(source, str):
+        raise PathError("its type is neither bind nor volume")
+    elif "/" in source:
+        raise PathError("a path is no volume's name")
+    # What is not said to be writable is not.
+    return Mount(kind, _whole(source, where), target, value.get("read_only") is not False)
 
 
 def _number(value: object) -> bool:

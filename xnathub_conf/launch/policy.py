@@ -118,9 +118,12 @@ class Policy:
         for mount in plan.mounts:
             root = nearest(mount.source, roots) if mount.kind == "bind" else mount.source
             if root not in roots or root.startswith("/") != (mount.kind == "bind"):
-                raise PolicyRefusal(
-                    "mount-source", "servers.allowed_mounts", f"{mount.source} lies under no allowed mount."
+                text = (
+                    f"{mount.source} lies under no allowed mount."
+                    if mount.kind == "bind"
+                    else f"The volume {mount.source} is no allowed mount."
                 )
+                raise PolicyRefusal("mount-source", "servers.allowed_mounts", text)
             if mount.kind == "bind" and self._in_a_users_folder(mount.source):
                 raise PolicyRefusal(
                     "mount-source",

@@ -295,7 +295,7 @@ class Logging:
 
 @dataclass(frozen=True)
 class Local:
-    """Processes of the hub's own user, for demos and development. No isolation: mounts are links, limits and images are not applied."""
+    """Processes of the hub's own user, for demos and development. No isolation: mounts are links, limits and images are not applied. Volumes by name are refused, for a process has none."""
 
     directory: str
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from xnathub_conf.site.old_names import OLD_NAMES, what_to_do
 from xnathub_conf.site.problems import KeyPath, dotted, sounds_secret
-from xnathub_conf.site.rules.reporting import is_normal, report, report_shared
+from xnathub_conf.site.rules.reporting import is_normal, report, report_shared, report_volume
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.gpus import HIDES_GPUS
@@ -128,6 +128,8 @@ def check_mounts(document: Document, site: Site) -> None:
                     "{username} must be a path component of its own.",
                     "Put it between slashes: /data/users/{username}",
                 )
+        else:
+            report_volume(document, site, path, mount.path)
         report_shared(document, path, mount.path, writable=mount.writable)
     for index, target in enumerate(site.servers.allowed_mount_targets):
         path = ("servers", "allowed_mount_targets", index)

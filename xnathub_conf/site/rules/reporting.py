@@ -1,11 +1,16 @@
 """What rules share: adding a problem, and the plain form of paths."""
 
+import re
+
 from xnathub_conf.site.problems import KeyPath
+from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.paths import (
     PathError,
     normal_path,
 )
+
+_CLAIM_NAME = re.compile("[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 
 def report(document: Document, path: KeyPath, rule: str, message: str, fix: str = "") -> None:
@@ -28,6 +33,14 @@ def report_shared(document: Document, path: KeyPath, folder: str, *, writable: b
             "Everybody could write into everybody's files.",
             "Put {username} into the path, or leave out `writable`.",
         )
+
+
+def report_volume(document: Document, site: Site, path: KeyPath, name: str) -> None:
+    """Add a problem where the orchestrator can't have a volume of this name."""
+    if site.orchestrator.local:
+        report(document, path, "path", "Local servers have no volumes.", "Write an absolute path.")
+    elif site.orchestrator.kubernetes and not _CLAIM_NAME.fullmatch(name.replace("{username}", "x")):
+        report(document, path, "claim", f"{name} can't be a volume claim's name.")
 
 
 def is_normal(document: Document, path: KeyPath, value: str) -> bool:

@@ -1,9 +1,7 @@
 """Rules of the site's own mounts, `servers.mounts`."""
 
-import re
-
 from xnathub_conf.site.problems import KeyPath, visible
-from xnathub_conf.site.rules.reporting import is_normal, report, report_shared
+from xnathub_conf.site.rules.reporting import is_normal, report, report_shared, report_volume
 from xnathub_conf.site.types import Site, SiteMount
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.images import ImageError, parse_pattern
@@ -12,8 +10,6 @@ from xnathub_conf.values.reserved_names import RESERVED_TARGETS
 
 _KERNELS = ("/dev", "/proc", "/sys")
 """Folders that the kernel fills, below which no mount may stand either."""
-
-_CLAIM_NAME = re.compile("[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 
 def check_site_mounts(document: Document, site: Site) -> None:
@@ -55,10 +51,8 @@ def _source(document: Document, site: Site, mount: SiteMount, path: KeyPath) -> 
         if any("{username}" in part and part != "{username}" for part in mount.source.split("/")):
             report(document, path, "username", "{username} must be a path component of its own.")
         _claim(document, site, mount.source, path)
-    elif site.orchestrator.local:
-        report(document, path, "path", "Local servers have no volumes.", "Write an absolute path.")
-    elif site.orchestrator.kubernetes and not _CLAIM_NAME.fullmatch(mount.source.replace("{username}", "x")):
-        report(document, path, "claim", f"{mount.source} can't be a volume claim's name.")
+    else:
+        report_volume(document, site, path, mount.source)
     report_shared(document, path, mount.source, writable=mount.writable)
 
 
