@@ -470,10 +470,10 @@ def site_software(folder: Path) -> dict[str, Any]:
     return {"source": str(folder), "target": "/opt/site-software", "projects": ["P2"]}
 
 
-def run_code(server: str, token: str, code: str) -> str:
-    """Run code in a new kernel of the server at an address, and give what it prints."""
+def run_code(server: str, token: str, code: str, notebook: str | None = None) -> str:
+    """Run code in a new kernel of the server at an address, a notebook's where one is named, and give what it prints."""
     headers = {"Authorization": f"token {token}"}
-    made = requests.post(f"{server}/api/kernels", headers=headers, timeout=60)
+    made = requests.post(f"{server}/api/kernels", headers=headers, json={"path": notebook}, timeout=60)
     assert made.status_code == 201, made.text
     kernel = f"{server}/api/kernels/{made.json()['id']}"
     try:

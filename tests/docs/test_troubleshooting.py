@@ -115,7 +115,8 @@ def test_no_error_is_forgotten():
         )
     }
     # SiteError carries problems, each of which was reported; SignInRefused tells of TooManyFailures; RuleMissing
-    # stands for a JupyterHub that is not pinned; NotCarriedError and PartlyError become lines of a report; the others never leave their modules.
+    # stands for a JupyterHub that is not pinned; NotCarriedError and PartlyError become lines of a report; what NotReady says
+    # stands in docs/demo.md; the others never leave their modules.
     assert (
         given
         - set(MESSAGE_ARGUMENT)
@@ -125,7 +126,7 @@ def test_no_error_is_forgotten():
             "_Again",
             "_Refused",
             "_Unknown",
-            "_Taken",
+            "NotReady",
             "RuleMissing",
             "NotCarriedError",
             "PartlyError",

@@ -200,9 +200,11 @@ def command_line() -> argparse.ArgumentParser:
     demo.add_argument("--hub-port", type=int, metavar="PORT", help="the hub's port (default: 8000)")
     demo.add_argument(
         "--address",
-        default="localhost",
         metavar="HOST",
-        help="this machine's address for others, who can then sign in too (default: localhost)",
+        help="this machine's address for others, who can then sign in too (default: localhost, or Docker's bridge)",
+    )
+    demo.add_argument(
+        "--docker", action="store_true", help="run hub and servers as containers of this machine's Docker"
     )
     demo.set_defaults(run=_demo, extra="demo")
 
@@ -320,7 +322,7 @@ def _run(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from xnathub_conf.cli.demo import demo
 
-    return demo(options.xnat_port, options.hub_port, options.address)
+    return demo(options.xnat_port, options.hub_port, options.address, docker=options.docker)
 
 
 def _completion(options: argparse.Namespace) -> int:
