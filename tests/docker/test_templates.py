@@ -25,7 +25,8 @@ print(json.dumps({
 @pytest.mark.parametrize("kind", ["docker", "swarm"])
 def test_a_volume_by_name_and_an_apostrophe(docker_client, host_address, run, tmp_path, kind):
     name = f"xhtest-{uuid.uuid4().hex[:8]}"
-    volume = docker_client.volumes.create(f"{name}-atlas")
+    # Not named like the site, whose volumes go with it.
+    volume = docker_client.volumes.create(f"xhtest-{uuid.uuid4().hex[:8]}-atlas")
     with StandIn(demo_state(), host=host_address) as xnat:
         arguments = (
             docker_client,

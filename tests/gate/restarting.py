@@ -12,21 +12,31 @@ class Restarting(RawHub):
 
     def __init__(self, name: str) -> None:
         self.open: set[socket.socket] = set()
+        self.is_away = False
         super().__init__(name)
 
     def _serve(self, connection: socket.socket) -> None:
-        self.open.add(connection)
-        super()._serve(connection)
+        # One that was accepted a moment ago may come after all have been closed.
+        with self.lock:
+            self.open.add(connection)
+            late = self.is_away
+        if late:
+            connection.close()
+        else:
+            super()._serve(connection)
 
     def go(self) -> None:
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
-        for connection in self.open:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        self.open.clear()
+        with self.lock:
+            self.is_away = True
+            for connection in self.open:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+            self.open.clear()
 
     def come_back(self) -> None:
+        self.is_away = False
         self.listener = socket.create_server(("127.0.0.1", self.port), backlog=200)
         threading.Thread(target=self._accept, daemon=True).start()
 

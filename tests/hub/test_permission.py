@@ -1,5 +1,6 @@
 """Someone who is signed in loses the role in XNAT: the hub asks again on a schedule, and what it can't ask ends in time."""
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -135,6 +136,25 @@ def test_who_loses_the_role_is_out_and_so_are_their_tokens_while_servers_go_on(q
     visitor = signed_in(quick, person)
     assert visitor.is_signed_in_as(person.name)
     assert with_token(quick, token, f"/hub/api/users/{person.name}").status_code == 200
+
+
+def test_xnat_s_no_stays_though_nothing_is_left_to_ask_with(quick, person):
+    started(quick, person)
+    options = json.loads(quick.xnat.state.user_options(person.name))
+    visitor = xnat_session(quick, person)
+    visitor.get_page("/hub/login")
+    token = token_of(visitor, person)
+    # As days after the start: the browser's session in XNAT alone tells.
+    quick.xnat.state.revoke_alias(options["task_template"]["container_spec"]["env"]["XNAT_USER"])
+    quick.xnat.state.set_roles(person.name, [])
+    out(visitor, person)
+    end = time.monotonic() + MAX_AGE - AGE
+    while time.monotonic() < end:
+        assert with_token(quick, token, f"/hub/api/users/{person.name}").status_code == 403
+        time.sleep(0.3)
+    quick.stop()
+    quick.start()
+    assert with_token(quick, token, f"/hub/api/users/{person.name}").status_code == 403
 
 
 def test_whom_xnat_can_not_be_asked_about_signs_in_again(quick, person):

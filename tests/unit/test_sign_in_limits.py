@@ -1,6 +1,7 @@
 """Wrong passwords are counted by name and by address, in bounded memory, and nobody chooses their own address."""
 
 import asyncio
+import contextlib
 import tracemalloc
 from dataclasses import replace
 
@@ -181,6 +182,30 @@ def test_a_known_browser_has_a_limit_of_its_own(limits):
         fail(limits, browser="known")
     assert refused(limits, browser="known")[0] == "this user name"
     begin(limits, "alice", "192.0.2.1")
+
+
+def test_names_made_up_by_the_thousand_push_out_none_that_is_guessed_at(limits, clock):
+    for number in range(3):
+        fail(limits, address=f"192.0.2.{number}")
+    clock.now += 1
+    for number in range(12_000):
+        # Such as each address may still fail with, and as are refused after that.
+        address = f"198.51.{number // 8 % 250}.{number // 2000}"
+        with contextlib.suppress(TooManyFailures):
+            fail(limits, f"made up {number}", address)
+        with contextlib.suppress(TooManyFailures):
+            limits.undecided(begin(limits, f"never asked {number}", "203.0.113.7"))
+    assert refused(limits, address="192.0.2.99") == ("this user name", 59)
+
+
+def test_who_is_over_the_limit_leaves_no_names(limits):
+    for number in range(6):
+        fail(limits, f"user{number}", "192.0.2.1")
+    for number in range(100):
+        assert refused(limits, f"made up {number}", "192.0.2.1")[0] == "your network address"
+        with contextlib.suppress(TooManyFailures):
+            limits.undecided(begin(limits, f"unanswered {number}", "192.0.2.2"))
+    assert len(limits._users._times) == 6
 
 
 def test_memory_is_bounded(clock):

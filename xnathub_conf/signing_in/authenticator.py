@@ -220,7 +220,7 @@ class XnatAuthenticator(Authenticator):
         """Ask XNAT again about someone who is signed in: JupyterHub calls this every `sign_in.auth_refresh_age`.
 
         Gives the user's model where XNAT says yes, and False, which signs them out, where it says no. Where it can't be
-        asked, True until `sign_in.max_age` has passed since its last yes.
+        asked, False after a no, else True until `sign_in.max_age` has passed since its last yes.
         """
         rules = self.site.sign_in
         # Another admin may have made them one, on the hub's page.
@@ -237,12 +237,16 @@ class XnatAuthenticator(Authenticator):
         if said:
             self._said_yes(user.name)
             return {"name": user.name, "user_info": {_CHECKED: int(time.time())}}
-        if said is None and user.name in self._lost and running_dashboards(user):
+        if said is None and user.name in self._lost:
+            # Its no stays, until it says yes.
             return self._dashboards_only(user, handler)
         if said is None:
             checked = (user.user_info or {}).get(_CHECKED, 0)
             return bool(time.time() - checked <= rules.max_age)
         if user.name not in self._lost:
+            # A hub that starts anew must not go by the yes of before.
+            user.user_info = {_CHECKED: 0}
+            user.db.commit()
             await end_use(user, self.log)
         self._lost[user.name] = time.monotonic()
         self._yes.pop(user.name, None)

@@ -10,12 +10,15 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_network
+from itertools import islice
 
 from xnathub_conf.site.types import SignIn
 from xnathub_conf.values.user_names import folded
 from xnathub_conf.web.incoming import parsed_address
 
 _KEPT = 10_000
+_LOOKED_AT = 100
+_ADDRESS = "your network address"
 
 
 class TooManyFailures(Exception):
@@ -59,6 +62,9 @@ class SignInLimits:
         """
         now = self._clock()
         attempt = Attempt((folded(username), browser), username, "" if browser else address, now)
+        if attempt.address:
+            # First, so that who gets no further does not fill the memory with names.
+            self._addresses.check(attempt.address, now, _ADDRESS)
         self._users.check(attempt.user, now, "this user name")
         self._users.add(attempt.user, now, username)
         try:
@@ -72,9 +78,7 @@ class SignInLimits:
         if not address:
             return
         try:
-            while self._at_xnat[address] >= self._addresses.room(
-                address, self._clock(), "your network address"
-            ):
+            while self._at_xnat[address] >= self._addresses.room(address, self._clock(), _ADDRESS):
                 turn = asyncio.get_running_loop().create_future()
                 self._waiting[address].append(turn)
                 await turn
@@ -119,7 +123,7 @@ class SignInLimits:
 
 
 class _Windows:
-    """The times of failures, by key; of the keys, those with the latest failures are kept."""
+    """The times of failures, by key; of the keys, those with the latest failures are kept, and those with many."""
 
     def __init__(self, limit: int, seconds: float):
         self._limit = limit
@@ -146,12 +150,16 @@ class _Windows:
         self._times.setdefault(key, deque(maxlen=self._limit)).append((at, spelling))
         self._times.move_to_end(key)
         if len(self._times) > _KEPT:
-            self._times.popitem(last=False)
+            # Not simply the oldest: names made up by the thousand would push out one that is at its limit.
+            oldest = islice(self._times, _LOOKED_AT)
+            del self._times[min(oldest, key=lambda each: len(self._times[each]))]
 
     def take_back(self, key: object, at: float) -> None:
         for time_and_spelling in self._times.get(key, ()):
             if time_and_spelling[0] == at:
                 self._times[key].remove(time_and_spelling)
+                if not self._times[key]:
+                    del self._times[key]
                 return
 
     def forget(self, key: object, spelling: str) -> None:

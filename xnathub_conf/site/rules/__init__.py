@@ -23,6 +23,7 @@ from xnathub_conf.site.rules.raw_settings import (
 )
 from xnathub_conf.site.rules.rights import check_rights
 from xnathub_conf.site.rules.secret_values import (
+    check_kept_variables,
     check_literal_secrets,
     check_same_secrets,
     check_secrets,
@@ -78,6 +79,7 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_extra,
     check_extra_pairs,
     check_service_tokens,
+    check_kept_variables,
     check_pod_form,
     check_pod_config,
     check_pod_account,

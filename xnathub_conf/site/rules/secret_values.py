@@ -47,6 +47,28 @@ def check_service_tokens(document: Document, site: Site) -> None:
                 document.report(mark, path, "secret", message, ANOTHER_ONE)
 
 
+_HUBS_VARIABLES = (
+    "CONFIGPROXY_AUTH_TOKEN",
+    "JPY_API_TOKEN",
+    "JPY_COOKIE_SECRET",
+    "JUPYTERHUB_CRYPT_KEY",
+    "PGPASSWORD",
+)
+"""Where JupyterHub, its proxy and its database look for secrets by themselves."""
+
+
+def check_kept_variables(document: Document, site: Site) -> None:
+    """No variable of the hub's with a secret in it is handed on to servers."""
+    secret = {found.where for _, found in secrets_in(site) if found.kind == "env"}.union(_HUBS_VARIABLES)
+    for trait, names in site.extra.items():
+        for index, name in (
+            enumerate(names) if trait.endswith(".env_keep") and isinstance(names, tuple) else ()
+        ):
+            if name in secret:
+                found = f"Every server, and so its user, would have the hub's secret {name}."
+                report(document, ("extra", trait, index), "secret", found, "Delete it.")
+
+
 def _check_secret_value(document: Document, path: KeyPath, value: str) -> None:
     if _is_token(path):
         try:
