@@ -412,7 +412,11 @@ def test_servers_outlive_the_hub_and_a_new_site_file(stack: Stack, run):
 def test_the_hub_runs_with_nothing_it_does_not_need(stack: Stack):
     hub = stack.hub_container()
     said = hub.exec_run(
-        ["sh", "-c", "id -u; grep CapEff /proc/1/status; ls -l /srv/jupyterhub /run/secrets; touch /x"]
+        [
+            "sh",
+            "-c",
+            "exec 2>&1; id -u; grep CapEff /proc/1/status; ls -l /srv/jupyterhub /run/secrets; touch /x",
+        ]
     )
     print(said.output.decode(), hub.top()["Processes"])
     lines = said.output.decode().splitlines()
