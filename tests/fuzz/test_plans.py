@@ -191,7 +191,7 @@ def check_answer(rules: Rules, username: str, answer) -> bool:
         repr(plan).encode()
         json.dumps(object_labels(plan, rules.site))
         try:
-            _judge_claims(claim_volumes(plan.mounts, rules.site.orchestrator.kubernetes.claims))
+            _judge_claims(claim_volumes(plan.mounts, rules.site.orchestrator.claims))
             node_expressions(plan.constraints)
         except PolicyRefusal as error:
             judge_text(error)

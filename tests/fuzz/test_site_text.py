@@ -63,7 +63,7 @@ _OF_THE_TEXT = {
 def _use(loaded, content):
     json.dumps(_rows(loaded))
     for orchestrator, renderers in _RENDERERS.items():
-        if getattr(loaded.site.orchestrator, orchestrator) is not None:
+        if loaded.site.orchestrator.key == orchestrator:
             for renderer in renderers:
                 with contextlib.suppress(ValueError):
                     renderer(loaded, content.decode("utf-8-sig"))

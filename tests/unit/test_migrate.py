@@ -19,10 +19,12 @@ from tests.unit.helpers import ROOT
 from xnathub_conf.cli import main
 from xnathub_conf.migration import MigrationError
 from xnathub_conf.migration.compose import interpolate, parse_env
+from xnathub_conf.site.chosen import settings_of
 from xnathub_conf.site.hub_settings import hub_settings
 from xnathub_conf.site.load import load
 from xnathub_conf.site.old_names import OLD_NAMES
 from xnathub_conf.site.schema import node_at
+from xnathub_conf.site.types import Docker, Kubernetes, Swarm
 
 TOKEN = "t0ken-9xbz2-" * 4
 OF_REFERENCE = {"JUPYTERHUB_SINGLEUSER_EXTENSION": "0"}
@@ -199,7 +201,7 @@ def reference_settings(env):
     }
 
 
-def settings_of(site, environment):
+def as_reference_names(site, environment):
     """The same facts of a site."""
     ours = traits(site)
     bind, connect = (urlsplit(ours[f"JupyterHub.{name}"]) for name in ("bind_url", "hub_connect_url"))
@@ -269,7 +271,7 @@ def test_the_new_hub_has_the_old_one_s_settings(tmp_path_factory, form, environm
     to = [f"--output={folder}/site.yaml", f"--secrets-dir={folder}/s", f"--secrets-path={folder}/s"]
     assert main(["migrate", str(source), *to]) == 0
     site = load(folder / "site.yaml").site
-    assert settings_of(site, {}) == reference_settings(environment)
+    assert as_reference_names(site, {}) == reference_settings(environment)
 
 
 # ---- a stack file, an env file, and XNAT's own variables
@@ -326,7 +328,7 @@ def test_one_env_file_for_xnat_and_hub(folder, capsys):
     )
     site = migrated("docker-compose.yml")
     out = capsys.readouterr().out
-    assert site.orchestrator.swarm.network_name == "xnat-network"
+    assert settings_of(site, Swarm).network_name == "xnat-network"
     assert site.paths.archive[0].to == "/mnt/archive"
     assert site.hub.gid == 0
     assert "XNAT_DATASOURCE_PASSWORD: It is for other programs that read this file." in out
@@ -401,7 +403,7 @@ def test_flags(folder):
 def test_helm_values(folder, capsys):
     site = migrated("values.yaml", "--public-url=https://xnat.example.org")
     out = capsys.readouterr().out
-    kubernetes, ours = site.orchestrator.kubernetes, traits(site)
+    kubernetes, ours = settings_of(site, Kubernetes), traits(site)
     assert [(claim.path, claim.claim_name) for claim in kubernetes.claims] == [
         ("/data/xnat/archive", "xnat-archive"),
         ("/data/xnat/workspaces", "xnat-workspaces"),
@@ -449,7 +451,7 @@ def test_helm_values_in_layers_and_a_claim_with_folders(folder, capsys):
         "/data/xnat/archive",
         "/xnat-archive/deep/archive",
     )
-    assert site.orchestrator.kubernetes.claims[0].path == "/xnat-archive"
+    assert settings_of(site, Kubernetes).claims[0].path == "/xnat-archive"
     assert site.servers.allowed_mounts[0].path == "/xnat-archive/deep/archive"
 
 
@@ -726,7 +728,7 @@ def test_a_hub_built_on_zero_to_jupyterhub(folder, capsys):
     assert site.servers.environment == {"A": "b", "TZ": "UTC", "LONG": "1", **OF_REFERENCE}
     assert site.servers.uid == 1000
     assert site.logging.level == "DEBUG"
-    assert set(site.orchestrator.kubernetes.image_pull_secrets) == {"first", "second"}
+    assert set(settings_of(site, Kubernetes).image_pull_secrets) == {"first", "second"}
     assert (
         site.extra
         == {
@@ -893,7 +895,7 @@ def test_a_jupyterhub_config_is_read_and_never_run(folder, capsys):
     (folder / "jupyterhub_config.py").write_text(EDITED)
     site = migrated("jupyterhub_config.py", "--xnat-url=https://x.org")
     out = capsys.readouterr().out
-    assert site.orchestrator.docker.network_name == "mine"
+    assert settings_of(site, Docker).network_name == "mine"
     assert not site.hub.allow_named_servers
     assert site.servers.mem_limit == 4 * 1024**3
     assert site.servers.environment == {"TZ": "UTC"}

@@ -8,7 +8,9 @@ from tests.unit.test_migrate import TOKEN, folder, told
 from xnathub_conf.cli import main
 from xnathub_conf.migration.python_config import read_python
 from xnathub_conf.migration.python_values import UNKNOWN
+from xnathub_conf.site.chosen import settings_of
 from xnathub_conf.site.load import load
+from xnathub_conf.site.types import Docker, Kubernetes, Swarm
 
 __all__ = ["folder"]
 
@@ -88,7 +90,7 @@ def test_a_plain_hub_in_a_compose_file(folder, capsys):
     (folder / "my.env").write_text("NAME=jupyter\n")
     data, site = move(capsys, "docker-compose.yml", "--env-file=my.env")
     settings = data["settings"]
-    assert site.orchestrator.docker.network_name == "jupyter"
+    assert settings_of(site, Docker).network_name == "jupyter"
     assert (site.hub.base_url, site.hub.bind_url) == ("/jupyter/", "http://0.0.0.0:9000")
     assert site.hub.admin_users == ("carol",)
     assert site.servers.allowed_images == ("quay.io/jupyter/base-notebook:2024",)
@@ -126,7 +128,7 @@ def test_a_configuration_that_is_built_into_the_image(folder, capsys):
         ).replace("image: jupyterhub", "build: {context: ./hub}")
     )
     _, site = move(capsys, "docker-compose.yml", "--service=hub")
-    assert site.orchestrator.docker.network_name == "jupyter"
+    assert settings_of(site, Docker).network_name == "jupyter"
 
 
 def test_a_plain_hub_whose_network_others_are_on(folder, capsys):
@@ -135,7 +137,7 @@ def test_a_plain_hub_whose_network_others_are_on(folder, capsys):
     )
     (folder / "jupyterhub_config.py").write_text(CONFIG)
     data, site = move(capsys, "docker-compose.yml")
-    assert site.orchestrator.docker.network_name != "jupyter"
+    assert settings_of(site, Docker).network_name != "jupyter"
     assert "The network stays with xnat" in told(data["settings"], "c.DockerSpawner.network_name")["note"]
 
 
@@ -143,7 +145,7 @@ def test_an_env_file_beside_a_plain_config(folder, capsys):
     (folder / "jupyterhub_config.py").write_text(CONFIG)
     (folder / "my.env").write_text("NETWORK=of-env\nMEMORY=3G\nADMIN=\n")
     data, site = move(capsys, "jupyterhub_config.py", "--env-file=my.env")
-    assert site.orchestrator.docker.network_name == "of-env"
+    assert settings_of(site, Docker).network_name == "of-env"
     assert site.servers.mem_limit == 3 * 1024**3
     assert site.hub.admin_users == ("nobody",)
     assert told(data["settings"], "MEMORY")["keys"] == {"servers.mem_limit": "3G"}
@@ -168,7 +170,7 @@ c.KubeSpawner.profile_list = [{"kubespawner_override": {"image": "me/a:1"}, "pro
 c.JupyterHub.db_url = "postgresql://hub:letmein@db/hub"
 """)
     data, site = move(capsys, "jupyterhub_config.py")
-    assert [claim.claim_name for claim in site.orchestrator.kubernetes.claims] == [
+    assert [claim.claim_name for claim in settings_of(site, Kubernetes).claims] == [
         "of-archive",
         "of-workspaces",
     ]
@@ -264,7 +266,7 @@ c.Spawner.http_timeout = int(os.environ['JH_HTTP_TIMEOUT'])
 c.Spawner.http_timeout = 45
 """
     data, site = of_reference(folder, capsys, own, "JH_HTTP_TIMEOUT=60\n")
-    assert site.orchestrator.swarm.network_name == "cardio-net"
+    assert settings_of(site, Swarm).network_name == "cardio-net"
     assert (site.servers.start_timeout, site.servers.http_timeout) == (90, 45)
     assert not site.hub.shutdown_on_logout
     first = next(each for each in data["settings"] if str(each["file"]).endswith(".py") and each["line"] == 4)

@@ -7,8 +7,10 @@ import yaml
 
 from tests.unit.test_migrate import COMPOSE, ENV, TOKEN, VALUES, ZERO, folder, migrated, report, told
 from xnathub_conf.cli import main
+from xnathub_conf.site.chosen import settings_of
 from xnathub_conf.site.hub_settings import hub_settings, settings_by_code
 from xnathub_conf.site.load import load
+from xnathub_conf.site.types import Kubernetes, Swarm
 
 __all__ = ["folder"]
 
@@ -88,13 +90,13 @@ def test_a_plain_config_of_a_swarm(folder, capsys):
     assert (site.servers.uid, site.servers.gid, security.start_as_root) == (1000, 1000, False)
     assert security.drop_capabilities == ("ALL",)
     assert security.read_only_root
-    assert site.orchestrator.swarm.network_name == "jupyter"
-    assert site.orchestrator.swarm.placement_constraints == ("node.labels.jupyter==true",)
+    assert settings_of(site, Swarm).network_name == "jupyter"
+    assert settings_of(site, Swarm).placement_constraints == ("node.labels.jupyter==true",)
     assert [mount.target for mount in site.servers.mounts] == ["/opt/fsl"]
     assert site.servers.mem_limit == 4 * 1024**3
     assert site.servers.environment == {"TZ": "UTC", "API_KEY": "letmein"}
-    assert site.orchestrator.swarm.docker_host == "tcp://engine:2376"
-    assert site.orchestrator.swarm.tls.client_key == "/tls/key.pem"
+    assert settings_of(site, Swarm).docker_host == "tcp://engine:2376"
+    assert settings_of(site, Swarm).tls.client_key == "/tls/key.pem"
     assert site.hub.base_url == "/"
     out = capsys.readouterr().out
     assert "c.SwarmSpawner.mounts: /etc belongs to the image itself." in out
@@ -127,7 +129,7 @@ def test_every_part_of_a_container_s_settings_has_a_key_or_a_line(folder, capsys
     settings = report(capsys, "jupyterhub_config.py", "--xnat-url=https://xnat.example.org")["settings"]
     site = migrated("jupyterhub_config.py", "--xnat-url=https://xnat.example.org")
     engine, servers, security = (
-        site.orchestrator.docker or site.orchestrator.swarm,
+        site.orchestrator,
         site.servers,
         site.servers.security,
     )
@@ -177,7 +179,7 @@ c.SwarmSpawner.extra_resources_spec = {"cpu_limit": 2000000000, "cpu_reservation
     site = migrated("jupyterhub_config.py", "--xnat-url=https://xnat.example.org")
     assert "letmein" not in capsys.readouterr().out
     assert "letmein" not in (folder / "site.yaml").read_text()
-    servers, swarm = site.servers, site.orchestrator.swarm
+    servers, swarm = site.servers, site.orchestrator
     assert servers.hosts == {"pacs.example.org": "10.0.0.5"}
     assert (swarm.dns, servers.dns_search) == (("10.0.0.53",), ("example.org",))
     assert not servers.security.no_new_privileges
@@ -224,7 +226,7 @@ def test_what_a_hub_on_kubernetes_mounts_besides_xnat_s_folders(folder, capsys):
     assert [(mount.source, mount.target) for mount in site.servers.mounts] == [
         ("site-software", "/opt/software")
     ]
-    assert {claim.claim_name for claim in site.orchestrator.kubernetes.claims} == {
+    assert {claim.claim_name for claim in settings_of(site, Kubernetes).claims} == {
         "xnat-archive",
         "workspaces",
     }

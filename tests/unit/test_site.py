@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from tests.unit.helpers import EXAMPLE, MINIMAL, dump, loaded, problems_of, put, site_text, where
 from xnathub_conf.cli.reports import REPORTS, Checked
 from xnathub_conf.cli.show import _rows
+from xnathub_conf.site.chosen import settings_of
 from xnathub_conf.site.load import load, load_site
 from xnathub_conf.site.problems import Problem, SiteError, dotted
 from xnathub_conf.site.schema import entries, node_at, resolve, site_schema
+from xnathub_conf.site.types import Docker, Swarm
 from xnathub_conf.site.yaml_source import parse_yaml
 from xnathub_conf.values.secret import Secret
 
@@ -45,8 +47,8 @@ def test_defaults_are_filled_in():
     assert site.xnat.calls.max_body == 32 * 1024**2
     assert site.servers.allowed_mounts[1].path == "/data/xnat/workspaces/users/{username}"
     assert site.servers.allowed_mounts[1].writable is True
-    assert site.orchestrator.swarm.network_name == "xnat_jupyterhub"
-    assert site.orchestrator.docker is None
+    assert settings_of(site, Swarm).network_name == "xnat_jupyterhub"
+    assert not isinstance(site.orchestrator, Docker)
     assert site.xnat.service_account.password == Secret("file", "/run/secrets/xnat_password")
 
 

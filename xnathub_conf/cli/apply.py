@@ -14,7 +14,6 @@ from xnathub_conf.cli.diff import changes_text
 from xnathub_conf.cli.reports import write_out
 from xnathub_conf.render.hub_container import SITE, secrets_of
 from xnathub_conf.render.swarm import render_stack
-from xnathub_conf.site.hub_settings import orchestrator_of
 from xnathub_conf.site.load import LoadedSite, load
 from xnathub_conf.site.problems import SiteError
 
@@ -55,7 +54,7 @@ def apply(wanted: Apply) -> int:
     """
     try:
         loaded = load(wanted.file)
-        if elsewhere := _ELSEWHERE.get(orchestrator_of(loaded.site)):
+        if elsewhere := _ELSEWHERE.get(loaded.site.orchestrator.key):
             print(f"`xnathub apply` deploys to a Swarm. {elsewhere}", file=sys.stderr)
             return 1
         text = Path(wanted.file).read_text("utf-8")

@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 from xnathub_conf.cli.reports import write_out
 from xnathub_conf.doctor.examination import Check, Examination, Finding, examine
 from xnathub_conf.operating.log_text import in_one_line
+from xnathub_conf.site.chosen import engine_of
 from xnathub_conf.site.load import LoadedSite, load
 from xnathub_conf.site.problems import SiteError, dotted
+from xnathub_conf.site.types import Kubernetes, Local
 from xnathub_conf.values.secret import Secret
 
 _COLOURS = {"ok": "32", "warning": "33", "failed": "31", "skipped": "2"}
@@ -130,22 +132,22 @@ async def _checks(
     xnat = XnatChecks(examination, hub.newest_server)
     stack.push_async_callback(xnat.close)
     checks = xnat.checks()
-    if engine := orchestrator.docker or orchestrator.swarm:
+    if engine := engine_of(examination.site):
         from xnathub_conf.doctor.docker import DockerChecks
 
         docker = DockerChecks(examination, engine)
         stack.push_async_callback(docker.close)
         checks += [*docker.checks(), *FilesChecks(examination, docker).checks()]
-    elif orchestrator.kubernetes:
+    elif isinstance(orchestrator, Kubernetes):
         from xnathub_conf.doctor.kubernetes import KubernetesChecks
 
-        kubernetes = KubernetesChecks(examination, orchestrator.kubernetes)
+        kubernetes = KubernetesChecks(examination, orchestrator)
         stack.push_async_callback(kubernetes.close)
         checks += kubernetes.checks()
-    elif orchestrator.local:
+    elif isinstance(orchestrator, Local):
         checks += [
             *FilesChecks(examination, None).checks(),
-            *local_folder(orchestrator.local.directory),
+            *local_folder(orchestrator.directory),
         ]
     checks += [*hub.checks(), *PublicUrlChecks(examination).checks()]
     if start:

@@ -8,8 +8,10 @@ import sys
 from xnathub_conf.cli.doctor import reported
 from xnathub_conf.doctor.examination import Check, Examination
 from xnathub_conf.doctor.upgrade import UpgradeChecks
+from xnathub_conf.site.chosen import engine_of
 from xnathub_conf.site.load import load
 from xnathub_conf.site.problems import SiteError
+from xnathub_conf.site.types import Kubernetes
 
 
 def upgrade(file: str, *, backup: str | None, as_json: bool) -> int:
@@ -29,7 +31,7 @@ def upgrade(file: str, *, backup: str | None, as_json: bool) -> int:
 async def _upgrade(examination: Examination, backup: str | None, *, as_json: bool) -> int:
     checks = UpgradeChecks(examination, backup).checks()
     orchestrator = examination.site.orchestrator
-    if engine := orchestrator.docker or orchestrator.swarm:
+    if engine := engine_of(examination.site):
         from xnathub_conf.doctor.docker import DockerChecks
 
         docker = DockerChecks(examination, engine)
@@ -37,10 +39,10 @@ async def _upgrade(examination: Examination, backup: str | None, *, as_json: boo
             return await reported(examination, [*checks, *_of_images(docker.checks())], as_json=as_json)
         finally:
             await docker.close()
-    if orchestrator.kubernetes:
+    if isinstance(orchestrator, Kubernetes):
         from xnathub_conf.doctor.kubernetes import KubernetesChecks
 
-        kubernetes = KubernetesChecks(examination, orchestrator.kubernetes)
+        kubernetes = KubernetesChecks(examination, orchestrator)
         try:
             return await reported(examination, [*checks, *_of_images(kubernetes.checks())], as_json=as_json)
         finally:

@@ -37,7 +37,8 @@ class DockerChecks:
         self._examination = examination
         self._site = examination.site
         self._settings = settings
-        self._here: KeyPath = ("orchestrator", "swarm" if self._site.orchestrator.swarm else "docker")
+        self._swarm = settings if isinstance(settings, Swarm) else None
+        self._here: KeyPath = ("orchestrator", settings.key)
         self._info: dict[str, Any] = {}
         self.client: Any = None
 
@@ -50,12 +51,8 @@ class DockerChecks:
         return [
             Check("docker.socket", self.socket),
             Check("docker.api", self.api),
-            *(swarm if self._site.orchestrator.swarm else [Check("docker.plan", self.plan, ("xnat.plan",))]),
-            Check(
-                "docker.rights",
-                self.rights,
-                ("docker.swarm" if self._site.orchestrator.swarm else "docker.api",),
-            ),
+            *(swarm if self._swarm else [Check("docker.plan", self.plan, ("xnat.plan",))]),
+            Check("docker.rights", self.rights, ("docker.swarm" if self._swarm else "docker.api",)),
             Check("docker.network", self.network, ("docker.api",)),
             Check(
                 "docker.metadata", lambda: cloud_metadata(self.client, self._settings), ("docker.network",)
@@ -167,7 +164,7 @@ class DockerChecks:
         return ok(f"{finding.seen} So are the {others} of servers.") if others else finding
 
     async def _network(self, name: str) -> Finding:
-        is_swarm = self._site.orchestrator.swarm is not None
+        is_swarm = self._swarm is not None
         shared = name == self._settings.network_name
         further = name in self._settings.networks
         key = (*self._here, "network_name" if shared else "networks" if further else "server_networks")
@@ -198,9 +195,8 @@ class DockerChecks:
 
     async def nodes(self) -> Finding:
         """Some node takes what the site's constraints, and those of the plan, ask for."""
-        swarm = self._site.orchestrator.swarm
-        assert swarm is not None
-        constraints = [parsed_constraint(text) for text in swarm.placement_constraints]
+        asked_for = self._swarm.placement_constraints if self._swarm else ()
+        constraints = [parsed_constraint(text) for text in asked_for]
         if plan := self._examination.plan:
             constraints += plan.constraints
         found, problem = await self._ask(self.client.nodes.list)
@@ -231,7 +227,7 @@ class DockerChecks:
     async def rights(self) -> Finding:
         """The engine can keep servers to what the site says that they may do."""
         nodes: list[Any] = []
-        if self._site.orchestrator.swarm:
+        if self._swarm:
             found, problem = await self._ask(self.client.nodes.list)
             if problem:
                 return problem

@@ -13,6 +13,7 @@ from xnathub_conf.site.hub_settings import (
     hub_connect_url,
 )
 from xnathub_conf.site.problems import KeyPath
+from xnathub_conf.site.types import Kubernetes
 from xnathub_conf.values.secret import SecretError
 from xnathub_conf.web import hub_proof
 
@@ -193,7 +194,7 @@ def proxy_address(examination: Examination) -> str:
     # In a container of its own on Docker and Swarm; on Kubernetes in a pod of its own with this Service.
     host = environment.get(PROXY_VARIABLE) or environment.get("PROXY_PUBLIC_SERVICE_HOST")
     port = environment.get("PROXY_PUBLIC_SERVICE_PORT") or parts.port
-    if not host and examination.site.orchestrator.kubernetes and examination.at_hub:
+    if not host and isinstance(examination.site.orchestrator, Kubernetes) and examination.at_hub:
         host, port = CHART_PROXY_HOST, 80
     host = host or parts.hostname or ""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -18,7 +18,6 @@ from xnathub_conf.doctor.inside import code_for, run_in_kernel
 from xnathub_conf.doctor.probes import SPARE_SECONDS, ProbeServers
 from xnathub_conf.launch.plan import LaunchPlan, PlanError
 from xnathub_conf.launch.policy import PolicyRefusal
-from xnathub_conf.site.hub_settings import orchestrator_of
 from xnathub_conf.values.gpus import no_gpus
 from xnathub_conf.values.secret import Secret, SecretError
 from xnathub_conf.xnat.answers import XnatError, XnatNotFound
@@ -153,7 +152,7 @@ class StartChecks:
         """A kernel runs in the server, and sees its mounts: data can be read, the workspace written."""
         began = time.monotonic()
         assert self._plan is not None
-        local = orchestrator_of(self._site) == "local"
+        local = self._site.orchestrator.key == "local"
         origin = proxy_address(self._examination)
         server = f"{origin}{self._server['url'].rstrip('/')}"
         try:
@@ -201,7 +200,7 @@ class StartChecks:
     async def owner(self) -> Finding:
         """The server runs as the site says."""
         servers, seen = self._site.servers, (self._seen["uid"], self._seen["gid"])
-        if orchestrator_of(self._site) == "local":
+        if self._site.orchestrator.key == "local":
             return skipped("Local servers run as the hub does.")
         if seen != (servers.uid, servers.gid):
             return failed(
@@ -222,7 +221,7 @@ class StartChecks:
                 "XNAT asks for a GPU, and the server has none.",
                 "See the GPU runtime of the node, and docs/gpus.md.",
             )
-        if found and not wanted and orchestrator_of(self._site) != "local":
+        if found and not wanted and self._site.orchestrator.key != "local":
             return warning(
                 f"The server sees {found} GPU devices that XNAT did not ask for.",
                 "See the default runtime of the nodes.",

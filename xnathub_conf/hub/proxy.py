@@ -18,6 +18,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.ioloop import PeriodicCallback
 
 from xnathub_conf.hub.fresh_names import FreshNames
+from xnathub_conf.site.chosen import engine_of
 from xnathub_conf.site.hub_settings import (
     HUB_FOR_PROXY,
     PROXY_API_PORT,
@@ -236,7 +237,7 @@ class XnatProxy(ConfigurableHTTPProxy):
 
     async def _servers_subnets(self) -> list[str] | None:
         """Return the networks from which nobody may use the port of browsers, those of servers alone; None where Docker does not tell."""
-        settings = self.site.orchestrator.docker or self.site.orchestrator.swarm
+        settings = engine_of(self.site)
         try:
             return await asyncio.to_thread(subnets, settings) if settings else []
         except (DockerException, RequestException) as error:

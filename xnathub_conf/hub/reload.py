@@ -13,7 +13,7 @@ from typing import Any
 from xnathub_conf.operating.audit import audit
 from xnathub_conf.operating.metrics import RELOADS, set_site_state
 from xnathub_conf.site.differences import Difference, differences
-from xnathub_conf.site.hub_settings import orchestrator_of, page_variables
+from xnathub_conf.site.hub_settings import page_variables
 from xnathub_conf.site.load import load_site
 from xnathub_conf.site.problems import KeyPath, SiteError, dotted
 from xnathub_conf.site.schema import takes_effect
@@ -44,7 +44,7 @@ class LiveSite:
         self._app = app
         loop = asyncio.get_running_loop()
         # A terminal that is closed sends it too, to end what was started in it.
-        if orchestrator_of(self._site) != "local":
+        if self._site.orchestrator.key != "local":
             loop.add_signal_handler(signal.SIGHUP, self._wanted.set)
         task = loop.create_task(self._watch())
         # The loop holds tasks weakly.

@@ -2,9 +2,10 @@
 
 from urllib.parse import urlsplit
 
+from xnathub_conf.site.chosen import engine_of
 from xnathub_conf.site.hub_settings import CHART_PROXY_HOST, PROXY_HOST, hub_connect_url
 from xnathub_conf.site.networks import WAY_OUT_HOST, WAY_OUT_PORT
-from xnathub_conf.site.types import Site
+from xnathub_conf.site.types import Kubernetes, Site
 
 CA_FILE = "/etc/xnathub/ca.pem"
 """Where a server has the authorities that it trusts."""
@@ -29,7 +30,7 @@ def _proxy(site: Site) -> str | None:
 
 def _has_way_out(site: Site) -> bool:
     """Return whether servers reach XNAT too by the rendered file's own proxy alone."""
-    engine = site.orchestrator.docker or site.orchestrator.swarm
+    engine = engine_of(site)
     return engine is not None and site.servers.internet == "none"
 
 
@@ -39,7 +40,9 @@ def _no_proxy(site: Site) -> list[str]:
     addresses = (*xnats, hub_connect_url(site))
     # A proxy of the hub that is a container of its own takes servers' calls to the hub.
     hosts = [*(urlsplit(address).hostname for address in addresses if address), PROXY_HOST]
-    cluster = [CHART_PROXY_HOST, ".svc", ".cluster.local"] if site.orchestrator.kubernetes else []
+    cluster = (
+        [CHART_PROXY_HOST, ".svc", ".cluster.local"] if isinstance(site.orchestrator, Kubernetes) else []
+    )
     return list(
         dict.fromkeys(
             ["localhost", "127.0.0.1", "::1", *filter(None, hosts), *cluster, *site.servers.no_proxy]

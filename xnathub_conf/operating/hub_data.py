@@ -15,7 +15,6 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from xnathub_conf.operating.database_upgrade import file_revision, reason_of, server_revision
-from xnathub_conf.site.hub_settings import orchestrator_of
 from xnathub_conf.site.types import Site
 
 COOKIE_SECRET_VARIABLE = "JPY_COOKIE_SECRET"  # noqa: S105 - its name
@@ -152,7 +151,7 @@ def hub_data(site: Site, environment: Mapping[str, str]) -> HubData:
     secret = site.extra.get("JupyterHub.cookie_secret_file", "jupyterhub_cookie_secret")
     elsewhere = site.hub.cookie_secret or environment.get(COOKIE_SECRET_VARIABLE)
     cookie_secret = None if elsewhere else Path(os.path.realpath(Path(secret).expanduser()))
-    owner = None if orchestrator_of(site) == "local" else (site.hub.uid, site.hub.gid)
+    owner = None if site.orchestrator.key == "local" else (site.hub.uid, site.hub.gid)
     return HubData(url, file, cookie_secret, owner)
 
 

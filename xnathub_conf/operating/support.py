@@ -15,8 +15,9 @@ from typing import IO, Any
 from xnathub_conf import __version__
 from xnathub_conf.operating.anonymous import Numbers
 from xnathub_conf.operating.hub_data import HubData, HubDataError
+from xnathub_conf.site.chosen import engine_of
 from xnathub_conf.site.schema import secrets_in
-from xnathub_conf.site.types import Site
+from xnathub_conf.site.types import Site, Swarm
 from xnathub_conf.values.secret import SecretError
 
 _PACKAGES = (
@@ -80,7 +81,7 @@ def facts(data: HubData | None) -> dict[str, Any]:
 
 def engine_state(site: Site) -> dict[str, object]:
     """Return what a Docker engine says of itself and of the hub's servers, by numbers; nothing where it does not answer."""
-    settings = site.orchestrator.docker or site.orchestrator.swarm
+    settings = engine_of(site)
     if settings is None:
         return {}
     import docker  # noqa: PLC0415 - a hub on Kubernetes has no use for it
@@ -103,7 +104,7 @@ def engine_state(site: Site) -> dict[str, object]:
         state: dict[str, object] = {name: info.get(name) for name in told}
         state["swarm"] = (info.get("Swarm") or {}).get("LocalNodeState")
         state["servers"] = dict(Counter(each.status for each in containers))
-        if site.orchestrator.swarm and (info.get("Swarm") or {}).get("ControlAvailable"):
+        if isinstance(site.orchestrator, Swarm) and (info.get("Swarm") or {}).get("ControlAvailable"):
             nodes = [each.attrs for each in client.nodes.list()]
             state["nodes"] = dict(
                 Counter(

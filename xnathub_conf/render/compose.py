@@ -27,6 +27,7 @@ from xnathub_conf.render.proxy_container import (
 from xnathub_conf.render.swarm_limits import DATA, check_stack, connect_host
 from xnathub_conf.render.way_out import way_out_services
 from xnathub_conf.render.yaml_text import yaml_text
+from xnathub_conf.site.chosen import settings_of
 from xnathub_conf.site.hub_settings import hub_port, public_port
 from xnathub_conf.site.load import LoadedSite
 from xnathub_conf.site.networks import network_options, server_networks
@@ -53,7 +54,7 @@ def render_compose(
     nothing else. `proxy_image` is the proxy's, where that is another than the hub's. Raises ValueError where the site can't be run that way.
     """
     site = loaded.site
-    docker = site.orchestrator.docker
+    docker = settings_of(site, Docker)
     if docker is None:
         raise ValueError("The site's orchestrator is not docker.")
     check_stack(site, docker)

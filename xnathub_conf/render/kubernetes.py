@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from xnathub_conf.render.yaml_text import yaml_text, yaml_texts
+from xnathub_conf.site.chosen import settings_of
 from xnathub_conf.site.load import LoadedSite
 from xnathub_conf.site.types import Kubernetes, Servers, Site
 from xnathub_conf.values.addresses import host_name
@@ -69,7 +70,7 @@ def render_manifests(loaded: LoadedSite, content: str, *, image: str | None = No
     below /etc/xnathub/secrets. Raises ValueError where the site is not one for Kubernetes, or names no namespace.
     """
     site = _kubernetes_site(loaded)
-    hub, kubernetes = loaded.site.hub, loaded.site.orchestrator.kubernetes
+    hub, kubernetes = loaded.site.hub, settings_of(loaded.site, Kubernetes)
     if not kubernetes or not kubernetes.namespace:
         raise ValueError("Plain manifests need orchestrator.kubernetes.namespace.")
     template = (resources.files("xnathub_conf.render") / "manifests.yaml").read_text("utf-8")
@@ -162,7 +163,7 @@ def _digest(content: str) -> str:
 
 
 def _kubernetes_site(loaded: LoadedSite) -> dict[str, Any]:
-    if loaded.site.orchestrator.kubernetes is None:
+    if not isinstance(loaded.site.orchestrator, Kubernetes):
         raise ValueError("The site's orchestrator is not kubernetes.")
     site: dict[str, Any] = loaded.document.data
     return site

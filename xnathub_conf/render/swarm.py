@@ -28,6 +28,7 @@ from xnathub_conf.render.proxy_container import (
 from xnathub_conf.render.swarm_limits import DATA, check_stack, connect_host
 from xnathub_conf.render.way_out import way_out_services
 from xnathub_conf.render.yaml_text import yaml_text
+from xnathub_conf.site.chosen import settings_of
 from xnathub_conf.site.hub_settings import hub_port, public_port
 from xnathub_conf.site.load import LoadedSite
 from xnathub_conf.site.networks import network_options, server_networks
@@ -56,7 +57,7 @@ def render_stack(
     for the site file; None is the working folder. Raises ValueError where the site can't be a stack.
     """
     site = loaded.site
-    swarm = site.orchestrator.swarm
+    swarm = settings_of(site, Swarm)
     if swarm is None:
         raise ValueError("The site's orchestrator is not swarm.")
     check_stack(site, swarm)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from xnathub_conf.site.problems import KeyPath
-from xnathub_conf.site.schema import EFFECTS, takes_effect
-from xnathub_conf.site.types import Site
+from xnathub_conf.site.schema import EFFECTS, fields_of, takes_effect
+from xnathub_conf.site.types import Orchestrator, Site
 from xnathub_conf.values.secret import Secret
 
 
@@ -40,12 +40,11 @@ def whole_effect(found: Sequence[Difference]) -> str:
 def _differences(old: object, new: object, key: KeyPath) -> Iterator[Difference]:
     if old == new:
         return
-    if key == ("orchestrator",) and _orchestrator(old) != _orchestrator(new):
-        yield Difference(key, "changed", _orchestrator(old), _orchestrator(new))
+    if isinstance(old, Orchestrator) and isinstance(new, Orchestrator) and old.key != new.key:
+        yield Difference(key, "changed", old.key, new.key)
     elif dataclasses.is_dataclass(old) and type(old) is type(new) and not isinstance(old, Secret):
-        for field in dataclasses.fields(old):
-            below = (*key, field.name.removesuffix("_"))
-            yield from _differences(getattr(old, field.name), getattr(new, field.name), below)
+        for (below, before), (_, after) in zip(fields_of(old, key), fields_of(new, key), strict=True):
+            yield from _differences(before, after, below)
     elif key and key[0] == "extra" and len(key) > 1:
         # JupyterHub's own: whether the order of a list counts is not known here.
         yield Difference(key, "changed", old, new)
@@ -66,11 +65,3 @@ def _differences(old: object, new: object, key: KeyPath) -> Iterator[Difference]
         yield from (Difference(key, "added", None, entry) for entry in dict.fromkeys(new) if entry not in old)
     else:
         yield Difference(key, "changed", old, new)
-
-
-def _orchestrator(orchestrator: Any) -> str:
-    return next(
-        field.name
-        for field in dataclasses.fields(orchestrator)
-        if getattr(orchestrator, field.name) is not None
-    )

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from xnathub_conf.site.chosen import engine_of, settings_of
 from xnathub_conf.site.problems import KeyPath
-from xnathub_conf.site.types import Docker, Site, Swarm
+from xnathub_conf.site.types import Docker, Kubernetes, Site, Swarm
 from xnathub_conf.values.addresses import host_name
 from xnathub_conf.values.registry_logins import PULL_SECRET
 
@@ -49,11 +50,6 @@ class Setting:
     key: KeyPath
 
 
-def orchestrator_of(site: Site) -> str:
-    """Name the site's orchestrator: local, docker, swarm or kubernetes."""
-    return next(name for name in SPAWNERS if getattr(site.orchestrator, name) is not None)
-
-
 def xnat_public_url(site: Site) -> str:
     """XNAT's address for links on pages, without a slash at its end."""
     return (site.xnat.public_url or site.xnat.url).rstrip("/")
@@ -89,12 +85,12 @@ def hub_connect_url(site: Site) -> str:
 def usual_hub_url(site: Site) -> str:
     """Return where servers reach the hub itself where the site does not say: by its name on their network."""
     host = {"local": "127.0.0.1", "docker": "jupyterhub", "swarm": "jupyterhub", "kubernetes": "hub"}
-    return f"http://{host[orchestrator_of(site)]}:{hub_port(site)}"
+    return f"http://{host[site.orchestrator.key]}:{hub_port(site)}"
 
 
 def hub_bind_url(site: Site) -> str:
     """Where the hub itself listens."""
-    default = "http://127.0.0.1:8081" if orchestrator_of(site) == "local" else "http://0.0.0.0:8081"
+    default = "http://127.0.0.1:8081" if site.orchestrator.key == "local" else "http://0.0.0.0:8081"
     return site.hub.hub_bind_url or default
 
 
@@ -113,7 +109,7 @@ def on_control(site: Site, name: str) -> str:
 
     Idle connections through a service's virtual address are lost, and some kernels have none.
     """
-    return f"tasks.{name}" if site.orchestrator.swarm else name
+    return f"tasks.{name}" if isinstance(site.orchestrator, Swarm) else name
 
 
 def hub_settings(site: Site) -> list[Setting]:
@@ -142,7 +138,7 @@ PLAN_TRAITS = {
 
 def settings_by_code(site: Site) -> list[Setting]:
     """List the traits that `configure` and the adapters set, whose values are objects or come with each start."""
-    name = orchestrator_of(site)
+    name = site.orchestrator.key
     here: KeyPath = ("orchestrator", name)
     settings = [
         Setting("JupyterHub.authenticator_class", BY_CODE, ("sign_in",)),
@@ -181,7 +177,7 @@ def _hub(site: Site) -> Iterator[Setting]:
     limit = ("hub", "named_server_limit_per_user")
     yield Setting("JupyterHub.named_server_limit_per_user", hub.named_server_limit_per_user, limit)
     # Servers outlive the hub, but for local ones, which are its own processes.
-    local = orchestrator_of(site) == "local"
+    local = site.orchestrator.key == "local"
     yield Setting("JupyterHub.cleanup_servers", local, ("orchestrator",))
     if not local:
         # The kept folder may hold the file of an earlier container's proxy, whose number is another process here.
@@ -294,7 +290,7 @@ def _servers(site: Site) -> Iterator[Setting]:
 
 
 def _orchestrator(site: Site) -> Iterator[Setting]:
-    name = orchestrator_of(site)
+    name = site.orchestrator.key
     here: KeyPath = ("orchestrator", name)
     spawner = SPAWNERS[name]
     stop: KeyPath = ("servers", "stop_timeout")
@@ -304,18 +300,15 @@ def _orchestrator(site: Site) -> Iterator[Setting]:
         again = site.servers.stop_timeout // 2
         yield Setting(f"{spawner}.interrupt_timeout", site.servers.stop_timeout - again, stop)
         yield Setting(f"{spawner}.term_timeout", again, stop)
-    docker = site.orchestrator.docker or site.orchestrator.swarm
-    if docker:
-        yield from _docker_api(docker, spawner, here)
-        yield Setting(f"{spawner}.network_name", docker.network_name, (*here, "network_name"))
-        yield Setting(f"{spawner}.prefix", docker.prefix, (*here, "prefix"))
-    if site.orchestrator.docker:
+    if engine := engine_of(site):
+        yield from _docker_api(engine, spawner, here)
+        yield Setting(f"{spawner}.network_name", engine.network_name, (*here, "network_name"))
+        yield Setting(f"{spawner}.prefix", engine.prefix, (*here, "prefix"))
+    if docker := settings_of(site, Docker):
         # A container that stayed would come back with the mounts and token of its first start.
         yield Setting("DockerSpawner.remove", True, here)
-        yield Setting(
-            "DockerSpawner.pull_policy", site.orchestrator.docker.pull_policy, (*here, "pull_policy")
-        )
-    if kubernetes := site.orchestrator.kubernetes:
+        yield Setting("DockerSpawner.pull_policy", docker.pull_policy, (*here, "pull_policy"))
+    if kubernetes := settings_of(site, Kubernetes):
         if kubernetes.namespace:
             yield Setting("KubeSpawner.namespace", kubernetes.namespace, (*here, "namespace"))
         yield Setting(
@@ -328,7 +321,7 @@ def _orchestrator(site: Site) -> Iterator[Setting]:
 
 def pull_secrets(site: Site) -> list[str]:
     """Return the names of the Secrets from which Kubernetes' nodes take the logins of registries."""
-    kubernetes = site.orchestrator.kubernetes
+    kubernetes = settings_of(site, Kubernetes)
     named = list(kubernetes.image_pull_secrets) if kubernetes else []
     return list(dict.fromkeys([*named, PULL_SECRET] if site.servers.registry_logins else named))
 

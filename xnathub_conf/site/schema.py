@@ -132,11 +132,33 @@ def _build(value: Any, node: SchemaNode) -> object:
     if "properties" not in node:
         below = node.get("additionalProperties", {})
         return MappingProxyType({key: _build(item, below) for key, item in filled(value, node).items()})
+    if is_choice(node):
+        [(key, chosen)] = value.items()
+        return _build(chosen, node["properties"][key])
     fields = {
         key + "_" * keyword.iskeyword(key): _build(value.get(key, resolve(child).get("default")), child)
         for key, child in node["properties"].items()
     }
     return getattr(site_types, node["title"])(**fields)
+
+
+def is_choice(node: SchemaNode) -> bool:
+    """Return whether an object has exactly one key of several, so that what stands below that is its value."""
+    return "title" in node and node.get("minProperties") == node.get("maxProperties") == 1
+
+
+def fields_of(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+    """List what stands below a section of a Site: each key path with its value; None for what was not chosen."""
+    if isinstance(value, site_types.Orchestrator):
+        for key in (node_at(path) or {})["properties"]:
+            yield from _own_fields(value, (*path, key)) if key == value.key else [((*path, key), None)]
+    else:
+        yield from _own_fields(value, path)
+
+
+def _own_fields(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+    for field in dataclasses.fields(value):
+        yield (*path, field.name.removesuffix("_")), getattr(value, field.name)
 
 
 def filled(value: Any, node: SchemaNode) -> Any:
@@ -149,8 +171,8 @@ def secrets_in(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Sec
     if isinstance(value, Secret):
         yield path, value
     elif dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
-            yield from secrets_in(getattr(value, field.name), (*path, field.name.removesuffix("_")))
+        for key, child in fields_of(value, path):
+            yield from secrets_in(child, key)
     elif isinstance(value, tuple):
         for index, item in enumerate(value):
             yield from secrets_in(item, (*path, index))
@@ -161,5 +183,5 @@ def entries(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object
     if not dataclasses.is_dataclass(value) or isinstance(value, Secret):
         yield path, value
         return
-    for field in dataclasses.fields(value):
-        yield from entries(getattr(value, field.name), (*path, field.name.removesuffix("_")))
+    for key, child in fields_of(value, path):
+        yield from entries(child, key)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from xnathub_conf.values.secret import Secret
 
@@ -294,9 +294,17 @@ class Logging:
 
 
 @dataclass(frozen=True)
-class Local:
+class Orchestrator:
+    """What runs the servers: exactly one of these."""
+
+    key: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class Local(Orchestrator):
     """Processes of the hub's own user, for demos and development. No isolation: mounts are links, limits and images are not applied. Volumes by name are refused, for a process has none."""
 
+    key: ClassVar[str] = "local"
     directory: str
 
 
@@ -311,9 +319,10 @@ class DockerTls:
 
 
 @dataclass(frozen=True)
-class Docker:
+class Docker(Orchestrator):
     """Containers on one Docker engine."""
 
+    key: ClassVar[str] = "docker"
     network_name: str
     server_networks: int
     networks: tuple[str, ...]
@@ -328,9 +337,10 @@ class Docker:
 
 
 @dataclass(frozen=True)
-class Swarm:
+class Swarm(Orchestrator):
     """Services on a Docker Swarm; the hub runs on a manager."""
 
+    key: ClassVar[str] = "swarm"
     network_name: str
     server_networks: int
     networks: tuple[str, ...]
@@ -366,9 +376,10 @@ class Toleration:
 
 
 @dataclass(frozen=True)
-class Kubernetes:
+class Kubernetes(Orchestrator):
     """Pods in one namespace of a Kubernetes cluster."""
 
+    key: ClassVar[str] = "kubernetes"
     namespace: str | None
     claims: tuple[Claim, ...]
     node_selector: Mapping[str, str]
@@ -378,16 +389,6 @@ class Kubernetes:
     generic_resources: Mapping[str, str]
     schedule_timeout: int
     start_as_root: bool
-
-
-@dataclass(frozen=True)
-class Orchestrator:
-    """What runs the servers: exactly one of these."""
-
-    local: Local | None
-    docker: Docker | None
-    swarm: Swarm | None
-    kubernetes: Kubernetes | None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from xnathub_conf.launch.plan import LaunchPlan
-from xnathub_conf.site.hub_settings import orchestrator_of
 from xnathub_conf.site.types import Site
 from xnathub_conf.spawners.launch import Launch
 from xnathub_conf.spawners.running import Found
@@ -59,7 +58,7 @@ class Findable(Adapter, Protocol):
 
 def spawner_class(site: Site) -> type[Any]:
     """Return the site's spawner class, bound to the site, for JupyterHub.spawner_class."""
-    name = orchestrator_of(site)
+    name = site.orchestrator.key
     module = import_module(f"xnathub_conf.spawners.{name}")
     cls: type[object] = getattr(module, f"Xnat{name.capitalize()}Spawner")
     return type(cls.__name__, (Launch, cls), {"site": site})

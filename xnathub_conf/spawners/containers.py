@@ -19,6 +19,7 @@ from xnathub_conf.launch.failure import ADMIN, LaunchFailed, ended_at_once
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.server_log import MOST_BYTES, MOST_LINES
 from xnathub_conf.launch.why_ended import why_ended
+from xnathub_conf.site.chosen import engine_of
 from xnathub_conf.site.hub_settings import xnat_public_url
 from xnathub_conf.site.networks import server_networks
 from xnathub_conf.site.types import Docker, Servers, Site, Swarm
@@ -93,7 +94,7 @@ class PlannedObject(DockerSpawner):
     """The one that the server is started on."""
 
     def _settings(self) -> Docker | Swarm:
-        settings = self.site.orchestrator.docker or self.site.orchestrator.swarm
+        settings = engine_of(self.site)
         assert settings is not None
         return settings
 

@@ -11,6 +11,8 @@ from xnathub_conf.launch.ending import Ending, exited, gone
 from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.policy import PolicyRefusal
+from xnathub_conf.site.chosen import settings_of
+from xnathub_conf.site.types import Docker
 from xnathub_conf.spawners.containers import (
     LABELS,
     NETWORK,
@@ -46,7 +48,7 @@ class XnatDockerSpawner(PlannedObject):
         gpus = gpu_requests(plan)
         super().apply_plan(plan, prepared)
         self.volumes: dict[str, object] = {}
-        docker = self.site.orchestrator.docker
+        docker = settings_of(self.site, Docker)
         assert docker is not None
         # Docker would remove a container as it ends, and its exit code with it.
         host: dict[str, object] = {
@@ -74,7 +76,7 @@ class XnatDockerSpawner(PlannedObject):
         more: dict[str, Any] = self.extra_create_kwargs
         self.extra_create_kwargs = {**more, "labels": {**more["labels"], NETWORK: self._network}}
         self.extra_host_config = {**self.extra_host_config, "network_mode": self._network}
-        docker = self.site.orchestrator.docker
+        docker = settings_of(self.site, Docker)
         assert docker is not None
         await self._check_users()
         made = await super().create_object()

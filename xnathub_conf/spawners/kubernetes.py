@@ -13,6 +13,7 @@ from kubespawner.slugs import is_valid_label, safe_slug
 
 from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.launch.plan import LaunchPlan
+from xnathub_conf.site.chosen import settings_of
 from xnathub_conf.site.hub_settings import xnat_public_url
 from xnathub_conf.site.types import Kubernetes, Site
 from xnathub_conf.spawners.containers import LABELS, object_labels
@@ -63,7 +64,7 @@ class XnatKubernetesSpawner(Looks):
 
     @property
     def _settings(self) -> Kubernetes:
-        settings = self.site.orchestrator.kubernetes
+        settings = settings_of(self.site, Kubernetes)
         assert settings is not None
         return settings
 

@@ -20,7 +20,8 @@ from xnathub_conf.launch.ending import Ending, exited
 from xnathub_conf.launch.failure import ADMIN, LaunchFailed, ended_at_once
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.why_ended import why_ended
-from xnathub_conf.site.types import Site
+from xnathub_conf.site.chosen import settings_of
+from xnathub_conf.site.types import Local, Site
 from xnathub_conf.spawners.object_names import object_name
 from xnathub_conf.spawners.slow_starts import Phase
 from xnathub_conf.values.paths import prefixes
@@ -41,7 +42,7 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
 
     @property
     def _root(self) -> Path:
-        local = self.site.orchestrator.local
+        local = settings_of(self.site, Local)
         assert local is not None
         return Path(local.directory) / object_name("server", self.user.name, self.name)
 

@@ -20,6 +20,8 @@ from xnathub_conf.launch.ending import Ending, exited, gone, lost_node
 from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.launch.plan import LaunchPlan
 from xnathub_conf.launch.policy import PolicyRefusal
+from xnathub_conf.site.chosen import settings_of
+from xnathub_conf.site.types import Swarm
 from xnathub_conf.spawners.containers import (
     LABELS,
     NETWORK,
@@ -88,7 +90,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
 
     async def create_object(self) -> object:
         """Create the service."""
-        plan, swarm = self._plan, self.site.orchestrator.swarm
+        plan, swarm = self._plan, settings_of(self.site, Swarm)
         assert swarm is not None
         servers = self.site.servers
         security = servers.security
@@ -264,7 +266,7 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
 
     async def bring_image(self, image: str) -> Brought:
         """Have every node that may run servers get an image."""
-        swarm = self.site.orchestrator.swarm
+        swarm = settings_of(self.site, Swarm)
         assert swarm is not None
         return await bring_to_nodes(self, swarm, image, stack_label())
 

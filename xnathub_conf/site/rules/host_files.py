@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from xnathub_conf.site.hub_settings import orchestrator_of
+from xnathub_conf.site.chosen import engine_of
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import report
 from xnathub_conf.site.types import Site
@@ -15,9 +15,9 @@ from xnathub_conf.values.secret import Secret, SecretError
 def check_files(document: Document, site: Site, environment: Mapping[str, str]) -> None:
     """Every file that the site names can be read, and a variable that a trait needs is set."""
     files: list[tuple[KeyPath, str | None]] = [(("xnat", "ca_file"), site.xnat.ca_file)]
-    docker = site.orchestrator.docker or site.orchestrator.swarm
+    docker = engine_of(site)
     if docker and docker.tls:
-        here = ("orchestrator", orchestrator_of(site), "tls")
+        here = ("orchestrator", site.orchestrator.key, "tls")
         files += [
             ((*here, name), getattr(docker.tls, name)) for name in ("ca_cert", "client_cert", "client_key")
         ]

@@ -1,9 +1,9 @@
 """Rules of `servers.internet` and `servers.reachable`."""
 
-from xnathub_conf.site.hub_settings import orchestrator_of
+from xnathub_conf.site.chosen import engine_of
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import report
-from xnathub_conf.site.types import Site
+from xnathub_conf.site.types import Kubernetes, Local, Site
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.addresses import host_name
 from xnathub_conf.values.reachable import Reachable
@@ -28,19 +28,19 @@ def check_internet(document: Document, site: Site) -> None:
             found = "It has no effect: servers reach everything."
             report(document, _LIST, "internet", found, "Set `internet: none`, or delete it.")
         return
-    engine = site.orchestrator.docker or site.orchestrator.swarm
-    if site.orchestrator.local:
+    engine = engine_of(site)
+    if isinstance(site.orchestrator, Local):
         found = "It has no effect: local servers are the hub's own processes."
         report(document, _HERE, "internet", found, "Delete it.")
     elif engine and not engine.server_networks:
         found = "Servers share the hub's network, which has a way out."
-        fix = f"Set orchestrator.{orchestrator_of(site)}.server_networks, such as 20."
+        fix = f"Set orchestrator.{site.orchestrator.key}.server_networks, such as 20."
         report(document, _HERE, "internet", found, fix)
     elif engine and servers.http_proxy:
         found = "Servers without the internet have the rendered file's own proxy, and no other."
         fix = "Delete it, and list in `reachable` what servers need."
         report(document, ("servers", "http_proxy"), "internet", found, fix)
-    elif site.orchestrator.kubernetes:
+    elif isinstance(site.orchestrator, Kubernetes):
         for index, each in entries.items():
             if not each.networks:
                 found = "Kubernetes' network policies know addresses alone."

@@ -1,10 +1,10 @@
 """Rules of the networks that servers are on, and of keys that an orchestrator has no use for."""
 
-from xnathub_conf.site.hub_settings import orchestrator_of
+from xnathub_conf.site.chosen import engine_of
 from xnathub_conf.site.networks import server_networks
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import report
-from xnathub_conf.site.types import Site
+from xnathub_conf.site.types import Docker, Site
 from xnathub_conf.site.yaml_source import Document
 
 _ENGINE_NETWORKS = 31
@@ -18,10 +18,10 @@ _OF_THE_STACK = ("_control", "xnathub_database")
 
 def check_networks(document: Document, site: Site) -> None:
     """Further networks go round no rule of the others, and an engine has addresses for all."""
-    engine = site.orchestrator.docker or site.orchestrator.swarm
+    engine = engine_of(site)
     if not engine:
         return
-    above: KeyPath = ("orchestrator", orchestrator_of(site))
+    above: KeyPath = ("orchestrator", engine.key)
     here = (*above, "networks")
     ours = {engine.network_name, *server_networks(engine)}
     for index, name in enumerate(engine.networks):
@@ -40,7 +40,7 @@ def check_networks(document: Document, site: Site) -> None:
         found = "Servers of all users meet there, each within reach of the others, whatever server_networks parts."
         fix = "Name only networks on which that may be, or reach what is there by another way."
         report(document, here, "meeting-network", found, fix)
-    if site.orchestrator.docker and engine.server_networks > _ENGINE_NETWORKS - _BESIDE:
+    if isinstance(engine, Docker) and engine.server_networks > _ENGINE_NETWORKS - _BESIDE:
         found = f"One engine has addresses for {_ENGINE_NETWORKS} networks, unless its daemon.json says otherwise."
         fix = (
             f"Write {_ENGINE_NETWORKS - _BESIDE} or less, or see that `default-address-pools` has more; then "
@@ -52,7 +52,7 @@ def check_networks(document: Document, site: Site) -> None:
 def check_effects(document: Document, site: Site) -> None:
     """What only an engine can do is asked of one."""
     here: KeyPath = ("servers", "image_health_checks")
-    engine = site.orchestrator.docker or site.orchestrator.swarm
+    engine = engine_of(site)
     if site.servers.image_health_checks and not engine:
         found = "It has no effect: only Docker does the health checks that images bring along."
         report(document, here, "no-effect", found, "Delete it.")

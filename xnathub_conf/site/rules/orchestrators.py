@@ -2,11 +2,11 @@
 
 import ipaddress
 
-from xnathub_conf.site.hub_settings import orchestrator_of
+from xnathub_conf.site.chosen import engine_of, settings_of
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import is_normal, report, written
 from xnathub_conf.site.schema import node_at
-from xnathub_conf.site.types import Site
+from xnathub_conf.site.types import Kubernetes, Site, Swarm
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.paths import (
     fixed_part,
@@ -20,10 +20,10 @@ _LEAST_ADDRESSES = 16
 
 def check_docker(document: Document, site: Site) -> None:
     """TLS and the address of the engine fit together, and a subnet is one."""
-    docker = site.orchestrator.docker or site.orchestrator.swarm
+    docker = engine_of(site)
     if docker is None:
         return
-    here: KeyPath = ("orchestrator", orchestrator_of(site))
+    here: KeyPath = ("orchestrator", site.orchestrator.key)
     remote = docker.docker_host.startswith("tcp:")
     if docker.tls and not remote:
         report(
@@ -49,8 +49,8 @@ def check_docker(document: Document, site: Site) -> None:
             f"{site.hub.gid}, the default, is hardly ever the group that may use Docker's socket.",
             f"Write the group that owns it: stat -c %g {docker.docker_host.removeprefix('unix://')}",
         )
-    if site.orchestrator.swarm and (subnet := site.orchestrator.swarm.subnet):
-        _subnet(document, subnet)
+    if isinstance(docker, Swarm) and docker.subnet:
+        _subnet(document, docker.subnet)
 
 
 def _subnet(document: Document, subnet: str) -> None:
@@ -71,7 +71,7 @@ def _subnet(document: Document, subnet: str) -> None:
 
 def check_kubernetes(document: Document, site: Site) -> None:
     """Claims hold every allowed mount, and tolerations and time limits are consistent."""
-    kubernetes = site.orchestrator.kubernetes
+    kubernetes = settings_of(site, Kubernetes)
     if kubernetes is None:
         return
     here: KeyPath = ("orchestrator", "kubernetes")

@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from xnathub_conf.site.check import check_trait
-from xnathub_conf.site.hub_settings import SPAWNERS, hub_settings, orchestrator_of, settings_by_code
+from xnathub_conf.site.chosen import settings_of
+from xnathub_conf.site.hub_settings import SPAWNERS, hub_settings, settings_by_code
 from xnathub_conf.site.problems import KeyPath, dotted
 from xnathub_conf.site.rules.reporting import report
 from xnathub_conf.site.rules.sign_in import check_scopes
 from xnathub_conf.site.schema import jupyterhub_names, node_at
-from xnathub_conf.site.types import HubTls, Site
+from xnathub_conf.site.types import HubTls, Kubernetes, Site
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.pod_config import Part, decided
 from xnathub_conf.values.pod_level import (
@@ -26,7 +27,7 @@ from xnathub_conf.values.secret import Secret
 def check_extra(document: Document, site: Site) -> None:
     """`extra` sets traits that exist, in values that they take, and none that is decided elsewhere."""
     traits = jupyterhub_names()["traits"]
-    spawner = SPAWNERS[orchestrator_of(site)]
+    spawner = SPAWNERS[site.orchestrator.key]
     usable = [name for name in traits if name not in SPAWNERS.values() or name == spawner]
     ours = {
         setting.trait: setting.key
@@ -75,7 +76,7 @@ def check_extra(document: Document, site: Site) -> None:
 
 def check_pod_config(document: Document, site: Site) -> None:
     """What `extra` adds to pods leaves alone what the plan or the security of servers decides."""
-    kubernetes = site.orchestrator.kubernetes
+    kubernetes = settings_of(site, Kubernetes)
     parts: tuple[Part, ...] = ("pod", "container")
     for part in parts if kubernetes else ():
         trait = f"KubeSpawner.extra_{part}_config"
@@ -101,7 +102,7 @@ def check_pod_account(document: Document, site: Site) -> None:
     }
     account = "KubeSpawner.service_account"
     named["extra", account] = site.extra.get(account)
-    for path, value in named.items() if site.orchestrator.kubernetes else ():
+    for path, value in named.items() if isinstance(site.orchestrator, Kubernetes) else ():
         if value == HUB_ACCOUNT:
             found = "Servers would have the hub's own account, which starts and deletes everybody's pods."
             fix = "Name another, with no more rights than servers need, or delete it."
@@ -110,7 +111,7 @@ def check_pod_account(document: Document, site: Site) -> None:
 
 def check_pod_level(document: Document, site: Site) -> None:
     """What `extra` adds to pods keeps them at *restricted*, where the site's own keys leave them."""
-    kubernetes = site.orchestrator.kubernetes
+    kubernetes = settings_of(site, Kubernetes)
     if kubernetes is None:
         return
     for name, look in _LEVELS.items():
@@ -192,13 +193,13 @@ def _with_every_key(site: Site) -> Site:
 
     An address that is wrong, and reported already, goes: it could not be read.
     """
-    secret, kubernetes = Secret("env", "NAME"), site.orchestrator.kubernetes
+    secret, orchestrator = Secret("env", "NAME"), site.orchestrator
     hub = replace(site.hub, hub_bind_url=None, public_url="https://x/", db_url=secret, cookie_secret=secret)
     hub = replace(hub, tls=HubTls(cert="/x", key="/x"))
-    if kubernetes:
-        kubernetes = replace(kubernetes, namespace="x")
+    if isinstance(orchestrator, Kubernetes):
+        orchestrator = replace(orchestrator, namespace="x")
     pages = replace(site.pages, logo="/x")
-    return replace(site, hub=hub, pages=pages, orchestrator=replace(site.orchestrator, kubernetes=kubernetes))
+    return replace(site, hub=hub, pages=pages, orchestrator=orchestrator)
 
 
 _COMMAND = "Write it into the command in XNAT's Jupyter environment."

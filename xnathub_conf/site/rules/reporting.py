@@ -3,7 +3,7 @@
 import re
 
 from xnathub_conf.site.problems import KeyPath
-from xnathub_conf.site.types import Site
+from xnathub_conf.site.types import Kubernetes, Local, Site
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.paths import (
     PathError,
@@ -37,9 +37,11 @@ def report_shared(document: Document, path: KeyPath, folder: str, *, writable: b
 
 def report_volume(document: Document, site: Site, path: KeyPath, name: str) -> None:
     """Add a problem where the orchestrator can't have a volume of this name."""
-    if site.orchestrator.local:
+    if isinstance(site.orchestrator, Local):
         report(document, path, "path", "Local servers have no volumes.", "Write an absolute path.")
-    elif site.orchestrator.kubernetes and not _CLAIM_NAME.fullmatch(name.replace("{username}", "x")):
+    elif isinstance(site.orchestrator, Kubernetes) and not _CLAIM_NAME.fullmatch(
+        name.replace("{username}", "x")
+    ):
         report(document, path, "claim", f"{name} can't be a volume claim's name.")
 
 

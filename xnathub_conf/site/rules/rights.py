@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
+from xnathub_conf.site.chosen import settings_of
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import report
 from xnathub_conf.site.schema import filled, node_at
-from xnathub_conf.site.types import Site
+from xnathub_conf.site.types import Kubernetes, Local, Site, Swarm
 from xnathub_conf.site.yaml_source import Document
 
 _HERE: KeyPath = ("servers", "security")
@@ -24,7 +25,7 @@ _TO_CHANGE_USER = ("SETUID", "SETGID")
 def check_rights(document: Document, site: Site) -> None:
     """What is written has an effect on this orchestrator, and a server can still start."""
     security = site.servers.security
-    kubernetes, local = site.orchestrator.kubernetes, site.orchestrator.local
+    kubernetes, local = settings_of(site, Kubernetes), settings_of(site, Local)
     # A default may stand in the file.
     written = document.data["servers"].get("security", {})
     changed = [
@@ -38,7 +39,7 @@ def check_rights(document: Document, site: Site) -> None:
     for key, fix in _NOT_FOR_PODS.items() if kubernetes else ():
         if key in changed:
             report(document, (*_HERE, key), "rights", "Kubernetes has no such setting for a pod.", fix)
-    for key, fix in _NOT_FOR_SERVICES.items() if site.orchestrator.swarm else ():
+    for key, fix in _NOT_FOR_SERVICES.items() if isinstance(site.orchestrator, Swarm) else ():
         if key in changed and written[key] != "unconfined":
             report(document, (*_HERE, key), "rights", "The hub can't say it of a swarm's services.", fix)
     if local:

@@ -5,7 +5,8 @@ import ipaddress
 import re
 from collections.abc import Mapping
 
-from xnathub_conf.site.hub_settings import CHART_PROXY_HOST, PROXY_HOST, orchestrator_of
+from xnathub_conf.site.chosen import engine_of
+from xnathub_conf.site.hub_settings import CHART_PROXY_HOST, PROXY_HOST
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import report
 from xnathub_conf.site.types import Docker, Site, Swarm
@@ -28,16 +29,16 @@ def check_server_network(document: Document, site: Site) -> None:
     """What is written has an effect on this orchestrator, addresses are such, and the hub is found."""
     servers = site.servers
     hub = re.search("//([^/:]+)", site.hub.hub_connect_url or "")
-    taken = {"localhost", PROXY_HOST, CHART_PROXY_HOST, hub[1] if hub else _HUBS[orchestrator_of(site)]}
+    taken = {"localhost", PROXY_HOST, CHART_PROXY_HOST, hub[1] if hub else _HUBS[site.orchestrator.key]}
     for name, address in servers.hosts.items():
         here: KeyPath = ("servers", "hosts", name)
         _address(document, here, address)
         if name in taken:
             found = f"{name} is what servers call the hub, or themselves."
             report(document, here, "server-network", found, "Delete it.")
-    engine = site.orchestrator.docker or site.orchestrator.swarm
+    engine = engine_of(site)
     if engine:
-        above: KeyPath = ("orchestrator", orchestrator_of(site))
+        above: KeyPath = ("orchestrator", site.orchestrator.key)
         for index, address in enumerate(engine.dns):
             _address(document, (*above, "dns", index), address)
         _log(document, above, engine)

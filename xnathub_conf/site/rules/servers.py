@@ -1,8 +1,9 @@
 """Rules of servers: images, resources and time limits."""
 
+from xnathub_conf.site.chosen import settings_of
 from xnathub_conf.site.problems import KeyPath, visible
 from xnathub_conf.site.rules.reporting import report, written
-from xnathub_conf.site.types import Site
+from xnathub_conf.site.types import Docker, Site
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.amounts import least
 from xnathub_conf.values.images import AllowedImages, ImageError, parse_image, parse_pattern
@@ -31,7 +32,7 @@ def check_images(document: Document, site: Site) -> None:
 
 def check_images_ahead(document: Document, site: Site) -> None:
     """Images that are brought ahead of time have a version, may be started, and may be pulled."""
-    servers, docker = site.servers, site.orchestrator.docker
+    servers, docker = site.servers, settings_of(site, Docker)
     try:
         allowed = AllowedImages(servers.allowed_images)
     except ImageError:

@@ -1,8 +1,9 @@
 """Rules of the site's own mounts, `servers.mounts`."""
 
+from xnathub_conf.site.chosen import settings_of
 from xnathub_conf.site.problems import KeyPath, visible
 from xnathub_conf.site.rules.reporting import is_normal, report, report_shared, report_volume
-from xnathub_conf.site.types import Site, SiteMount
+from xnathub_conf.site.types import Kubernetes, Site, SiteMount
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.images import ImageError, parse_pattern
 from xnathub_conf.values.paths import fixed_part, nearest, prefixes
@@ -57,7 +58,7 @@ def _source(document: Document, site: Site, mount: SiteMount, path: KeyPath) -> 
 
 
 def _claim(document: Document, site: Site, source: str, path: KeyPath) -> None:
-    kubernetes = site.orchestrator.kubernetes
+    kubernetes = settings_of(site, Kubernetes)
     if kubernetes and not nearest(fixed_part(source), {claim.path for claim in kubernetes.claims}):
         report(
             document,

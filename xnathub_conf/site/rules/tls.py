@@ -4,7 +4,7 @@ import ssl
 
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import report
-from xnathub_conf.site.types import Site
+from xnathub_conf.site.types import Kubernetes, Site
 from xnathub_conf.site.yaml_source import Document
 
 _KEY: KeyPath = ("hub", "tls")
@@ -15,7 +15,7 @@ def check_tls(document: Document, site: Site) -> None:
     if site.hub.tls is None:
         return
     public_url = site.hub.public_url or ""
-    if site.orchestrator.kubernetes:
+    if isinstance(site.orchestrator, Kubernetes):
         found = "On Kubernetes the Ingress has the certificate, and the proxy behind it speaks http."
         fix = "Delete it, and name the certificate's Secret in the chart's `ingress.tlsSecret`."
         document.report(document.key_mark(_KEY), _KEY, "own-certificate", found, fix)
