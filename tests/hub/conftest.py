@@ -4,6 +4,7 @@ import copy
 
 import pytest
 
+from tests.noting import Notes, start
 from tests.support import WITHOUT_LAB, RunningHub, Visitor, new_standin
 from xnathub_conf.standin import Environment
 
@@ -66,3 +67,11 @@ def hub(_hub, xnat, bystanders):
 @pytest.fixture
 def visitor(hub):
     return Visitor(hub.url)
+
+
+@pytest.fixture(scope="module")
+def noted(site):
+    """Return what demo's server on the module's own `site` has received since the last call."""
+    notes = Notes(site, "demo")
+    start(site, "demo")
+    return notes

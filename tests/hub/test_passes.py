@@ -37,14 +37,6 @@ def site(tmp_path_factory):
         hub.stop()
 
 
-@pytest.fixture(scope="module")
-def noted(site):
-    """Return what demo's server has received since the last call."""
-    notes = Notes(site, "demo")
-    start(site, "demo")
-    return notes
-
-
 def xnat_session(hub, name):
     """Sign in to XNAT, and give the session."""
     auth = (name, hub.xnat.state.user(name).password)

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.hub.test_passes import browser, cookie_header, xnat_session
-from tests.noting import Notes, start
+from tests.noting import start
 from tests.support import RunningHub, Visitor, new_standin, page_text, wait_until
 from xnathub_conf.web.gate_pass import GateKey
 
@@ -24,14 +24,6 @@ def site(tmp_path_factory):
         hub.start()
         yield hub
         hub.stop()
-
-
-@pytest.fixture(scope="module")
-def noted(site):
-    """Return what demo's server has received since the last call."""
-    notes = Notes(site, "demo")
-    start(site, "demo")
-    return notes
 
 
 def ask(site, *cookies):

@@ -9,6 +9,21 @@ from xnathub_conf.standin import Dashboard, Environment, State, make_sample_arch
 _FILES = Path(__file__).with_name("demo_files")
 NOTEBOOK = "Start here.ipynb"
 
+MOUNTS = """\
+  allowed_mounts:
+    - path: {folder}/archive
+    - path: {folder}/workspaces/users/{{username}}
+      writable: true
+"""
+PATHS = """\
+paths:
+  archive:
+    - {{from: /data/xnat/archive, to: {folder}/archive}}
+  workspaces:
+    - {{from: /data/xnat/workspaces, to: {folder}/workspaces}}
+"""
+"""The parts of the demo's site file that say where below a folder the data are."""
+
 
 @dataclass(frozen=True)
 class Programs:

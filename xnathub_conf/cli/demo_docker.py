@@ -7,12 +7,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 import yaml
 
 from xnathub_conf import __version__
-from xnathub_conf.cli.demo_contents import NOTEBOOK, Programs
+from xnathub_conf.cli.demo_contents import MOUNTS, NOTEBOOK, PATHS, Programs
 from xnathub_conf.cli.demo_local import WARNING, NotReady
 from xnathub_conf.render.compose import render_compose
 from xnathub_conf.render.hub_container import IMAGE
@@ -44,20 +45,11 @@ servers:
   gid: {gid}
   allowed_images: ["{image}"]
   default_url: /lab/tree/{notebook}
-  allowed_mounts:
-    - path: {folder}/archive
-    - path: {folder}/workspaces/users/{{username}}
-      writable: true
-  mounts:
+{mounts}  mounts:
     - {{source: {folder}/dashboards, target: {dashboards}}}
   stop_timeout: 2
 
-paths:
-  archive:
-    - {{from: /data/xnat/archive, to: {folder}/archive}}
-  workspaces:
-    - {{from: /data/xnat/workspaces, to: {folder}/workspaces}}
-
+{paths}
 orchestrator:
   docker:
     network_name: {project}
@@ -78,9 +70,8 @@ class OnDocker:
         bridge = _ask(
             "network", "inspect", "--format", "{{range .IPAM.Config}}{{.Gateway}} {{end}}", "bridge"
         )
-        if "name=rootless" in (security := _ask("info", "--format", "{{.SecurityOptions}}")) or (
-            "name=userns" in security
-        ):
+        security = _ask("info", "--format", "{{.SecurityOptions}}")
+        if "name=rootless" in security or "name=userns" in security:
             raise NotReady(
                 "This Docker gives containers other users than the host's: use the demo without --docker."
             )
@@ -101,6 +92,8 @@ class OnDocker:
         """Return the site file's text."""
         return _SITE.format(
             folder=self.folder,
+            mounts=MOUNTS.format(folder=self.folder),
+            paths=PATHS.format(folder=self.folder),
             xnat_url=xnat_url,
             hub_url=hub_url,
             hub_port=hub_port,
@@ -168,18 +161,18 @@ class OnDocker:
             for path in [self.folder / name, *(self.folder / name).rglob("*")]:
                 os.chown(path, self._uid, self._gid)
 
-    def _start(self, *arguments: str, output: int | object) -> "subprocess.Popen[bytes]":
+    def _start(self, *arguments: str, output: IO[bytes]) -> "subprocess.Popen[bytes]":
         # A session of its own, so that Ctrl-C leaves it to end.
         return subprocess.Popen(
             [*self._compose_command, "--project-name", self._project, "--file", "compose.yaml", *arguments],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
-            stdout=output,  # type: ignore[arg-type]
+            stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
 
-    def _remove(self, output: object) -> None:
+    def _remove(self, output: IO[bytes]) -> None:
         # First the hub, which could start another server.
         self._start("stop", "--timeout", "5", "hub", output=output).wait()
         servers = ("ps", "--all", "--quiet", "--filter", f"name=^/{self._prefix}-")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from xnathub_conf.cli.demo_contents import NOTEBOOK, Programs
+from xnathub_conf.cli.demo_contents import MOUNTS, NOTEBOOK, PATHS, Programs
 from xnathub_conf.cli.run import hub_command, hub_environment
 
 STOP_SECONDS = 30
@@ -34,20 +34,11 @@ hub:
 servers:
   allowed_images: [xnat/*]
   default_url: /lab/tree/workspace/{{username}}/{notebook}
-  allowed_mounts:
-    - path: {folder}/archive
-    - path: {folder}/workspaces/users/{{username}}
-      writable: true
-  environment:
+{mounts}  environment:
     # Where JupyterLab is told not to ask for news of the project.
     JUPYTER_CONFIG_PATH: {folder}/jupyter
 
-paths:
-  archive:
-    - {{from: /data/xnat/archive, to: {folder}/archive}}
-  workspaces:
-    - {{from: /data/xnat/workspaces, to: {folder}/workspaces}}
-
+{paths}
 orchestrator:
   local: {{directory: {folder}/servers}}
 
@@ -84,6 +75,8 @@ class Local:
         """Return the site file's text. Raises OSError where no port is free."""
         return _SITE.format(
             folder=self.folder,
+            mounts=MOUNTS.format(folder=self.folder),
+            paths=PATHS.format(folder=self.folder),
             xnat_url=xnat_url,
             hub_url=hub_url,
             notebook=quote(NOTEBOOK),

@@ -32,6 +32,13 @@ class PartlyError(NotCarriedError):
         self.keys = keys
 
 
+def _all_but(keys: Keys, lost: list[str]) -> Keys:
+    """Return the keys of an entry. Raises PartlyError where some of it is lost, with the sentences that say why."""
+    if lost:
+        raise PartlyError(keys, " ".join(lost))
+    return keys
+
+
 def flag(key: str, *, inverse: bool = False) -> Part:
     """Return what takes a yes or no to a key."""
 
@@ -88,9 +95,7 @@ def security_options(value: object) -> Keys:
             keys[f"{SECURITY}.selinux.{part}"] = label
         else:
             lost.append(f"{name}: {NO_KEY}")
-    if lost:
-        raise PartlyError(keys, " ".join(lost))
-    return keys
+    return _all_but(keys, lost)
 
 
 def _lower(value: object) -> dict[str, object]:
@@ -137,9 +142,7 @@ def hosts(value: object) -> Keys:
             lost.append(f"{name} is the node itself there: write its address in servers.hosts.")
         else:
             keys["servers", "hosts", str(name).lower()] = str(address)
-    if lost:
-        raise PartlyError(keys, " ".join(lost))
-    return keys
+    return _all_but(keys, lost)
 
 
 def _pairs(value: object) -> list[tuple[str, str]]:
@@ -179,9 +182,7 @@ def log_driver(value: object) -> Keys:
             )
         else:
             keys[(*ENGINE, "log_options", str(name))] = str(text)
-    if lost:
-        raise PartlyError(keys, " ".join(lost))
-    return keys
+    return _all_but(keys, lost)
 
 
 def cores(value: object) -> Keys:
@@ -272,9 +273,7 @@ def privileges(value: object) -> Keys:
             keys |= {f"{SECURITY}.selinux.{str(part).lower()}": text for part, text in selinux.items()}
         else:
             lost.append(f"{name}: {NO_KEY}")
-    if lost:
-        raise PartlyError(keys, " ".join(lost))
-    return keys
+    return _all_but(keys, lost)
 
 
 def no_rights(value: object) -> Keys:

@@ -138,8 +138,8 @@ def check_user_names(document: Document, site: Site) -> None:
     """Names of users can be XNAT's."""
     lists: dict[KeyPath, Sequence[str]] = {("hub", "admin_users"): site.hub.admin_users}
     lists |= {("hub", "roles", index, "users"): role.users for index, role in enumerate(site.hub.roles)}
-    for trait in ("Authenticator.blocked_users",):
-        lists["extra", trait] = site.extra.get(trait, ())
+    blocked = "Authenticator.blocked_users"
+    lists["extra", blocked] = site.extra.get(blocked, ())
     groups = site.extra.get("JupyterHub.load_groups", {})
     for group, members in groups.items() if isinstance(groups, Mapping) else ():
         path: KeyPath = ("extra", "JupyterHub.load_groups", group)
