@@ -76,6 +76,10 @@ def test_an_unknown_layer_is_an_error():
     assert "there is no layer kuberntes. The layers are browser, " in done.stderr
 
 
+# What a shell starts in the background ignores the signal, and all that it starts in turn.
+ENDS = "import signal, sys, pytest; signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(pytest.main())"
+
+
 @pytest.mark.parametrize("processes", [(), ("-n", "2")])
 def test_a_run_that_is_interrupted_has_told_what_failed_and_what_it_was_at(tmp_path, processes):
     file = tmp_path / "test_it.py"
@@ -83,7 +87,7 @@ def test_a_run_that_is_interrupted_has_told_what_failed_and_what_it_was_at(tmp_p
         "import time\n\ndef test_wrong():\n    raise ValueError('why')\n\ndef test_endless():\n    time.sleep(60)\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", *processes, file],
+        [sys.executable, "-c", ENDS, "-p", "tests.conftest", "-p", "no:cacheprovider", *processes, file],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
