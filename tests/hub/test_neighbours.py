@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 import socket
+import time
 from datetime import UTC, datetime, timedelta
 
 import psutil
@@ -246,6 +247,49 @@ def test_unfinished_bodies_take_no_memory(site, path, through, framing):
         # 80 MB came, or would have come.
         assert hub_memory(site) - before < 30 << 20
         wait_until(lambda: requests.get(f"{site.url}/hub/health", timeout=30).ok, 60, "an answer")
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_many_unfinished_bodies_of_strangers_take_no_memory(site, framing):
+    # Nor do those who make up a sign-in or a token.
+    made_up = ["", "Authorization: token 1234\r\n", "Cookie: jupyterhub-hub-login=2|1:0|x\r\n"]
+    length = "Transfer-Encoding: chunked" if framing == "chunked" else "Content-Length: 1048576"
+    body = b"a" * 1_000_000
+    if framing == "chunked":
+        body = f"{len(body):x}\r\n".encode() + body + b"\r\n"
+    host, port = site.url.split("/")[2].split(":")
+    before = hub_memory(site)
+    with contextlib.ExitStack() as stack:
+        for number in range(120):
+            connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            head = f"POST /jupyterhub/hub/login HTTP/1.1\r\nHost: {host}:{port}\r\n{made_up[number % 3]}{length}\r\n\r\n"
+            with contextlib.suppress(OSError):
+                connection.sendall(head.encode())
+                connection.sendall(body)
+        most = before
+        for _ in range(20):
+            most = max(most, hub_memory(site))
+            time.sleep(0.1)
+        # The plugin and people who sign in go on meanwhile.
+        site.plugin.ensure_user("alice")
+        assert Visitor(site.url).sign_in("alice", site.xnat.state.user("alice").password).status_code == 302
+    assert most - before < 45 << 20
+
+
+@pytest.mark.parametrize("through", ["proxy", "hub"])
+def test_a_large_body_needs_a_sign_in_or_a_token(site, through):
+    url = f"{site.url if through == 'proxy' else f'{site.hub_bind_url}/jupyterhub'}/hub/api/users"
+    strangers = ({}, {"Authorization": "token 1234"}, {"Cookie": "jupyterhub-hub-login=2|1:0|x"})
+    answers = [requests.post(url, data=b"a" * 70_000, headers=each, timeout=60) for each in strangers]
+    assert [each.status_code for each in answers] == [413] * 3
+    assert "Without a sign-in or a token" in answers[0].text
+    small = requests.post(url, data=b"a" * 60_000, timeout=60)
+    assert small.status_code == 403
+    by_token = {"Authorization": f"token {site.token}"}
+    assert requests.post(url, data=b"a" * 900_000, headers=by_token, timeout=60).status_code == 400
+    if through == "proxy":
+        answer = signed_in(site, "demo").post(url, data=b"a" * 900_000, timeout=60)
+        assert answer.status_code in {400, 403}
 
 
 def test_a_body_of_the_hubs_own_size_goes_through(site):

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import cached_property
+from http.client import responses
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,8 @@ from tornado.web import HTTPError
 
 from xnathub_conf.site.hub_settings import reverse_proxies
 from xnathub_conf.site.types import Site
+from xnathub_conf.web.bodies import MOST_BYTES, Bodies, is_known
 from xnathub_conf.web.gate_pass import GateKey
-
-MOST_BYTES = 1 << 20
-"""The largest body of a request to the hub's pages and API; XNAT's plugin sends less than 1 kB."""
 
 _MOST_OF_A_NOTE = 1023
 """What JupyterHub's table of tokens has room for. SQLite takes any length, and PostgreSQL fails."""
@@ -43,7 +42,7 @@ _FOR_ALL = ("api", "health", "metrics", "identity", "error", "gate/renew")
 """What programs, probes and the proxy itself ask the hub's own port for; the rest are pages, for browsers."""
 
 _THROUGH_THE_PROXY = (
-    b"At this port the hub answers calls of its API alone. Its pages are where its proxy is.\n"
+    "At this port the hub answers calls of its API alone. Its pages are where its proxy is.\n"
 )
 
 _log = logging.getLogger("xnathub")
@@ -58,6 +57,7 @@ class HubServer(HTTPServer):
     """
 
     callers: "Callers"
+    bodies: Bodies
 
     def handle_stream(self, stream: Any, address: Any) -> None:
         """Serve a new connection."""
@@ -73,17 +73,22 @@ class HubServer(HTTPServer):
 
     def is_for_all(self, path: str) -> bool:
         """Return whether a path may be asked for past the proxy."""
-        application: Any = self.request_callback
-        start = str(application.settings["hub"].base_url)
+        start = str(self.settings["hub"].base_url)
         name = path.removeprefix(start) if path.startswith(start) else ""
         return any(name == each or name.startswith(f"{each}/") for each in _FOR_ALL)
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """Those of JupyterHub's application."""
+        application: Any = self.request_callback
+        settings: dict[str, Any] = application.settings
+        return settings
+
+    @property
     def headers_of_pages(self) -> dict[str, str]:
         """What every answer of the hub has, and one of plain text."""
-        application: Any = self.request_callback
         return {
-            **application.settings["headers"],
+            **self.settings["headers"],
             "Content-Security-Policy": "frame-ancestors 'none'",
             "Content-Type": "text/plain; charset=utf-8",
         }
@@ -100,39 +105,62 @@ class HubServer(HTTPServer):
 
     @cached_property
     def _proof(self) -> bytes:
-        application: Any = self.request_callback
-        return GateKey(application.settings["cookie_secret"]).proxy_proof.encode()
+        return GateKey(self.settings["cookie_secret"]).proxy_proof.encode()
 
 
 class _Door(HTTPMessageDelegate):
-    """Lets one request in, or answers it with 403."""
+    """Lets one request in, as far as its body is not too large, or answers it."""
 
     def __init__(self, server: HubServer, inside: HTTPMessageDelegate, connection: HTTPConnection):
         self._server, self._inside, self._connection = server, inside, connection
         self._let_in = False
+        self._headers = HTTPHeaders()
+        self._named = ""
+        self._dropped: tuple[int, str] | None = None
 
     def headers_received(self, start_line: Any, headers: HTTPHeaders) -> Awaitable[None] | None:
         path = start_line.path.partition("?")[0]
+        self._named, self._headers = f"{start_line.method} {path}", headers
         self._let_in = self._server.is_proven(headers) or self._server.is_for_all(path)
         if self._let_in:
             return self._inside.headers_received(start_line, headers)
-        _log.info("403 %s %s: not through the hub's proxy", start_line.method, path)
-        text = b"" if start_line.method == "HEAD" else _THROUGH_THE_PROXY
-        answer = HTTPHeaders({**self._server.headers_of_pages, "Content-Length": str(len(text))})
-        self._connection.write_headers(ResponseStartLine("HTTP/1.1", 403, "Forbidden"), answer, text)
-        self._connection.finish()
+        self._answer(403, _THROUGH_THE_PROXY, "not through the hub's proxy")
         return None
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        if self._let_in:
+            self._server.bodies.take(self, len(chunk))
+        # It may have been dropped meanwhile.
         return self._inside.data_received(chunk) if self._let_in else None
 
+    def is_known(self) -> bool:
+        return is_known(self._server.settings, self._headers)
+
+    def drop(self, status: int, text: str) -> None:
+        self._let_in, self._dropped = False, (status, text)
+        self._inside.on_connection_close()
+
     def finish(self) -> None:
+        self._server.bodies.end(self)
         if self._let_in:
             self._inside.finish()
+        elif self._dropped:
+            # Only now: who still sends does not read.
+            self._answer(*self._dropped, "its body")
 
     def on_connection_close(self) -> None:
+        self._server.bodies.end(self)
         if self._let_in:
             self._inside.on_connection_close()
+
+    def _answer(self, status: int, text: str, why: str) -> None:
+        _log.info("%d %s: %s", status, self._named, why)
+        body = b"" if self._named.startswith("HEAD ") else text.encode()
+        headers = HTTPHeaders({**self._server.headers_of_pages, "Content-Length": str(len(body))})
+        self._connection.write_headers(
+            ResponseStartLine("HTTP/1.1", status, responses[status]), headers, body
+        )
+        self._connection.finish()
 
 
 class _Connection(_HTTPRequestContext):
@@ -200,7 +228,7 @@ class Callers:
 def bound_requests(site: Site, spawner: type[Any]) -> None:
     """Make the hub serve by these rules."""
     callers = Callers(site, getattr(spawner, "has_address", None))
-    server = type("SiteHubServer", (HubServer,), {"callers": callers})
+    server = type("SiteHubServer", (HubServer,), {"callers": callers, "bodies": Bodies()})
     HTTPServer.configure(
         server,
         max_body_size=MOST_BYTES,
