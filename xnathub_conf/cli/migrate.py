@@ -22,7 +22,7 @@ from xnathub_conf.migration.without_hub import patch, without
 from xnathub_conf.operating.log_text import in_one_line
 from xnathub_conf.render.yaml_text import yaml_text
 from xnathub_conf.site.load import LoadedSite, load
-from xnathub_conf.site.problems import Problem, SiteError, dotted
+from xnathub_conf.site.problems import KeyPath, Problem, SiteError, dotted
 
 SECRETS_PATHS = {"swarm": "/run/secrets", "docker": "/run/secrets", "kubernetes": "/etc/xnathub/secrets"}
 """Where the hub's container finds its secrets, unless the command line says otherwise."""
@@ -129,7 +129,17 @@ def _fitting(ledger: Ledger, options: Options) -> tuple[str, LoadedSite]:
             errors = [
                 each for each in error.problems if each.severity == "error" and each.path not in _REQUIRED
             ]
-            taken = [_withdrawn(ledger, problem) for problem in errors]
+            # Of one list one entry a round, with all that is said of it: then the others have other numbers.
+            of_entries: dict[KeyPath, list[Problem]] = {}
+            for problem in errors:
+                of_entries.setdefault(_entry(problem.path), []).append(problem)
+            lists: set[KeyPath] = set()
+            taken = []
+            for entry, problems in of_entries.items():
+                if entry[:-1] not in lists:
+                    taken.append(_withdrawn(ledger, problems))
+                if entry and isinstance(entry[-1], int):
+                    lists.add(entry[:-1])
             if not any(taken):
                 raise
         else:
@@ -138,10 +148,20 @@ def _fitting(ledger: Ledger, options: Options) -> tuple[str, LoadedSite]:
             return text, loaded
 
 
-def _withdrawn(ledger: Ledger, problem: Problem) -> bool:
-    """Take what a problem is about out of the site: the value at its key, else one that it says contradicts it."""
-    fix = "No key of site.yaml stands for it." if problem.fix == "Delete it." else problem.fix
-    why = f"{problem.message} {fix}".strip()
+def _entry(path: KeyPath) -> KeyPath:
+    """Return the path of the list's entry that a key lies in, or else the key's own."""
+    number = next((place for place, part in enumerate(path) if isinstance(part, int)), len(path))
+    return path[: number + 1]
+
+
+def _withdrawn(ledger: Ledger, problems: Sequence[Problem]) -> bool:
+    """Take what problems are about out of the site: the value at their key, else one that they say contradicts it."""
+    problem = problems[0]
+    whys = []
+    for each in problems:
+        fix = "No key of site.yaml stands for it." if each.fix == "Delete it." else each.fix
+        whys.append(f"{each.message} {fix}".strip())
+    why = " ".join(dict.fromkeys(whys))
     if problem.path[:2] == ("servers", "environment") and str(problem.path[-1]) not in why:
         why = f"{problem.path[-1]}: {why}"
     if any(problem.path[: len(key)] == key for key in FOLDERS):
