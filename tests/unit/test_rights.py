@@ -51,6 +51,12 @@ def test_no_server_starts_on_an_engine_that_would_drop_its_profile(security):
     check_service_rights(site(**security).servers.security, NEW, log)
 
 
+def test_a_mount_has_the_place_of_the_empty_folder_in_memory():
+    servers = site("docker", read_only_root=True, start_as_root=False).servers
+    assert set(docker_rights(servers)["tmpfs"]) == {"/tmp", "/home/jovyan"}
+    assert set(docker_rights(servers, {"/home/jovyan", "/opt/x"})["tmpfs"]) == {"/tmp"}
+
+
 def test_a_swarm_that_can_not_keep_servers_from_privileges_says_so_once(caplog):
     security = site().servers.security
     for _ in range(2):

@@ -289,6 +289,7 @@ def own_mount(*entries, **changes):
     return {"servers__mounts": [{**entry, **each} for each in entries] or [{**entry, **changes}]}
 
 
+HIDDEN = {"hub__metrics_token": {"file": "/srv/xnathub/secrets/token"}}
 BREAKS = [
     # changes, rule, path, and the neighbour that is well
     ({"xnat__url": "https://xnat.example.org:99999"}, "address", "xnat.url", {"xnat__url": "https://xnat.example.org:9999"}),
@@ -353,7 +354,52 @@ BREAKS = [
     (own_mount(source="/opt/../x"), "path", "servers.mounts[0].source", own_mount(source="/opt/x")),
     *((own_mount(target=bad), "reserved-target", "servers.mounts[0].target", own_mount(target=good))
       for bad, good in (("/opt", "/opt/x"), ("/usr", "/usr/local/x"), ("/dev/shm", "/data/shm"), ("/proc/x", "/process"))),
-    (own_mount({}, {"images": ["xnat/*"]}), "duplicate", "servers.mounts[1].target", own_mount({"images": ["xnat/a"]}, {"images": ["xnat/*"]})),
+    (own_mount({}, {"images": ["xnat/*"]}), "duplicate", "servers.mounts[1].target", own_mount({"images": ["xnat/a"]}, {"images": ["xnat/b*"]})),
+    *((own_mount(one, other), "duplicate", "servers.mounts[1].target", own_mount(one, good)) for one, other, good in (
+        ({"images": ["xnat/a"]}, {"images": ["xnat/*"]}, {"images": ["xnat/b"]}),
+        ({"images": ["xnat/a*"]}, {"images": ["xnat/*b"]}, {"images": ["xnat/b*"]}),
+        ({"images": ["xnat/a:1.*"]}, {"images": ["xnat/a"]}, {"images": ["xnat/a:2"]}),
+        ({"images": ["xnat/a"]}, {"projects": ["P1"]}, {"images": ["xnat/b"], "projects": ["P1"]}),
+        ({"projects": ["P1", "P2"]}, {"projects": ["P2"]}, {"projects": ["P3"]}),
+    )),
+    (own_mount(images=[]), "no-effect", "servers.mounts[0].images", own_mount()),
+    (own_mount(projects=[]), "no-effect", "servers.mounts[0].projects", own_mount(projects=["P1"])),
+    (own_mount(projects=["P1", "*"]), "pattern", "servers.mounts[0].projects[1]", own_mount(projects=["P1", "A B.C-1_x"])),
+    *((own_mount(target=bad), "reserved-target", "servers.mounts[0].target", own_mount(target=good)) for bad, good in (
+        ("/home", "/home/jovyan/.site"), ("/home/jovyan", "/home/jovyan/site"), ("/tmp", "/tmp/site"), ("/usr/bin", "/usr/bin/site"),
+        ("/usr/local/bin", "/usr/local/bin/x"), ("/opt/conda", "/opt/condas"), ("/etc/passwd", "/etc/passwd.d"), ("/etc/hosts", "/etc/hosts.d"),
+        ("/data", "/data/atlas"), ("/workspace", "/workspaces"), ("/data/projects", "/data/project"), ("/data/projects/P1", "/data/projects-of-old"),
+        ("/var/run/secrets/kubernetes.io/serviceaccount", "/var/run/secrets/x"),
+    )),
+    (own_mount(target="/home/jovyan"), "reserved-target", "servers.mounts[0].target", own_mount(source="/homes/{username}", target="/home/jovyan", writable=True)),
+    *(({**own_mount(target=each), "servers__ca_file": "/opt/ca.pem"}, "reserved-target", "servers.mounts[0].target", own_mount(target=each)) for each in ("/etc/xnathub", "/etc/xnathub/ca.pem")),
+    (own_mount(target="/opt/{username}"), "username", "servers.mounts[0].target", own_mount(target="/opt/username")),
+    ({"servers__ca_file": "/opt/{username}/ca.pem"}, "username", "servers.ca_file", {"servers__ca_file": "/opt/ca.pem"}),
+    ({"servers__allowed_mount_targets": ["/data", "/home/{username}"]}, "username", "servers.allowed_mount_targets[1]", {"servers__allowed_mount_targets": ["/data", "/home/x"]}),
+    ({"orchestrator": {"kubernetes": {"claims": [*K8S["claims"], {"path": "/ws/{username}", "claim_name": "ws"}]}}} | mounts("/data/xnat"), "username",
+     "orchestrator.kubernetes.claims[1].path", {"orchestrator": {"kubernetes": {"claims": [*K8S["claims"], {"path": "/ws", "claim_name": "ws"}]}}} | mounts("/data/xnat")),
+    (rules({**ARCHIVE, "from": "/data/{username}"}) | mounts("/mnt/a"), "username", "paths.archive[0].from", rules(ARCHIVE) | mounts("/mnt/a")),
+    # what mounts would give away
+    *((made(bad), "node-itself", f"servers.{place}", made(good)) for made, place in (
+        (lambda path: own_mount(source=path), "mounts[0].source"), (mounts, "allowed_mounts[0].path"), (lambda path: {"servers__ca_file": path}, "ca_file"),
+      ) for bad, good in (
+        ("/etc", "/etc/fsl"), ("/root", "/rooted"), ("/root/x", "/mnt/root"), ("/proc", "/process"), ("/sys/fs/cgroup", "/system"), ("/dev", "/devel"),
+        ("/var/run/docker.sock", "/var/run/munge"), ("/run", "/run/munge"), ("/mnt/engine/docker.sock", "/mnt/engine/docker.socks"), ("/var", "/var/lib/sss"),
+        ("/var/lib/docker/volumes/x/_data", "/var/lib/dockers"), ("/var/lib/kubelet", "/var/lib/kubelets"), ("/run/user/1000", "/run/users"),
+    )),
+    *((made(f"/{bad}{{username}}"), "node-itself", f"servers.{place}", made(f"/{good}{{username}}")) for made, place in (
+        (lambda path: own_mount(source=path, writable=True), "mounts[0].source"), (lambda path: mounts(path, writable=True), "allowed_mounts[0].path"),
+      ) for bad, good in (("", "x/"), ("etc/", "home/"), ("var/lib/", "var/users/"))),
+    ({"orchestrator": {"docker": {"docker_host": "unix:///srv/engine/api"}}} | own_mount(source="/srv/engine"), "node-itself", "servers.mounts[0].source",
+     {"orchestrator": {"docker": {"docker_host": "unix:///srv/engine/api"}}} | own_mount(source="/srv/engines")),
+    *((made(bad), "hub-secret", f"servers.{place}", made("/srv/xnathub/software")) for made, place in (
+        (lambda path: own_mount(source=path) | HIDDEN, "mounts[0].source"), (lambda path: mounts(path) | HIDDEN, "allowed_mounts[0].path"),
+      ) for bad in ("/srv/xnathub", "/srv/xnathub/secrets", "/srv/xnathub/secrets/token")),
+    (own_mount(source="xnathub_data"), "hub-secret", "servers.mounts[0].source", own_mount(source="xnathub_atlas")),
+    (own_mount(source="hub-db-dir") | {"orchestrator": {"kubernetes": K8S}} | mounts("/data/xnat"), "hub-secret", "servers.mounts[0].source",
+     own_mount(source="atlas") | {"orchestrator": {"kubernetes": K8S}} | mounts("/data/xnat")),
+    ({"orchestrator": {"kubernetes": {"claims": [*K8S["claims"], {"path": "/hub", "claim_name": "hub-db-dir"}]}}} | mounts("/data/xnat"), "hub-secret",
+     "orchestrator.kubernetes.claims[1].claim_name", {"orchestrator": {"kubernetes": {"claims": [*K8S["claims"], {"path": "/hub", "claim_name": "hub"}]}}} | mounts("/data/xnat")),
     (own_mount(images=["xnat/A*"]), "never-matches", "servers.mounts[0].images[0]", own_mount(images=["xnat/a*"])),
     (own_mount(source="/opt/x") | {"orchestrator": {"kubernetes": K8S}} | mounts("/data/xnat"), "claim", "servers.mounts[0].source",
      own_mount(source="/data/xnat/soft") | {"orchestrator": {"kubernetes": K8S}} | mounts("/data/xnat")),
@@ -514,6 +560,11 @@ WARNINGS = [
     *(({"hub__trusted_proxies": ["10.0.3.1", everybody]}, "trusts-everybody", "hub.trusted_proxies[1]", {"hub__trusted_proxies": ["10.0.3.1", "10.0.0.0/8"]}) for everybody in ("0.0.0.0/0", "::/0")),
     ({**IN_PODS, "hub__public_url": HTTPS}, "unnamed-proxies", "hub.trusted_proxies", {**IN_PODS, "hub__public_url": HTTPS, "hub__trusted_proxies": ["10.244.0.5"]}),
     ({**IN_PODS, "hub__reverse_proxies": 1}, "unnamed-proxies", "hub.trusted_proxies", IN_PODS),
+    *((own_mount(source=folder), "everybodys-data", "servers.mounts[0].source", own_mount(source=folder, projects=["P1"]))
+      for folder in ("/data", "/data/xnat", "/data/xnat/archive", "/data/xnat/workspaces", "/data/xnat/workspaces/users")),
+    (own_mount(images=["xnat/a", "other/a"]), "unused-mount", "servers.mounts[0].images[1]", own_mount(images=["xnat/a", "xnat/b"])),
+    (own_mount(source="/home"), "node-folder", "servers.mounts[0].source", own_mount(source="/home/software")),
+    (mounts("/tmp"), "node-folder", "servers.allowed_mounts[0].path", mounts("/tmp/data")),
     ({"servers__http_timeout": 61}, "http-outlasts-xnat", "servers.http_timeout", {"servers__http_timeout": 60}),
     ({"orchestrator": {"swarm": {}}, "hub__gid": 1000}, "socket-group", "hub.gid", {"orchestrator": {"swarm": {}}, "hub__gid": 999}),
     ({"orchestrator": {"docker": {}}, "hub__gid": 1000}, "socket-group", "hub.gid", {"orchestrator": {"docker": TCP | TLS}, "hub__gid": 1000}),

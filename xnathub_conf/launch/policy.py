@@ -58,7 +58,12 @@ class Policy:
                 self._roots[mount.path] = mount.writable
         self._site_mounts = SiteMounts(servers)
         self._variables = {**site_variables(site), **servers.environment}
-        shared = [*self._roots, *(each.source for each in servers.mounts if "{username}" not in each.source)]
+        ca_file = (servers.ca_file,) if servers.ca_file else ()
+        shared = [
+            *self._roots,
+            *ca_file,
+            *(each.source for each in servers.mounts if "{username}" not in each.source),
+        ]
         # A name is one component of a path.
         self._users_folders = [
             re.compile("[^/]+".join(map(re.escape, root.split("{username}"))) + "(?=/)")

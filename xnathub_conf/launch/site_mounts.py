@@ -4,9 +4,9 @@ from collections.abc import Container
 from typing import Literal
 
 from xnathub_conf.launch.plan import LaunchPlan, Mount
-from xnathub_conf.launch.site_variables import CA_FILE
 from xnathub_conf.site.types import Servers
 from xnathub_conf.values.images import AllowedImages, Image
+from xnathub_conf.values.reserved_names import CA_FILE
 
 
 class SiteMounts:

@@ -6,9 +6,7 @@ from xnathub_conf.site.chosen import engine_of
 from xnathub_conf.site.hub_settings import CHART_PROXY_HOST, PROXY_HOST, hub_connect_url
 from xnathub_conf.site.networks import WAY_OUT_HOST, WAY_OUT_PORT
 from xnathub_conf.site.types import Kubernetes, Site
-
-CA_FILE = "/etc/xnathub/ca.pem"
-"""Where a server has the authorities that it trusts."""
+from xnathub_conf.values.reserved_names import CA_FILE
 
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY")

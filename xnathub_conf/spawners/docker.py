@@ -54,7 +54,7 @@ class XnatDockerSpawner(PlannedObject):
         host: dict[str, object] = {
             "init": True,
             "auto_remove": False,
-            **docker_rights(self.site.servers),
+            **docker_rights(self.site.servers, {mount.target for mount in plan.mounts}),
             **container_network(self.site.servers, docker),
         }
         if plan.mem_guarantee:

@@ -36,11 +36,12 @@ from xnathub_conf.spawners.kubernetes_pod import (
     with_scratch,
 )
 from xnathub_conf.spawners.object_names import object_name
-from xnathub_conf.spawners.rights import HOME_GROUP, SCRATCH, container_security, pod_users
+from xnathub_conf.spawners.rights import HOME_GROUP, container_security, pod_users
 from xnathub_conf.spawners.running import Found
 from xnathub_conf.spawners.server_network import pod_network
 from xnathub_conf.spawners.wait_for_port import KNOCK_AGAIN_SECONDS, listening
 from xnathub_conf.values.gpus import no_gpus
+from xnathub_conf.values.reserved_names import SCRATCH
 
 _LABELLED = ("project", "user")
 _LOOK_AGAIN_SECONDS = 0.5

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import cache
 from logging import Logger
 from pathlib import Path
@@ -12,6 +12,7 @@ from docker.utils import version_lt
 
 from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.site.types import Security, Servers
+from xnathub_conf.values.reserved_names import SCRATCH
 
 HOME_GROUP = 100
 """The group of the home folder in images of docker-stacks, which lets any user write there."""
@@ -21,9 +22,6 @@ FIRST_ENGINE, _FIRST_API = 25, "1.44"
 
 _OLD_APIS: set[str] = set()
 """Versions of the API of which the log says already what they lack."""
-
-SCRATCH = ("/tmp", "/home/jovyan")  # noqa: S108 - the container's own
-"""What stays writable where the image is read-only."""
 
 
 _DEFAULT, _UNCONFINED = "default", "unconfined"
@@ -44,8 +42,8 @@ def dropped(security: Security, *, root: bool) -> list[str]:
     return list(security.drop_capabilities) if root else ["ALL"]
 
 
-def docker_rights(servers: Servers) -> dict[str, object]:
-    """Return a container's rights, as in the HostConfig of Docker's SDK."""
+def docker_rights(servers: Servers, mounted: Container[str] = ()) -> dict[str, object]:
+    """Return a container's rights, as in the HostConfig of Docker's SDK; what is `mounted` already stays as it is."""
     security = servers.security
     rights: dict[str, Any] = {
         "cap_drop": dropped(security, root=security.start_as_root),
@@ -65,7 +63,7 @@ def docker_rights(servers: Servers) -> dict[str, object]:
     if options:
         rights["security_opt"] = options
     if security.read_only_root:
-        rights["tmpfs"] = dict.fromkeys(SCRATCH, "mode=1777")
+        rights["tmpfs"] = {each: "mode=1777" for each in SCRATCH if each not in mounted}
     return rights
 
 

@@ -32,7 +32,6 @@ from xnathub_conf.spawners.containers import (
 from xnathub_conf.spawners.engine_failures import engine_failure
 from xnathub_conf.spawners.images_ahead import Brought
 from xnathub_conf.spawners.rights import (
-    SCRATCH,
     check_service_rights,
     dropped,
     groups_of,
@@ -46,7 +45,7 @@ from xnathub_conf.spawners.slow_starts import PULL_ADVICE, Phase
 from xnathub_conf.spawners.swarm_images import bring_to_nodes
 from xnathub_conf.spawners.swarm_terms import STATES, is_lost, nano, stack_label, tmpfs
 from xnathub_conf.spawners.wait_for_port import LOOK_AGAIN_SECONDS
-from xnathub_conf.values.reserved_names import SHARED_MEMORY
+from xnathub_conf.values.reserved_names import SCRATCH, SHARED_MEMORY
 
 _FIRST_LOOKS_SECONDS = 0.1
 """How often a start looks at its task in its first seconds: one that has no image to pull passes its states quickly."""

@@ -151,3 +151,31 @@ def _version_fits(image: Image, tag: re.Pattern[str] | None, digest: str | None)
     if tag is None:
         return True
     return image.digest is None and image.tag is not None and tag.fullmatch(image.tag) is not None
+
+
+def overlap(one: Image, other: Image) -> bool:
+    """Return whether some image matches both of two patterns, as `parse_pattern` gives them."""
+    if not _meet(one.name, other.name):
+        return False
+    if one.digest and other.digest:
+        return one.digest == other.digest
+    if one.digest or other.digest:
+        # A pattern with a tag takes no image with a digest.
+        return (other if one.digest else one).tag is None
+    return one.tag is None or other.tag is None or _meet(one.tag, other.tag)
+
+
+def _meet(one: str, other: str) -> bool:
+    """Return whether some text matches both of two patterns, of whose beginnings it is asked for each pair."""
+    above = [True, *(False for _ in other)]
+    for place, star in enumerate(other):
+        above[place + 1] = above[place] and star == _ANY
+    for letter in one:
+        here = [letter == _ANY and above[0]]
+        for place, its in enumerate(other):
+            starred = (letter == _ANY and (above[place + 1] or (here[place] and its != "/"))) or (
+                its == _ANY and (here[place] or (above[place + 1] and letter != "/"))
+            )
+            here.append(starred or (letter == its and above[place]))
+        above = here
+    return above[-1]

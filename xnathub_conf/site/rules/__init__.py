@@ -6,11 +6,12 @@ One module for each subject, one function for each rule; each adds to the docume
 from collections.abc import Callable, Mapping
 
 from xnathub_conf.site.rules.addresses import check_addresses
-from xnathub_conf.site.rules.folders import check_mounts, check_path_rules
+from xnathub_conf.site.rules.folders import check_braces, check_mounts, check_path_rules
 from xnathub_conf.site.rules.host_files import check_files
 from xnathub_conf.site.rules.internet import check_internet
 from xnathub_conf.site.rules.links import check_links
 from xnathub_conf.site.rules.networks import check_effects, check_networks
+from xnathub_conf.site.rules.node_folders import check_node_folders
 from xnathub_conf.site.rules.orchestrators import check_docker, check_kubernetes
 from xnathub_conf.site.rules.pages import check_accent
 from xnathub_conf.site.rules.pod_form import check_pod_form
@@ -55,8 +56,10 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_addresses,
     check_tls,
     check_path_rules,
+    check_braces,
     check_mounts,
     check_site_mounts,
+    check_node_folders,
     check_links,
     check_images,
     check_images_ahead,

@@ -1,16 +1,27 @@
 """Rules of the site's own mounts, `servers.mounts`."""
 
+from contextlib import suppress
+
 from xnathub_conf.site.chosen import settings_of
 from xnathub_conf.site.problems import KeyPath, visible
 from xnathub_conf.site.rules.reporting import is_normal, report, report_shared, report_volume
 from xnathub_conf.site.types import Kubernetes, Site, SiteMount
 from xnathub_conf.site.yaml_source import Document
-from xnathub_conf.values.images import ImageError, parse_pattern
+from xnathub_conf.values.images import Image, ImageError, overlap, parse_pattern
 from xnathub_conf.values.paths import fixed_part, nearest, prefixes
-from xnathub_conf.values.reserved_names import RESERVED_TARGETS
+from xnathub_conf.values.reserved_names import (
+    CA_FILE,
+    DATA_OF_PROJECTS,
+    NEEDED_TARGETS,
+    RESERVED_TARGETS,
+    SCRATCH,
+)
 
 _KERNELS = ("/dev", "/proc", "/sys")
 """Folders that the kernel fills, below which no mount may stand either."""
+
+_FILES = ("/etc/", "/run/", "/var/run")
+"""Where what an image needs has nothing of the site's below it."""
 
 
 def check_site_mounts(document: Document, site: Site) -> None:
@@ -18,6 +29,7 @@ def check_site_mounts(document: Document, site: Site) -> None:
     ca_file, ca_path = site.servers.ca_file, ("servers", "ca_file")
     if ca_file and is_normal(document, ca_path, ca_file):
         _claim(document, site, ca_file, ca_path)
+    allowed = _patterns(site.servers.allowed_images)
     targets: dict[str, list[SiteMount]] = {}
     for index, mount in enumerate(site.servers.mounts):
         path: KeyPath = ("servers", "mounts", index)
@@ -28,18 +40,41 @@ def check_site_mounts(document: Document, site: Site) -> None:
             except ImageError as error:
                 place = (*path, "images", number)
                 report(document, place, "never-matches", f"{visible(pattern)}: {error}.")
+            else:
+                if not any(overlap(each, parse_pattern(pattern)) for each in allowed):
+                    found = f"No image that servers.allowed_images allows is one of {pattern}."
+                    fix = "Write one that they allow, or delete it."
+                    report(document, (*path, "images", number), "unused-mount", found, fix)
+        for key in ("images", "projects"):
+            if document.data["servers"]["mounts"][index].get(key) == []:
+                found = "An empty list is no list: all servers get the mount."
+                report(document, (*path, key), "no-effect", found, "Delete it, or write whose it is.")
         if is_normal(document, (*path, "target"), mount.target):
-            _target(document, mount, (*path, "target"))
+            _target(document, site, mount, (*path, "target"))
         others = targets.setdefault(mount.target, [])
-        # Of mounts with conditions, one may hold where the other does not.
-        if any(_always(other) or _always(mount) for other in others):
+        if any(_meet(mount, other) for other in others):
             found = f"Another entry has the target {mount.target}, and some servers would get both."
             report(document, (*path, "target"), "duplicate", found, "Delete one of them.")
         others.append(mount)
 
 
-def _always(mount: SiteMount) -> bool:
-    return not (mount.images or mount.projects)
+def _meet(one: SiteMount, other: SiteMount) -> bool:
+    """Return whether some server gets both mounts."""
+    if one.projects and other.projects and not set(one.projects) & set(other.projects):
+        return False
+    theirs = _patterns(other.images)
+    return not (one.images and other.images) or any(
+        overlap(image, their) for image in _patterns(one.images) for their in theirs
+    )
+
+
+def _patterns(texts: tuple[str, ...]) -> list[Image]:
+    """Return what can be read of a list of patterns; the rest is reported where it stands."""
+    found = []
+    for text in texts:
+        with suppress(ImageError):
+            found.append(parse_pattern(text))
+    return found
 
 
 def _source(document: Document, site: Site, mount: SiteMount, path: KeyPath) -> None:
@@ -71,12 +106,24 @@ def _claim(document: Document, site: Site, source: str, path: KeyPath) -> None:
         )
 
 
-def _target(document: Document, mount: SiteMount, path: KeyPath) -> None:
-    hidden = any(mount.target in prefixes(reserved) for reserved in RESERVED_TARGETS)
-    if hidden or nearest(mount.target, _KERNELS):
-        fix = (
-            ""
-            if nearest(mount.target, _KERNELS)
-            else f"Write a folder below it, such as {mount.target}/site."
-        )
-        report(document, path, "reserved-target", f"{mount.target} belongs to the image itself.", fix)
+def _target(document: Document, site: Site, mount: SiteMount, path: KeyPath) -> None:
+    target, allowed = mount.target, site.servers.allowed_mount_targets
+    fix = "Write a place of its own, such as /opt/site-software."
+    if any(target in prefixes(each) for each in allowed):
+        found = f"XNAT's own mounts appear below {target}, and would have no place in this one."
+    elif nearest(target, {DATA_OF_PROJECTS}) and nearest(DATA_OF_PROJECTS, allowed):
+        found = f"XNAT's own mounts appear below {DATA_OF_PROJECTS}."
+    elif site.servers.ca_file and (target in prefixes(CA_FILE) or nearest(target, {CA_FILE})):
+        found = f"Servers have the site's `ca_file` at {CA_FILE}."
+    elif target in SCRATCH and not mount.writable:
+        found = f"A server writes to {target} as soon as it starts, and this is read-only."
+        fix = f"Write a folder below it, such as {target}/site."
+    elif nearest(target, _KERNELS):
+        found = f"{target} belongs to the image itself."
+    elif target in NEEDED_TARGETS or any(target in prefixes(each) for each in RESERVED_TARGETS):
+        found = f"{target} belongs to the image itself."
+        if not target.startswith(_FILES):
+            fix = f"Write a folder below it, such as {target}/site."
+    else:
+        return
+    report(document, path, "reserved-target", found, fix)
