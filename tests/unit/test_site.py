@@ -289,6 +289,7 @@ def own_mount(*entries, **changes):
     return {"servers__mounts": [{**entry, **each} for each in entries] or [{**entry, **changes}]}
 
 
+DROPPED = ["MKNOD", "NET_RAW", "SETFCAP", "SETPCAP", "SYS_CHROOT"]
 HIDDEN = {"hub__metrics_token": {"file": "/srv/xnathub/secrets/token"}}
 BREAKS = [
     # changes, rule, path, and the neighbour that is well
@@ -418,15 +419,21 @@ BREAKS = [
     ({"servers__mem_limit": "2G", "servers__caps": {"mem": "1G"}}, "limit-above-cap", "servers.mem_limit", {"servers__mem_limit": "1G", "servers__caps": {"mem": "1G"}}),
     # rights
     *((security(**bad) | more, "rights", f"servers.security.{place}", security(**good) | more) for bad, place, good, more in (
-        ({"drop_capabilities": ["MKNOD", "SETUID"]}, "drop_capabilities[1]", {"drop_capabilities": ["MKNOD", "KILL"]}, {}),
+        ({"drop_capabilities": [*DROPPED, "SETUID"]}, "drop_capabilities[5]", {"drop_capabilities": [*DROPPED, "KILL"]}, {}),
         ({"drop_capabilities": ["ALL"]}, "drop_capabilities[0]", {"drop_capabilities": ["ALL"], "start_as_root": False}, {}),
         ({"read_only_root": True}, "read_only_root", {"read_only_root": True, "start_as_root": False}, {}),
         ({"pids_limit": 99}, "pids_limit", {"pids_limit": 8192}, IN_PODS),
         ({"seccomp": "/a.json"}, "seccomp", {"seccomp": "a/b.json", "apparmor": "x", "selinux": {"level": "s0"}}, IN_PODS),
-        ({"seccomp": "a/../../b.json"}, "seccomp", {"seccomp": "unconfined"}, IN_PODS),
+        ({"seccomp": "a/../../b.json"}, "seccomp", {"seccomp": "b.json"}, IN_PODS),
         ({"seccomp": "a.json"}, "seccomp", {"seccomp": "/a.json", "apparmor": "x", "selinux": {"level": "s0"}}, {"orchestrator": {"docker": {}}}),
         ({"seccomp": "a.json"}, "seccomp", {"seccomp": "/a.json", "selinux": {"level": "s0"}}, {}),
-        ({"apparmor": "x"}, "apparmor", {"apparmor": "unconfined", "seccomp": "unconfined"}, {}),
+        ({"apparmor": "x"}, "apparmor", {"seccomp": "default"}, {}),
+        *(({"ulimits": {name: bad}}, f"ulimits.{name}", {"ulimits": {name: good}}, {}) for name, bad, good in (
+            ("nofile", 1, 256), ("nofile", -1, 1048576), ("nofile", 10**12, 1073741816), ("nproc", 1, 64), ("fsize", 0, -1), ("fsize", 0, 1024**2),
+            ("stack", 1024, 1024**2), ("data", 1, 1024**3), ("cpu", 1, -1), ("nice", 41, 40), ("rtprio", -1, 0), ("memlock", 2**63, 0),
+        )),
+        ({"ulimits": {"rss": 5}}, "ulimits.rss", {"ulimits": {"core": -1}}, {}),
+        ({"ulimits": {"locks": 5}}, "ulimits.locks", {"ulimits": {"memlock": -1}}, {}),
         ({"user_namespaces": "own"}, "user_namespaces", {"user_namespaces": "default"}, {}),
         ({"user_namespaces": "own"}, "user_namespaces", {}, {"orchestrator": {"local": {"directory": "/x"}}}),
         ({"ulimits": {"core": 9}}, "ulimits", {"ulimits": {"core": 0}}, IN_PODS),
@@ -441,6 +448,13 @@ BREAKS = [
         (APART | {"servers__reachable": ["pypi.org", "a/"]}, "servers.reachable[1]", APART | {"servers__reachable": [".pypi.org", "10.0.0.0/8", "x:22"]}),
         (IN_PODS, "servers.internet", IN_PODS | {"servers__reachable": ["10.1.2.3"]}),
         (IN_PODS, "servers.internet", IN_PODS | {"xnat__url": "https://10.1.2.3"}),
+        (APART | {"servers__reachable": ["pypi.org:443", "pypi.org:99999"]}, "servers.reachable[1]", APART | {"servers__reachable": ["pypi.org:443", "10.0.0.5:65535"]}),
+        *((APART | {"servers__reachable": ["pypi.org", bad]}, "servers.reachable[1]", APART | {"servers__reachable": ["pypi.org", good]}) for bad, good in (
+            ("169.254.169.254", "169.254.20.10"), ("169.254.0.0/16", "169.253.0.0/16"), ("169.254.169.254:80", "169.254.20.10:53"), ("fd00:ec2::/32", "fd00:ec3::/32"),
+            ("metadata.google.internal", "metadata.hospital.internal"), (".google.internal", ".hospital.internal"),
+        )),
+        *((APART | {"servers__reachable": bad}, "servers.reachable", APART | {"servers__reachable": ["10.0.0.0/8"]}) for bad in (["0.0.0.0/0"], ["::/0"])),
+        (IN_PODS | {"servers__reachable": ["10.1.2.3", "10.1.2.3:443"]}, "servers.reachable[1]", IN_PODS | {"servers__reachable": ["10.1.2.3"]}),
         (IN_PODS | {"servers__reachable": ["10.1.2.3", "pypi.org"]}, "servers.reachable[1]", IN_PODS | {"servers__reachable": ["10.1.2.3", "10.2.0.0/16"]}),
     )),
     ({"servers__reachable": ["pypi.org"]}, "internet", "servers.reachable", {"servers__reachable": []}),
@@ -466,8 +480,7 @@ BREAKS = [
     )),
     *(({"servers__image_health_checks": True} | where, "no-effect", "servers.image_health_checks", {"servers__image_health_checks": False} | where)
       for where in (IN_PODS, {"orchestrator": {"local": {"directory": "/x"}}})),
-    ({"servers__environment": {"GRANT_SUDO": "yes"}}, "rights", "servers.environment.GRANT_SUDO",
-     {"servers__environment": {"GRANT_SUDO": "yes"}} | security(no_new_privileges=False)),
+    ({"servers__environment": {"GRANT_SUDO": "yes"}}, "rights", "servers.environment.GRANT_SUDO", {"servers__environment": {"GRANT_SUDO": "no"}}),
     # timeouts
     ({"servers__start_timeout": 181}, "start-outlasts-xnat", "servers.start_timeout", {"servers__start_timeout": 181, "xnat__start_timeout": 241}),
     ({"servers__stop_timeout": 61}, "stop-outlasts-xnat", "servers.stop_timeout", {"servers__stop_timeout": 60}),
@@ -560,6 +573,26 @@ WARNINGS = [
     *(({"hub__trusted_proxies": ["10.0.3.1", everybody]}, "trusts-everybody", "hub.trusted_proxies[1]", {"hub__trusted_proxies": ["10.0.3.1", "10.0.0.0/8"]}) for everybody in ("0.0.0.0/0", "::/0")),
     ({**IN_PODS, "hub__public_url": HTTPS}, "unnamed-proxies", "hub.trusted_proxies", {**IN_PODS, "hub__public_url": HTTPS, "hub__trusted_proxies": ["10.244.0.5"]}),
     ({**IN_PODS, "hub__reverse_proxies": 1}, "unnamed-proxies", "hub.trusted_proxies", IN_PODS),
+    *((security(**bad) | more, "less-protected", f"servers.security.{place}", security(**good) | more) for bad, place, good, more in (
+        ({"no_new_privileges": False}, "no_new_privileges", {"no_new_privileges": True}, {}),
+        ({"no_new_privileges": False}, "no_new_privileges", {}, {"servers__environment": {"NB_UMASK": "002"}}),
+        ({"seccomp": "unconfined"}, "seccomp", {"seccomp": "default"}, {}), ({"seccomp": "unconfined"}, "seccomp", {"seccomp": "b.json"}, IN_PODS),
+        ({"apparmor": "unconfined"}, "apparmor", {}, {}), ({"apparmor": "unconfined"}, "apparmor", {"apparmor": "jupyter"}, IN_PODS),
+        ({"drop_capabilities": []}, "drop_capabilities", {"drop_capabilities": [*DROPPED, "KILL"]}, {}),
+        ({"drop_capabilities": ["MKNOD", "KILL"]}, "drop_capabilities", {"drop_capabilities": DROPPED}, {}),
+        ({"drop_capabilities": ["NET_RAW"]}, "drop_capabilities", {"drop_capabilities": ["ALL"], "start_as_root": False}, {}),
+        ({"pids_limit": 4194304}, "pids_limit", {"pids_limit": 65536}, {}),
+        ({"user_namespaces": "host"}, "user_namespaces", {"user_namespaces": "own"}, {"orchestrator": {"docker": {}}}),
+        ({"selinux": {"type": "spc_t"}}, "selinux.type", {"selinux": {"type": "container_t"}}, {}),
+    )),
+    (security(no_new_privileges=False) | {"servers__environment": {"GRANT_SUDO": "yes"}}, "less-protected", "servers.security.no_new_privileges", {}),
+    (security(start_as_root=False, drop_capabilities=["KILL"]), "unused-right", "servers.security.drop_capabilities", security(start_as_root=False)),
+    (security(drop_capabilities=["KILL"]) | IN_PODS, "unused-right", "servers.security.drop_capabilities", IN_PODS),
+    *(({"servers__internet": "none", "servers__reachable": [bad]} | APART, "wide-reach", "servers.reachable[0]", {"servers__internet": "none", "servers__reachable": [good]} | APART)
+      for bad, good in (("0.0.0.0/1", "8.0.0.0/8"), (".org", ".python.org"), (".ac.uk", ".ucl.ac.uk"), ("2000::/3", "2001:db8::/32"), (".com", ".local"))),
+    ({"servers__shm_size": "1K"}, "tiny-memory", "servers.shm_size", {"servers__shm_size": "1M"}),
+    ({"servers__shm_size": "9999T"}, "huge-memory", "servers.shm_size", {"servers__shm_size": "1T"}),
+    ({"servers__mem_limit": "9999T"}, "huge-memory", "servers.mem_limit", {"servers__mem_limit": "64T"}),
     *((own_mount(source=folder), "everybodys-data", "servers.mounts[0].source", own_mount(source=folder, projects=["P1"]))
       for folder in ("/data", "/data/xnat", "/data/xnat/archive", "/data/xnat/workspaces", "/data/xnat/workspaces/users")),
     (own_mount(images=["xnat/a", "other/a"]), "unused-mount", "servers.mounts[0].images[1]", own_mount(images=["xnat/a", "xnat/b"])),

@@ -64,6 +64,15 @@ def test_a_plain_address_is_asked_for_as_servers_expect_it_and_once():
     assert answer == b"<GET /a?b=c HTTP/1.1\r\nHost: x\r\nA: b\r\nConnection: close\r\n\r\n>"
 
 
+@pytest.mark.parametrize("host", [b"169.254.169.254", b"[::ffff:169.254.169.254]"])
+def test_no_name_leads_to_where_clouds_tell_what_the_node_may_do(host):
+    answer = through(
+        [".254", "169.254.169.254:80", "::ffff:169.254.169.254:80"],
+        b"CONNECT " + host + b":80 HTTP/1.1\r\n\r\n",
+    )
+    assert answer.startswith(b"HTTP/1.1 403 ")
+
+
 @pytest.mark.parametrize(
     "entries", [[], ["localhost"], ["127.0.0.1:1"], ["10.0.0.0/8"], [".0.0.1.example.org"]]
 )

@@ -7,6 +7,7 @@ It listens at port 3128. It looks into nothing: what is encrypted stays so.
 
 import asyncio
 import contextlib
+import ipaddress
 import re
 import socket
 import sys
@@ -87,7 +88,8 @@ class WayOut:
                 addresses = [
                     str(each[4][0])
                     for each in found
-                    if by_name or self._reachable.allows_address(str(each[4][0]))
+                    if (by_name and not _of_the_link(str(each[4][0])))
+                    or self._reachable.allows_address(str(each[4][0]))
                 ]
                 if not addresses:
                     raise refused
@@ -96,6 +98,12 @@ class WayOut:
             raise _Refused(
                 "502 Bad Gateway", f"{host}:{port} can't be reached: {error or 'it does not answer'}."
             ) from None
+
+
+def _of_the_link(address: str) -> bool:
+    """Return whether an address is one such as clouds tell at what the node may do; whoever owns a name could lead it there."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    return (getattr(found, "ipv4_mapped", None) or found).is_link_local
 
 
 async def _first(addresses: list[str], port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

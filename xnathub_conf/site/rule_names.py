@@ -99,6 +99,10 @@ RULES: Mapping[str, Rule] = {
     "address-pools": Rule("An engine has addresses for all networks.", "warning"),
     "no-effect": Rule("A key has an effect on the site's orchestrator."),
     "internet": Rule("Servers without the internet are kept from it, and reach XNAT all the same."),
+    "wide-reach": Rule("What servers without the internet reach is no large part of it.", "warning"),
+    "less-protected": Rule("Servers may do no more to their node than by default.", "warning"),
+    "unused-right": Rule("What `servers.security` says changes something.", "warning"),
+    "huge-memory": Rule("An amount of memory is one that a node can have.", "warning"),
     # Signing in
     "refresh-after-sign-out": Rule("XNAT is asked about a user before their sign-in ends."),
     "user-subdomains": Rule("Users' servers have host names of their own only below one of the hub's own, over https."),

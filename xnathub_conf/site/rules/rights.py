@@ -40,12 +40,12 @@ def check_rights(document: Document, site: Site) -> None:
         if key in changed:
             report(document, (*_HERE, key), "rights", "Kubernetes has no such setting for a pod.", fix)
     for key, fix in _NOT_FOR_SERVICES.items() if isinstance(site.orchestrator, Swarm) else ():
-        if key in changed and written[key] != "unconfined":
+        if key in changed and written[key] != _UNCONFINED:
             report(document, (*_HERE, key), "rights", "The hub can't say it of a swarm's services.", fix)
     if local:
         return
     profile = security.seccomp
-    if profile not in {"default", "unconfined"} and (
+    if profile not in {"default", _UNCONFINED} and (
         profile.startswith("/") is bool(kubernetes) or "/../" in f"/{profile}/"
     ):
         found = "Expected an absolute path, or `default` or `unconfined`."
@@ -66,7 +66,77 @@ def check_rights(document: Document, site: Site) -> None:
             report(
                 document, (*_HERE, "read_only_root"), "rights", found, "Set `start_as_root: false` as well."
             )
+    elif "drop_capabilities" in changed and "ALL" not in security.drop_capabilities:
+        found = "It changes nothing: servers that don't start as root have no capabilities at all."
+        report(document, (*_HERE, "drop_capabilities"), "unused-right", found, "Delete it.")
     if security.no_new_privileges and site.servers.environment.get("GRANT_SUDO") in {"1", "yes"}:
         found = "It has no effect: servers can't gain privileges."
         fix = "Delete it, or set servers.security.no_new_privileges: false."
         report(document, ("servers", "environment", "GRANT_SUDO"), "rights", found, fix)
+    if not kubernetes:
+        _limits(document, security.ulimits)
+    _below_default(document, site, root=root)
+
+
+_LEAST: Mapping[str, int] = {
+    "cpu": 60, "data": 64 * 1024**2, "fsize": 1024**2, "nofile": 256, "nproc": 64, "sigpending": 64, "stack": 128 * 1024,
+}  # fmt: skip
+"""The least with which Jupyter starts and a notebook runs, with room to spare."""
+
+_MOST: Mapping[str, int] = {"nice": 40, "nofile": 1073741816, "rtprio": 99}
+"""The most that Linux takes; what is more, `-1` too, keeps containers from starting."""
+
+_NO_LIMIT = {"locks", "rss"}
+"""What Linux has not limited since 2.4."""
+
+
+def _limits(document: Document, ulimits: Mapping[str, int]) -> None:
+    """Report limits with which no server starts, or that Linux does not have."""
+    for name, limit in ulimits.items():
+        path = (*_HERE, "ulimits", name)
+        least, most = _LEAST.get(name, 0), _MOST.get(name, _LONG)
+        if name in _NO_LIMIT:
+            report(document, path, "rights", f"It has no effect: Linux has no limit {name}.", "Delete it.")
+        elif 0 <= limit < least:
+            found = f"With {name} at {limit} no server runs."
+            report(document, path, "rights", found, f"Write {least} or more.")
+        elif limit > most or (limit < 0 and name in _MOST):
+            found = f"With {name} at {limit} no server starts: Linux takes {most} at most."
+            report(document, path, "rights", found, f"Write {most} or less.")
+
+
+_LONG = 2**63 - 1
+_MANY_PROCESSES = 65536
+
+
+def _below_default(document: Document, site: Site, *, root: bool) -> None:
+    """Warn of what lets a server do more to its node than servers may by default."""
+    security = site.servers.security
+    default = (node_at((*_HERE, "drop_capabilities")) or {}).get("default", ())
+    kept = [name for name in default if name not in security.drop_capabilities]
+    rule, fix = "less-protected", "Delete it, if you can."
+    if not security.no_new_privileges:
+        found = "Programs such as sudo can give a server's user the rights of its root."
+        report(document, (*_HERE, "no_new_privileges"), rule, found, fix)
+    if root and kept and "ALL" not in security.drop_capabilities:
+        found = f"A server's root has {', '.join(kept)}, which it has not by default."
+        report(document, (*_HERE, "drop_capabilities"), rule, found, fix)
+    if security.pids_limit > _MANY_PROCESSES and not isinstance(site.orchestrator, Kubernetes):
+        found = f"{security.pids_limit} processes of one server can be all that its node has room for."
+        report(document, (*_HERE, "pids_limit"), rule, found, fix)
+    if security.seccomp == _UNCONFINED:
+        found = "Servers may make every system call, those too through which containers were left."
+        report(document, (*_HERE, "seccomp"), rule, found, fix)
+    if security.apparmor == _UNCONFINED:
+        found = "No profile keeps servers from files of the kernel's."
+        report(document, (*_HERE, "apparmor"), rule, found, fix)
+    if security.user_namespaces == "host" and not isinstance(site.orchestrator, Swarm):
+        found = "Root in a server is root on its node, whatever the engine's default is."
+        report(document, (*_HERE, "user_namespaces"), rule, found, fix)
+    if security.selinux.type in _UNCONFINED_TYPES:
+        found = f"SELinux keeps {security.selinux.type} from nothing on the node."
+        report(document, (*_HERE, "selinux", "type"), rule, found, fix)
+
+
+_UNCONFINED = "unconfined"
+_UNCONFINED_TYPES = {"spc_t", "unconfined_service_t", "unconfined_t"}

@@ -111,6 +111,7 @@ def _amount(what: str, amount: float) -> str:
 
 _LEAST_BYTES = 64 * 1024**2
 _LEAST_ANSWER = 64 * 1024
+_MOST_BYTES = 64 * 1024**4
 
 
 def check_memory(document: Document, site: Site) -> None:
@@ -119,9 +120,13 @@ def check_memory(document: Document, site: Site) -> None:
         ("servers", "mem_limit"): (site.servers.mem_limit, _LEAST_BYTES),
         ("servers", "mem_guarantee"): (site.servers.mem_guarantee, 1024),
         ("servers", "caps", "mem"): (site.servers.caps.mem, _LEAST_BYTES),
+        ("servers", "shm_size"): (site.servers.shm_size, 1024**2),
         ("xnat", "calls", "max_body"): (site.xnat.calls.max_body, _LEAST_ANSWER),
     }
     for path, (amount, enough) in amounts.items():
+        if amount is not None and amount > _MOST_BYTES:
+            found = f"No node has {site_amount(amount)} of memory."
+            report(document, path, "huge-memory", found, "Write less, such as 64G.")
         if amount is not None and amount < enough:
             if amount < 1024:
                 unit = "M" if path[-1] == "max_body" else "G"
