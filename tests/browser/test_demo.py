@@ -267,7 +267,9 @@ def test_progress_and_home(person, hub, standin, clean, view):
     sign_in(someone, hub, standin, "a.b@c.org")
     standin.state.launch("a.b@c.org", "P1")
     page.goto(f"{hub.url}/hub/home")
-    expect(page.locator("main")).to_contain_text("Your server is not running")
+    expect(page.locator("main")).to_contain_text(
+        re.compile(r"Your server (on the project P1 )?is not running")
+    )
     someone.looks(f"home{view}")
     # Held back, so that the page with the progress stays long enough to be looked at.
     standin.faults.set("/xapi/jupyterhub/users", faults.Delay(3))
@@ -279,7 +281,7 @@ def test_progress_and_home(person, hub, standin, clean, view):
     wait_until(lambda: hub.plugin.wait_ready("a.b@c.org"), 60, "the server")
     page.wait_for_url(re.compile(r"/jupyterhub/user/a\.b(@|%40)c\.org/lab"), timeout=60_000)
     page.goto(f"{hub.url}/hub/home")
-    expect(page.locator("main")).to_contain_text("Your server is running on the project P1")
+    expect(page.locator("main")).to_contain_text("Your server on the project P1 is running")
     someone.looks(f"home-running{view}")
     # Its table has the server's right to know who its user is, and a token made here.
     page.goto(f"{hub.url}/hub/token")
@@ -291,7 +293,7 @@ def test_progress_and_home(person, hub, standin, clean, view):
     someone.looks(f"token{view}")
     page.goto(f"{hub.url}/hub/home")
     page.get_by_role("button", name="Stop my server").click()
-    expect(page.locator("#state")).to_contain_text("Your server is not running")
+    expect(page.locator("#state")).to_contain_text("Your server on the project P1 is not running")
     expect(page.get_by_role("button", name="Stop my server")).to_have_count(0)
     page.goto(f"{hub.url}/user/a.b@c.org/lab")
     expect(page.get_by_role("heading", name="Your server is not running")).to_be_visible()
@@ -301,6 +303,9 @@ def test_progress_and_home(person, hub, standin, clean, view):
     expect(page.locator("main")).not_to_contain_text("None")
     expect(page.locator("#login_widget")).to_contain_text("a.b@c.org")
     someone.looks(f"no-such-page{view}")
+    page.goto(f"{hub.url}/hub/admin")
+    expect(page.get_by_role("heading", name="Not allowed")).to_be_visible()
+    someone.looks(f"not-allowed{view}")
     page.goto(f"{hub.url}/hub/logout")
     expect(page.locator("#signed-out")).to_contain_text("Servers that you left running go on")
     someone.looks(f"signed-out{view}")
@@ -314,7 +319,7 @@ def test_home_shows_a_stop_in_xnat_and_offers_no_start_that_must_fail(person, hu
     hub.plugin.wait_ready("alice")
     sign_in(someone, hub, standin, "alice")
     page.goto(f"{hub.url}/hub/home")
-    expect(page.locator("#state")).to_have_text(re.compile("Your server is running on the project P1"))
+    expect(page.locator("#state")).to_have_text(re.compile("Your server on the project P1 is running"))
     refused = re.compile(r"/hub/api/users/alice/server$")
     page.route(refused, lambda route: route.fulfill(status=500))
     page.get_by_role("button", name="Stop my server").click()
@@ -324,7 +329,9 @@ def test_home_shows_a_stop_in_xnat_and_offers_no_start_that_must_fail(person, hu
     # As XNAT does it.
     hub.plugin.stop("alice")
     standin.state.remove_user_options("alice")
-    expect(page.locator("#state")).to_contain_text("Your server is not running", timeout=45_000)
+    expect(page.locator("#state")).to_contain_text(
+        "Your server on the project P1 is not running", timeout=45_000
+    )
     expect(page.get_by_role("link", name="Start again what I chose last")).to_have_count(0)
     expect(page.get_by_role("main").get_by_role("link", name="Open XNAT")).to_be_visible()
     page.goto(f"{hub.url}/user/alice/lab")
@@ -362,7 +369,7 @@ def test_pages_work_with_the_keyboard_alone(person, hub, standin, clean):
     page.wait_for_url(re.compile(r"/jupyterhub/user/alice/lab"), timeout=60_000)
     page.goto(f"{hub.url}/hub/home")
     press_on(page, "Stop my server")
-    expect(page.locator("#state")).to_contain_text("Your server is not running")
+    expect(page.locator("#state")).to_contain_text("Your server on the project P1 is not running")
     press_on(page, "Sign out")
     expect(page.locator("#signed-out")).to_be_visible()
 

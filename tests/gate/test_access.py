@@ -204,6 +204,21 @@ def test_a_password_that_a_browser_sends_by_itself_reaches_no_server(proxy):
     assert b"YWxpY2U" not in proxy.servers["alice"].raw
 
 
+def test_a_person_gets_a_page_and_a_program_a_line(tmp_path):
+    with Proxy(tmp_path, options={"configured": False}) as proxy:
+        line = "The hub has not yet told its proxy whose browser may pass. Try again in a moment."
+        for kind, headers in {"html": NAVIGATE, "plain": ("Sec-Fetch-Mode: cors",)}.items():
+            answer = proxy.get(SERVER, *headers)
+            assert status(answer) == 503
+            assert header(answer, "Content-Type") == [f"text/{kind}; charset=utf-8"]
+            assert header(answer, "Content-Security-Policy") == ["frame-ancestors 'none'"]
+            body = answer.partition(b"\r\n\r\n")[2].decode()
+            assert body == f"{line}\n" if kind == "plain" else f"<p>{line}</p>" in body
+        # What comes from the request is text there too.
+        answer = proxy.get("//<script>", *NAVIGATE, "Accept: text/html")
+        assert b"<script>" not in answer
+
+
 def test_until_the_hub_has_set_it_up_nothing_passes_but_to_the_hub(tmp_path):
     with Proxy(tmp_path, options={"configured": False}) as proxy:
         assert proxy.api("GET", "/gate").json() == {"version": 1, "configured": False}
