@@ -1,8 +1,10 @@
 """Who may pass the gate: its answers to a browser's and a program's requests."""
 
+import http.client
 import json
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -470,6 +472,24 @@ def test_a_body_in_chunks_is_as_large_as_the_hub_takes(proxy):
     to_server = with_chunks("POST", b"a" * (3 << 20), path=SERVER)
     cookie = f"Cookie: xnathub-gate={proxy.pass_for('alice')}\r\n\r\n".encode()
     assert status(proxy.send(to_server.replace(b"\r\n\r\n", b"\r\n" + cookie, 1), wait=20)) == 200
+
+
+def test_of_sessions_that_are_made_up_nothing_is_kept(tmp_path):
+    """One who may pass sends another session each time, as long as a header may be."""
+    with Proxy(tmp_path, options={"node": ["--max-old-space-size=32"]}) as proxy:
+
+        def send(first):
+            connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=30)
+            for number in range(first, first + 100):
+                cookie = f"xnathub-gate={proxy.pass_for('alice')}; JSESSIONID={number:08d}{'a' * 15_000}"
+                connection.request("GET", SERVER, headers={"Cookie": cookie})
+                answer = connection.getresponse()
+                answer.read()
+                assert answer.status == 403
+
+        with ThreadPoolExecutor(12) as pool:
+            list(pool.map(send, range(0, 1200, 100)))
+        assert proxy.process.poll() is None
 
 
 def test_who_comes_from_a_network_of_servers_reaches_the_hub_s_api_alone(proxy):

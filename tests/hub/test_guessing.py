@@ -1,5 +1,6 @@
 """Guessed passwords end at the hub before XNAT locks the account, and keep nobody else out."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -252,4 +253,42 @@ def test_xnat_down_counts_for_nothing(strict, person, address):
 @pytest.mark.parametrize("name", ["a" * 256, "a\nb", "a:b", "\u202ealice", " "])
 def test_odd_names_never_reach_xnat(strict, person, address, name):
     assert browser(strict, address).sign_in(name, "wrong").status_code == 403
+    assert asked(strict.xnat) == 0
+
+
+def at_the_sign_in_page(strict, address, session, visitor=None):
+    visitor = visitor or browser(strict, address)
+    visitor.cookies.set("JSESSIONID", session, path="/")
+    return visitor.get_page("/hub/login", allow_redirects=False).status_code
+
+
+def test_sessions_that_are_made_up_keep_xnat_busy_with_one_at_a_time(strict, person, address):
+    xnat, other = strict.xnat, next(_addresses)
+    known = browser(strict, address)
+    assert known.sign_in(person.name, person.password).status_code == 302
+    known.get_page("/hub/logout", headers={"Sec-Fetch-Site": "same-origin"})
+    for number in range(PER_ADDRESS):
+        assert at_the_sign_in_page(strict, address, f"made-up-{number}") == 200
+    xnat.requests.clear()
+    xnat.faults.set("/xapi/users/username", faults.Delay(0.4))
+    began = time.monotonic()
+    with ThreadPoolExecutor(12) as pool:
+        made_up = [pool.submit(at_the_sign_in_page, strict, address, f"another-{n}") for n in range(10)]
+        time.sleep(0.2)
+        # From elsewhere, and in a browser in which somebody signed in before, nobody waits for that.
+        real = xnat.state.open_session(person.name).id
+        assert at_the_sign_in_page(strict, other, real) == 302
+        assert at_the_sign_in_page(strict, address, real, known) == 302
+        assert time.monotonic() - began < 3
+        assert asked(xnat) < 10
+        # A new browser waits for its turn, and comes in.
+        assert at_the_sign_in_page(strict, address, real) == 302
+        assert [each.result() for each in made_up] == [200] * 10
+    xnat.faults.clear()
+    assert time.monotonic() - began >= 4
+
+
+@pytest.mark.parametrize("session", ["a" * 129, "short", "with space 1234", "a" * 15_000])
+def test_what_can_be_no_session_is_not_asked_about(strict, person, address, session):
+    assert at_the_sign_in_page(strict, address, session) == 200
     assert asked(strict.xnat) == 0

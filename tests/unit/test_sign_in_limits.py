@@ -11,6 +11,7 @@ from tests.unit.helpers import problems_of, site_of, site_text
 from xnathub_conf.signing_in.limits import SignInLimits, TooManyFailures, counted_as
 from xnathub_conf.site.hub_settings import reverse_proxies
 from xnathub_conf.values.user_names import folded
+from xnathub_conf.web.browsers import Sessions
 
 
 class Clock:
@@ -268,3 +269,82 @@ def test_what_contradicts_itself_is_said(key, value, rule, severity):
     (problem,) = problems_of(site_text(**{f"sign_in__{key}": value}))
     assert (problem.rule, problem.severity) == (rule, severity)
     assert problem.path[0] == "sign_in"
+
+
+def test_sessions_of_nobody_s_are_asked_about_one_at_a_time_and_a_real_one_gets_in(limits):
+    at_xnat, most, order = 0, [], []
+
+    async def ask(number, real=False):
+        nonlocal at_xnat
+        async with limits.session("192.0.2.1") as nobodys:
+            at_xnat += 1
+            most.append(at_xnat)
+            await asyncio.sleep(0.001)
+            at_xnat -= 1
+            order.append(number)
+            if not real:
+                nobodys()
+
+    async def flood():
+        await asyncio.gather(*(ask(number) for number in range(6)))
+        assert max(most) == 6
+        most.clear()
+        asked = [asyncio.ensure_future(ask(number)) for number in range(6, 20)]
+        await asyncio.sleep(0)
+        await ask("real", real=True)
+        # In its turn, whoever comes later.
+        assert order[-1] == "real"
+        assert len(order) == 21
+        await asyncio.gather(*asked, *(ask(number) for number in range(20, 40)))
+
+    asyncio.run(asyncio.wait_for(flood(), 30))
+    assert max(most) == 1
+
+
+def test_real_sessions_from_one_address_never_wait_for_long(limits):
+    async def ask():
+        async with limits.session("192.0.2.1"):
+            await asyncio.sleep(0.001)
+
+    async def crowd():
+        await asyncio.gather(*(ask() for _ in range(200)))
+
+    asyncio.run(asyncio.wait_for(crowd(), 30))
+
+
+def test_who_waits_too_long_for_a_session_s_turn_gives_up(limits, monkeypatch):
+    monkeypatch.setattr("xnathub_conf.signing_in.limits._LONGEST_WAIT", 0.05)
+
+    async def ask(seconds):
+        async with limits.session("192.0.2.1") as nobodys:
+            nobodys()
+            await asyncio.sleep(seconds)
+
+    async def jam():
+        await asyncio.gather(*(ask(0) for _ in range(6)))
+        first = asyncio.ensure_future(ask(0.2))
+        await asyncio.sleep(0)
+        with pytest.raises(TimeoutError):
+            await ask(0)
+        await first
+        await ask(0)
+
+    asyncio.run(asyncio.wait_for(jam(), 30))
+
+
+def test_of_sessions_that_are_made_up_nothing_is_kept():
+    async def ask(_session):
+        return "guest"
+
+    sessions = Sessions(ask, 300)
+
+    async def send():
+        for number in range(1000):
+            assert await sessions.owner(f"{number:08d}{'a' * 15_000}") == "guest"
+
+    tracemalloc.start()
+    try:
+        asyncio.run(send())
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()

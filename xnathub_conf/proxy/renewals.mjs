@@ -1,4 +1,5 @@
 // Asks the hub whether a browser's pass still holds: once for all requests that wait for the same answer.
+import { createHash } from "node:crypto";
 import http from "node:http";
 import https from "node:https";
 import { sign } from "./signing.mjs";
@@ -7,6 +8,7 @@ const TIMEOUT = 5_000; // ms
 const ANSWER_KEPT = 10_000; // ms: a page's other requests still have the old cookie
 const REFUSAL_KEPT = 2_000; // ms
 const AWAY_KEPT = 5_000; // ms
+const MOST = 10_000; // answers
 
 export class Renewals {
   // `where` gives the address and options of the hub's answer, `patience` knows whether the hub is away.
@@ -16,7 +18,8 @@ export class Renewals {
 
   // Returns {cookie}, {refused: true}, or {away: true}.
   renew(cookie, session) {
-    const name = `${cookie}\n${session ?? ""}`;
+    // Whoever has a pass makes up sessions as long as a header may be: none of it is kept.
+    const name = createHash("sha256").update(`${cookie}\n${session ?? ""}`).digest("base64");
     const now = Date.now();
     const known = this.known.get(name);
     if (known && known.until > now) return known.answer;
@@ -36,13 +39,13 @@ export class Renewals {
     );
     // Where it has not answered before, nobody waits for it.
     entry.answer = entry.away ? { away: true } : answer;
-    if (this.known.size > 10_000) this.#forget(now);
+    this.known.delete(name);
+    for (const oldest of this.known.keys()) {
+      if (this.known.size < MOST) break;
+      this.known.delete(oldest);
+    }
     this.known.set(name, entry);
     return entry.answer;
-  }
-
-  #forget(now) {
-    for (const [name, entry] of this.known) if (entry.until <= now) this.known.delete(name);
   }
 
   async #ask(cookie, session) {

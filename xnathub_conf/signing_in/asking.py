@@ -1,13 +1,12 @@
 """Asking XNAT, as a user, whether they may use Jupyter: with as few calls as can tell it, since it is asked again and again."""
 
 import asyncio
-import re
 from typing import Any
 
 from xnathub_conf.signing_in.alias_tokens import alias_token_in
 from xnathub_conf.site.hub_settings import sees_xnat_sessions
 from xnathub_conf.site.types import SignIn, Site
-from xnathub_conf.web.browsers import Sessions
+from xnathub_conf.web.browsers import Sessions, may_be_a_session
 from xnathub_conf.xnat.answers import (
     Credentials,
     XnatError,
@@ -20,8 +19,6 @@ from xnathub_conf.xnat.client import XnatClient
 
 _KEPT_SECONDS = 300
 """How long it counts whose a session is, while XNAT answers by it what that user alone may ask."""
-
-_SESSION_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 
 
 class Asking:
@@ -64,7 +61,7 @@ class Asking:
 
     def session(self, session: str | None) -> Credentials | None:
         """Return a browser's session of XNAT as credentials; None where there is none, or it does not count here."""
-        if self._rules.xnat_session and session and _SESSION_ID.fullmatch(session):
+        if self._rules.xnat_session and session and may_be_a_session(session):
             return Credentials(session=session)
         return None
 

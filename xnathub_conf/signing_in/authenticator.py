@@ -8,6 +8,7 @@ them into the hub's paths as they are.
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from jupyterhub import orm
@@ -129,7 +130,7 @@ class XnatAuthenticator(Authenticator):
             if data is None:
                 # JupyterHub asks for API calls too, before it looks for their XSRF token: a session is for the page only.
                 page = isinstance(handler, SignInHandler)
-                name = await self._by_session(handler.get_cookie("JSESSIONID")) if page else None
+                name = await self._by_session(handler) if page else None
             else:
                 name = await self._by_password(handler, data)
                 await self._nobody_else_in(handler, name)
@@ -186,18 +187,31 @@ class XnatAuthenticator(Authenticator):
             judge(attempt)
         return self._welcome(name, may_start)
 
-    async def _by_session(self, session: str | None) -> str | None:
+    async def _by_session(self, handler: Any) -> str | None:
+        session = handler.get_cookie("JSESSIONID")
         if not (credentials := self.asking.session(session)):
             return None
+        asker = SignInHandler.known_browser(handler) or counted_as(handler.request.remote_ip)
+        name, may_start = "guest", False
         try:
-            name, may_start = await self.asking.account(credentials)
-        except (XnatUnauthorized, XnatForbidden, XnatLoginRedirect):
+            async with self._limits.session(asker) as nobodys:
+                if handler.request.connection.stream.closed():
+                    return None
+                with suppress(XnatUnauthorized, XnatForbidden, XnatLoginRedirect):
+                    name, may_start = await self.asking.account(credentials)
+                if name == "guest":
+                    nobodys()
+        except TimeoutError:
+            self.log.warning(
+                "Too many sessions that are nobody's come from %s: one was not checked",
+                handler.request.remote_ip,
+            )
             return None
         except XnatError as error:
             # The form is still there to try; it says so when XNAT is really down.
             self.log.warning("An XNAT session could not be checked: %s", error)
             return None
-        if self.sessions and session:
+        if self.sessions:
             self.sessions.note(session, name)
         return None if name == "guest" else self._welcome(name, may_start)
 

@@ -7,7 +7,8 @@ sliding windows, in the memory of the one process that the hub is.
 import asyncio
 import time
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_network
 from itertools import islice
@@ -19,6 +20,7 @@ from xnathub_conf.web.incoming import parsed_address
 _KEPT = 10_000
 _LOOKED_AT = 100
 _ADDRESS = "your network address"
+_LONGEST_WAIT = 20.0
 
 
 class TooManyFailures(Exception):
@@ -50,8 +52,8 @@ class SignInLimits:
         self._clock = clock
         self._users = _Windows(rules.failures_per_user, rules.failures_window)
         self._addresses = _Windows(rules.failures_per_address, rules.failures_window)
-        self._at_xnat: Counter[str] = Counter()
-        self._waiting: defaultdict[str, deque[asyncio.Future[None]]] = defaultdict(deque)
+        self._sessions = _Windows(rules.failures_per_address, rules.failures_window)
+        self._turns, self._session_turns = _Turns(), _Turns()
 
     async def begin(self, username: str, address: str, browser: str = "") -> Attempt:
         """Take a try: `browser` is what tells a known one from others, "" for strangers.
@@ -68,24 +70,14 @@ class SignInLimits:
         self._users.check(attempt.user, now, "this user name")
         self._users.add(attempt.user, now, username)
         try:
-            await self._wait_for_room(attempt.address)
+            if address := attempt.address:
+                await self._turns.take(
+                    address, lambda: self._addresses.room(address, self._clock(), _ADDRESS)
+                )
         except BaseException:
             self._users.take_back(attempt.user, now)
             raise
         return attempt
-
-    async def _wait_for_room(self, address: str) -> None:
-        if not address:
-            return
-        try:
-            while self._at_xnat[address] >= self._addresses.room(address, self._clock(), _ADDRESS):
-                turn = asyncio.get_running_loop().create_future()
-                self._waiting[address].append(turn)
-                await turn
-        except BaseException:
-            self._next(address)
-            raise
-        self._at_xnat[address] += 1
 
     def wrong(self, attempt: Attempt) -> None:
         """XNAT refused the password."""
@@ -105,21 +97,68 @@ class SignInLimits:
 
     def _end(self, attempt: Attempt) -> None:
         if attempt.address:
-            self._at_xnat[attempt.address] -= 1
-            self._next(attempt.address)
+            self._turns.end(attempt.address)
 
-    def _next(self, address: str) -> None:
+    @asynccontextmanager
+    async def session(self, asker: str) -> AsyncIterator[Callable[[], None]]:
+        """Wait until XNAT may be asked whose a session is, for an address or a known browser; give what notes that it is nobody's.
+
+        There is no end to such sessions, since a real one comes from the same address: after many that were nobody's, one
+        is asked about at a time. Raises TimeoutError after a long wait.
+        """
+
+        def room() -> int:
+            try:
+                return self._sessions.room(asker, self._clock(), "")
+            except TooManyFailures:
+                return 1
+
+        async with asyncio.timeout(_LONGEST_WAIT):
+            await self._session_turns.take(asker, room)
+        try:
+            yield lambda: self._sessions.add(asker, self._clock())
+        finally:
+            self._session_turns.end(asker)
+
+
+class _Turns:
+    """Lets as many go on at once, of those with one key, as there is room for; the others wait, and go on in order."""
+
+    def __init__(self) -> None:
+        self._going: Counter[str] = Counter()
+        self._waiting: defaultdict[str, deque[asyncio.Future[None]]] = defaultdict(deque)
+
+    async def take(self, key: str, room: Callable[[], int]) -> None:
+        """Wait for a turn."""
+        turn = None
+        try:
+            while (turn is None and self._waiting.get(key)) or self._going[key] >= room():
+                # Who was woken for nothing stays the first.
+                queue = self._waiting[key].append if turn is None else self._waiting[key].appendleft
+                turn = asyncio.get_running_loop().create_future()
+                queue(turn)
+                await turn
+        except BaseException:
+            self._next(key)
+            raise
+        self._going[key] += 1
+
+    def end(self, key: str) -> None:
+        self._going[key] -= 1
+        self._next(key)
+
+    def _next(self, key: str) -> None:
         """Let the next one that waits look again; each that does not go on lets the next one."""
-        waiting = self._waiting[address]
+        waiting = self._waiting[key]
         while waiting:
             turn = waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
                 break
         if not waiting:
-            del self._waiting[address]
-        if self._at_xnat[address] <= 0:
-            del self._at_xnat[address]
+            del self._waiting[key]
+        if self._going[key] <= 0:
+            del self._going[key]
 
 
 class _Windows:

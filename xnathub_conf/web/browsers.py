@@ -4,6 +4,7 @@ Else the next person at a shared workstation, who has signed in to XNAT there, w
 """
 
 import asyncio
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -18,6 +19,14 @@ _COOKIE = "xnathub-signed-in"
 _KEPT = 10_000
 _SOON_SECONDS = 5.0
 """How long it counts that a session is nobody's: it may be somebody's as soon as they have signed in to XNAT."""
+
+
+_SESSION_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
+
+
+def may_be_a_session(text: str | None) -> bool:
+    """Return whether a cookie may be a session of XNAT's: what is odd or long is none, so it is neither asked about nor kept."""
+    return bool(text and _SESSION_ID.fullmatch(text))
 
 
 class Sessions:
@@ -49,7 +58,7 @@ class Sessions:
 
     async def owner(self, session: str | None) -> str | None:
         """Return whose a session is, `guest` for nobody's or no session at all, and None where XNAT can't be asked."""
-        if not session:
+        if session is None or not may_be_a_session(session):
             return "guest"
         known, until = self._known.get(session, (None, 0.0))
         if until > time.monotonic():

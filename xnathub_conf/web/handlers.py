@@ -90,11 +90,11 @@ class SignInHandler(LoginHandler):
         self._set_cookie(_BROWSER_COOKIE, value, path=self.hub.base_url, expires_days=31)
 
     @staticmethod
-    def known_browser(handler: Any, username: str) -> str:
-        """Return what tells the browser from others, if the user has signed in with it in the last month, else ""."""
+    def known_browser(handler: Any, username: str | None = None) -> str:
+        """Return what tells the browser from others, if the user, or anybody, has signed in with it in the last month, else ""."""
         value = handler.get_secure_cookie(_BROWSER_COOKIE)
         browser, _, owner = (value or b"").decode("utf-8", "replace").partition(":")
-        return browser if owner == username else ""
+        return browser if username in {None, owner} else ""
 
 
 class SignOutHandler(LogoutHandler):
