@@ -51,7 +51,7 @@ OF_THE_REST = {
         "active_server_limit", "active_user_window", "activity_resolution", "allow_existing_invalid_named_servers", "api_page_default_limit",
         "authenticate_prometheus", "cleanup_proxy", "cookie_max_age_days", "cookie_secret_file", "custom_scopes", "data_files_path", "db_kwargs",
         "debug_db", "default_server_name", "extra_handlers", "extra_log_file", "extra_log_handlers", "extra_user_scopes", "forwarded_host_header",
-        "hub_routespec", "implicit_spawn_seconds", "init_spawners_timeout", "jinja_environment_options", "last_activity_interval", "load_groups",
+        "implicit_spawn_seconds", "init_spawners_timeout", "jinja_environment_options", "last_activity_interval", "load_groups",
         "log_datefmt", "log_format", "oauth_require_pkce", "oauth_token_expires_in", "pid_file", "redirect_to_server", "service_tokens",
         "subdomain_hook", "subdomain_host", "use_legacy_stopped_server_status_code", "user_redirect_hook",
     },
@@ -62,7 +62,7 @@ OF_THE_REST = {
     },
     "Authenticator": {
         "auto_login_oauth2_authorize", "blocked_users", "delete_invalid_users", "enable_auth_state", "manage_groups", "manage_roles", "post_auth_hook",
-        "reconcile_auth_state_hook", "refresh_pre_spawn", "refresh_pre_stop", "reset_managed_roles_on_startup", "username_pattern",
+        "reconcile_auth_state_hook", "refresh_pre_spawn", "refresh_pre_stop", "reset_managed_roles_on_startup",
     },
 }  # fmt: skip
 """The traits of the hub, its proxy and its sign-in that `extra` may set, on every orchestrator."""
@@ -191,8 +191,10 @@ def test_a_privileged_server_is_refused_where_it_could_not_start_and_warned_of_w
         servers__security={"no_new_privileges": False},
         extra=privileged,
     )
-    (warned,) = problems_of(text)
-    assert (warned.rule, warned.severity) == ("pod-level", "warning")
+    assert [(each.rule, each.severity) for each in problems_of(text)] == [
+        ("less-protected", "warning"),
+        ("pod-level", "warning"),
+    ]
 
 
 @pytest.mark.parametrize("orchestrator", SECTIONS)
@@ -257,3 +259,90 @@ def test_what_pods_are_made_of_is_taken():
     }
     assert said("kubernetes", {f"KubeSpawner.{name}": value for name, value in extra.items()}) == []
     assert said("local", {}) == []
+
+
+@pytest.mark.parametrize("orchestrator", SECTIONS)
+@pytest.mark.parametrize(
+    ("trait", "bad", "good"),
+    [
+        ("JupyterHub.active_server_limit", -5, 0), ("JupyterHub.cookie_max_age_days", -1, 0.5), ("JupyterHub.oauth_token_expires_in", 99999999999, 3600),
+        ("JupyterHub.init_spawners_timeout", -2, -1), ("JupyterHub.last_activity_interval", 0, 1), ("ConfigurableHTTPProxy.check_running_interval", 0, 5),
+        ("JupyterHub.api_page_default_limit", 0, 50), ("SPAWNER.consecutive_failure_limit", -1, 0), ("SPAWNER.poll_interval", -30, 0), ("SPAWNER.port", 70000, 8888),
+        ("Authenticator.post_auth_hook", "x", None), ("Authenticator.reconcile_auth_state_hook", "x", None), ("SPAWNER.progress_ready_hook", "x", None),
+    ],
+)  # fmt: skip
+def test_values_with_which_nobody_could_work_are_refused(orchestrator, trait, bad, good):
+    trait = trait.replace("SPAWNER", SPAWNERS[orchestrator])
+    (problem,) = said(orchestrator, {trait: bad})
+    assert (problem.path, problem.severity) == (("extra", trait), "error")
+    assert problem.message.startswith(
+        f"Found {bad if isinstance(bad, int) else repr(bad).replace(chr(39), chr(34))}; expected "
+    )
+    assert not said(orchestrator, {trait: good})
+
+
+@pytest.mark.parametrize(
+    ("extra", "rule"),
+    [
+        ({"KubeSpawner.extra_labels": {"component": "hub", "app": "x"}}, "extra"),
+        ({"KubeSpawner.extra_labels": {"app.kubernetes.io/component": "proxy"}}, "extra"),
+        ({"KubeSpawner.extra_labels": {"hub.jupyter.org/network-access-proxy-api": "true"}}, "extra"),
+        ({"KubeSpawner.common_labels": {"component": "hub"}}, "extra"),
+        ({"KubeSpawner.component_label": "hub"}, "extra"),
+        ({"KubeSpawner.component_label": "x"}, "less-protected"),
+        ({"KubeSpawner.component_label": "singleuser-server"}, None),
+        ({"KubeSpawner.extra_labels": {"component.of": "hub", "team": "hub"}}, None),
+    ],
+)
+def test_no_label_makes_a_server_something_else_to_network_policies(extra, rule):
+    assert [each.rule for each in said("kubernetes", extra)] == [rule] * (rule is not None)
+
+
+def test_no_container_has_the_name_of_the_server_s_own():
+    taken = {"KubeSpawner.extra_containers": [container(**RESTRICTED) | {"name": "notebook"}]}
+    (problem,) = said("kubernetes", taken)
+    assert dotted(problem.path) == 'extra["KubeSpawner.extra_containers"][0].name'
+    assert not said("kubernetes", {"KubeSpawner.extra_containers": [container(**RESTRICTED)]})
+
+
+@pytest.mark.parametrize(
+    ("orchestrator", "extra", "place"),
+    [
+        ("swarm", {"ConfigurableHTTPProxy.auth_token": "0123456789abcdef" * 2}, ""),
+        ("docker", {"JupyterHub.service_tokens": {"0123456789abcdef" * 2: "x"}}, ""),
+        (
+            "kubernetes",
+            {"KubeSpawner.extra_container_config": {"env": [{"name": "A", "value": "b"}], "tty": True}},
+            None,
+        ),
+        (
+            "local",
+            {"SimpleLocalProcessSpawner.popen_kwargs": {"env": {"API_KEY": "x", "B": "c"}}},
+            ".env.API_KEY",
+        ),
+    ],
+)
+def test_a_secret_in_extra_is_warned_of(orchestrator, extra, place):
+    found = [each for each in said(orchestrator, extra) if each.rule == "literal-secret"]
+    (trait,) = extra
+    assert [(dotted(each.path), each.severity) for each in found] == [
+        (f'extra["{trait}"]{place}', "warning")
+    ] * (place is not None)
+
+
+def test_jupyterhub_s_own_subdomains_are_left_to_the_site_s_key():
+    (problem,) = said("swarm", {"JupyterHub.subdomain_host": "https://x.example.org"})
+    assert (problem.rule, problem.fix) == ("use-key", "Use `hub.user_subdomains`.")
+
+
+@pytest.mark.parametrize(
+    ("trait", "value", "key"),
+    [
+        ("Authenticator.username_pattern", "^x$", "sign_in.role"),
+        ("JupyterHub.hub_routespec", "/x", "Delete it"),
+    ],
+)
+def test_what_would_keep_everybody_out_is_refused(trait, value, key):
+    (problem,) = said("swarm", {trait: value})
+    assert (problem.rule, problem.severity) == ("extra", "error")
+    assert key in problem.fix

@@ -121,6 +121,7 @@ RULES: Mapping[str, Rule] = {
     # Raw settings
     "extra": Rule("`extra` sets a trait that the hub has, and that nothing else decides."),
     "pod-level": Rule("`extra` leaves pods at Kubernetes' level *restricted*.", "warning"),
+    "use-key": Rule("What a key of the site does whole, `extra` leaves to it.", "warning"),
     "extra-pair": Rule("`extra` sets no two traits that JupyterHub refuses together."),
     # Secrets, and what the hub's host has
     "secret-form": Rule("A file or variable that holds a secret is named as `{file: ...}` or `{env: ...}`."),

@@ -22,6 +22,7 @@ from xnathub_conf.site.rules.raw_settings import (
     check_pod_config,
     check_pod_level,
 )
+from xnathub_conf.site.rules.raw_values import check_extra_values
 from xnathub_conf.site.rules.rights import check_rights
 from xnathub_conf.site.rules.secret_values import (
     check_kept_variables,
@@ -83,6 +84,7 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_extra_pairs,
     check_service_tokens,
     check_kept_variables,
+    check_extra_values,
     check_pod_form,
     check_pod_config,
     check_pod_account,

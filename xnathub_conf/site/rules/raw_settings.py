@@ -267,6 +267,7 @@ _OF_XNAT = "XNAT asks for memory, cores and GPUs, by a computing environment and
 _INSTEAD = dict.fromkeys(
     ("extra_resources_spec", "extra_resource_limits", "extra_resource_guarantees"), _OF_XNAT
 )
+_INSTEAD["username_pattern"] = "Use `sign_in.role`, and give that role in XNAT."
 """What to do instead of traits that no single key stands for."""
 
 _NOT_TO_SET: Mapping[str, tuple[str, ...]] = {
@@ -274,13 +275,19 @@ _NOT_TO_SET: Mapping[str, tuple[str, ...]] = {
         "load_roles", "base_url", "ip", "port", "hub_ip", "hub_port",
         "hub_connect_ip", "hub_connect_port", "config_file", "generate_config", "generate_certs", "show_config",
         "show_config_json", "api_tokens",
+        # The hub would wait for a route that its proxy never has.
+        "hub_routespec",
         # All users and servers would be forgotten at each start.
         "reset_db",
         # Such cookies go to all of the host, XNAT too, and the gate takes none of that name from servers.
         "cookie_host_prefix_enabled",
     ),
     # The page that asks for the password would be gone, and with it the way in.
-    "Authenticator": ("auto_login",),
+    "Authenticator": (
+        "auto_login",
+        # XNAT's names would be no users of the hub's, while XNAT's pages still start their servers.
+        "username_pattern",
+    ),
     "Spawner": (
         "image", "allowed_images", "profile_list", "cmd", "environment", "mounts", "volumes",
         "volume_mounts", "read_only_volumes", "escape", "cpu_limit", "cpu_guarantee", "mem_limit", "mem_guarantee", "name_template", "pod_name_template",
