@@ -123,10 +123,35 @@ def test_check_writes_nothing(tmp_path, capsys):
     file = tmp_path / "site.yaml"
     file.write_text(servers("mem_limit: 8GB"))
     assert main(["fix", "--check", str(file)]) == 1
-    assert "8GB -> 8G" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "8GB -> 8G" in out
+    assert out.splitlines()[-1] == f"{file}: 1 thing to mend, and valid then: xnathub fix {file}"
     assert "8GB" in file.read_text()
     assert main(["fix", str(file)]) == 0
     assert main(["fix", "--check", str(file)]) == 0
+
+
+def test_check_tells_what_is_left_of_a_file_that_mending_is_not_enough_for(tmp_path, capsys):
+    file = tmp_path / "site.yaml"
+    file.write_text(servers("mem_limit: 8GB\n  start_timeout: 999999"))
+    assert main(["fix", "--check", str(file)]) == 1
+    *_, left, last = capsys.readouterr().out.splitlines()
+    assert "error: servers.start_timeout" in left
+    assert last == f"{file}: 1 thing to mend, and not valid then: xnathub fix {file}"
+
+
+@pytest.mark.parametrize("where", ["notice: a\tb", 'notice: "a\tb"', "notice: a # b\tc", "notice:\ta"])
+def test_a_tab_inside_a_value_keeps_nothing_from_being_mended(where):
+    text = servers("mem_limit: 8GB") + f"pages:\n  {where}\n"
+    mended, edits = mend(text, "site.yaml")
+    assert mended == text.replace("8GB", "8G")
+    assert len(edits) == 1
+
+
+@pytest.mark.parametrize("keys", ["NB_UID: 5\n  uid: 6", "uid: 6\n  NB_UID: 5"])
+def test_an_old_name_of_a_key_that_stands_there_too_is_left_to_people(keys):
+    text = servers(keys)
+    assert mend(text, "site.yaml") == (text, [])
 
 
 def test_a_file_that_can_not_be_read_is_said(tmp_path, capsys):

@@ -1,13 +1,14 @@
 """`xnathub fix`."""
 
 import os
+import shlex
 import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from xnathub_conf.cli.reports import REPORTS, Checked, write_out
+from xnathub_conf.cli.reports import REPORTS, Checked, count, write_out
 from xnathub_conf.site.load import load
 from xnathub_conf.site.mending import mend
 from xnathub_conf.site.problems import SiteError
@@ -46,7 +47,15 @@ def _fix(file: Path, *, check: bool) -> int:
         left = Checked(str(file), True, loaded.warnings)
     except SiteError as error:
         left = Checked(str(file), False, tuple(error.problems))
-    write_out(REPORTS["text"]([left]))
+    if check and edits:
+        # The file itself is as it was, and that is what this is about.
+        write_out("".join(f"{each}\n" for each in left.problems))
+        after = "valid" if left.valid else "not valid"
+        write_out(
+            f"{file}: {count(len(edits), 'thing')} to mend, and {after} then: xnathub fix {shlex.quote(str(file))}\n"
+        )
+    else:
+        write_out(REPORTS["text"]([left]))
     return 1 if not left.valid or (check and edits) else 0
 
 

@@ -16,6 +16,8 @@ _MOST_EDITS = 500
 _WRITE = re.compile(r"Write `(.+)`\.", re.DOTALL)
 _MEANT = re.compile(r"Did you mean `([a-z_]+)`\?|In site\.yaml this is `([a-z_.]+)`\.")
 _TRUTH = re.compile(r"Write (true|false),")
+_NOWHERE = {"duplicate-key", "syntax"}
+"""What no edit may bring about, in whatever line."""
 _OF_VALUES = {"type", "x-type", "enum"}
 _NO_SPACE = re.compile(r"\b(file|env):(?=[^\s/]|/[^/])")
 _ODD_SPACES = {
@@ -67,7 +69,7 @@ def _better(problem: Problem, before: list[Problem], after: list[Problem]) -> bo
     # What stands at a key that was renamed is looked at now only, and comes next.
     renamed = problem.rule == "unknown-key"
     return gone and not any(
-        each.rule == "syntax" or (each.line == problem.line and not (renamed and each.rule in _OF_VALUES))
+        each.rule in _NOWHERE or (each.line == problem.line and not (renamed and each.rule in _OF_VALUES))
         for each in came
     )
 
@@ -121,7 +123,8 @@ class _Nodes(NamedTuple):
     def of(cls, text: str) -> "_Nodes | None":
         """Return the nodes, None where the text is no YAML."""
         try:
-            root = yaml.compose(text, Loader=yaml.SafeLoader)
+            # PyYAML's other loader takes no tab inside a value, which `load` takes.
+            root = yaml.compose(text, Loader=yaml.CSafeLoader)
         except yaml.YAMLError:
             return None
         return cls(root) if root is not None else None
