@@ -42,9 +42,9 @@ def test_xnat_s_button_opens_the_notebook_at_the_user_s_host(site, new_page):
     for each in page.context.cookies():
         hosts.setdefault(each["domain"], set()).add(each["name"])
         assert each["secure"] or each["name"] == "_xsrf" or each["domain"] == XNAT
-    assert {"xnathub-gate"} <= hosts[f"demo.{JUPYTER}"]
+    assert {"__Host-xnathub-gate"} <= hosts[f"demo.{JUPYTER}"]
     assert not [name for name in hosts[f"demo.{JUPYTER}"] if name.startswith("jupyterhub-hub")]
-    assert not [name for name in hosts[JUPYTER] if name.startswith("xh-") or name == "xnathub-gate"]
+    assert not [name for name in hosts[JUPYTER] if name.startswith("xh-") or name.endswith("xnathub-gate")]
     assert set(hosts) == {XNAT, JUPYTER, f"demo.{JUPYTER}"}
     # Its links to the hub's pages lead to the hub's host, and back.
     go(page, f"https://{urlsplit(page.url).netloc}/jupyterhub/hub/home")

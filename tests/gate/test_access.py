@@ -97,7 +97,7 @@ def test_the_token_of_an_address_goes_to_a_hub_on_its_own_host_with_who_led_ther
         for referer, mark in led_by.items():
             answer = proxy.get(f"{SERVER}?token=secret", *NAVIGATE, f"Referer: {referer}")
             assert header(answer, "Set-Cookie") == [
-                f"xnathub-token={mark}secret; Path=/jupyterhub/hub/gate; HttpOnly; Max-Age=60; SameSite=Lax; Secure"
+                f"__Host-xnathub-token={mark}secret; Max-Age=60; Path=/; HttpOnly; SameSite=Lax; Secure"
             ], referer
             assert b"secret" not in header(answer, "Location")[0].encode()
         # Two of them, or a token that says so itself, count for none.
@@ -110,6 +110,21 @@ def test_the_token_of_an_address_goes_to_a_hub_on_its_own_host_with_who_led_ther
         assert b"xnathub-token=secret" in answer
         for token in ("xnat:secret", "xnat%3Asecret"):
             assert not header(proxy.get(f"{SERVER}?token={token}", *NAVIGATE), "Set-Cookie")
+
+
+def test_with_tls_a_pass_counts_only_as_a_cookie_that_no_other_host_can_set(tmp_path):
+    with Proxy(tmp_path, options={"settings": {"secure": True}}) as proxy:
+        its_pass = proxy.pass_for("alice")
+        for name in (
+            "xnathub-gate",
+            "__host-xnathub-gate",
+            "__Host-xnathub-gate ;x",
+            "__Secure-xnathub-gate",
+        ):
+            assert status(proxy.get(SERVER, f"Cookie: {name}={its_pass}")) == 403
+        assert not proxy.servers["alice"].raw
+        assert status(proxy.get(SERVER, f"Cookie: __Host-xnathub-gate={its_pass}")) == 200
+        assert b"xnathub-gate" not in proxy.servers["alice"].raw
 
 
 def test_the_owner_s_own_token_goes_out_of_the_address(proxy):
@@ -287,8 +302,8 @@ class TestRenewal:
         assert {status(answer) for answer in answers} == {200}
         assert proxy.hub.renewals == [{"cookie": old, "session": "two"}]
         cookie = header(answers[0], "Set-Cookie")[0]
-        assert cookie.startswith(f"xnathub-gate={new}; Path=/jupyterhub/user/; Max-Age=")
-        assert cookie.endswith("; HttpOnly; SameSite=Lax")
+        assert cookie.startswith(f"xnathub-gate={new}; Max-Age=")
+        assert cookie.endswith("; Path=/jupyterhub/user/; HttpOnly; SameSite=Lax")
 
     def test_a_websocket_brings_the_new_cookie_too(self, proxy):
         new = proxy.pass_for("alice", session="b")
@@ -327,14 +342,25 @@ class TestRenewal:
             began = time.monotonic()
             assert status(proxy.get(SERVER, cookie)) == 200
             assert time.monotonic() - began < 2.5
-            # The question has ended without an answer, and the next one has begun.
-            time.sleep(10.5)
+            time.sleep(1)
             began = time.monotonic()
             assert status(proxy.get(SERVER, cookie)) == 200
             assert time.monotonic() - began < 0.9
+            wait_until(lambda: status(proxy.get(SERVER, cookie)) == 403, 15, "the hub's word")
+            heard = len(proxy.servers["alice"].requests)
+            # Asked anew, the hub is as slow as before; what it said last holds meanwhile.
+            end = time.monotonic() + 6
+            while time.monotonic() < end:
+                assert status(proxy.get(SERVER, cookie)) == 403
+                time.sleep(0.2)
+            assert len(proxy.servers["alice"].requests) == heard
+            proxy.hub.say = (500, "")
+            time.sleep(10)
+            assert status(proxy.get(SERVER, cookie)) == 403
+            proxy.hub.delay, proxy.hub.say = 0, (200, proxy.pass_for("alice", session="slow"))
+            wait_until(lambda: status(proxy.get(SERVER, cookie)) == 200, 15, "the hub's other word")
         finally:
             proxy.hub.delay = 0
-        wait_until(lambda: status(proxy.get(SERVER, cookie)) == 403, 15, "the hub's word")
 
     def test_the_proxy_proves_to_the_hub_who_asks(self, proxy):
         proxy.hub.say = (403, "")

@@ -47,7 +47,7 @@ def to(answer):
 
 
 def test_the_owner_passes_at_their_own_host_and_nowhere_else(hosts):
-    cookie = f"Cookie: xnathub-gate={hosts.pass_for('alice')}"
+    cookie = f"Cookie: __Host-xnathub-gate={hosts.pass_for('alice')}"
     assert status(get(hosts, f"{ALICE}:443", SERVER, cookie)) == 200
     assert status(get(hosts, ALICE.upper(), SERVER, cookie)) == 200
     assert len(hosts.servers["alice"].requests) == 2
@@ -74,7 +74,7 @@ def test_a_token_stays_at_the_hub_s_host(hosts):
         answer = get(hosts, HUB, f"{SERVER}?token=abc&a=1", *NAVIGATE, f"Referer: {led_by}")
         assert to(answer) == f"https://{ALICE}{SERVER}?a=1"
         assert header(answer, "Set-Cookie") == [
-            f"xnathub-token={mark}abc; Path=/jupyterhub/hub/gate; HttpOnly; Max-Age=60; SameSite=Lax; Secure"
+            f"__Host-xnathub-token={mark}abc; Max-Age=60; Path=/; HttpOnly; SameSite=Lax; Secure"
         ]
     assert not header(get(hosts, BOB, f"{SERVER}?token=abc", *NAVIGATE), "Set-Cookie")
     assert "abc" not in to(get(hosts, ALICE, f"{SERVER}?token=abc", *NAVIGATE))
@@ -117,7 +117,7 @@ def asked(hosts):
     query = parse_qs(parts.query)
     assert query["next"] == [f"{SERVER}?a=1"]
     cookie = header(answer, "Set-Cookie")[0]
-    assert cookie.endswith("; Path=/jupyterhub/; Max-Age=600; HttpOnly; SameSite=Lax; Secure")
+    assert cookie.endswith("; Max-Age=600; Path=/; HttpOnly; SameSite=Lax; Secure")
     state = cookie.partition("=")[2].partition(";")[0]
     assert query["state"] == [hashlib.sha256(state.encode()).hexdigest()]
     return state, query["state"][0]
@@ -130,7 +130,7 @@ def ticket(hosts, mark, host=ALICE, until=30, **changes):
 
 
 def take(hosts, ticket, state, host=ALICE, following=SERVER):
-    cookies = [f"Cookie: xnathub-state={state}"] if state else []
+    cookies = [f"Cookie: __Host-xnathub-state={state}"] if state else []
     return get(
         hosts, host, f"/jupyterhub/hub/gate/pass?ticket={ticket}&next={following}", *NAVIGATE, *cookies
     )
@@ -141,13 +141,14 @@ def test_a_ticket_becomes_a_pass_in_the_browser_that_asked(hosts):
     answer = take(hosts, ticket(hosts, mark), state)
     assert to(answer) == SERVER
     given, forgotten = header(answer, "Set-Cookie")
-    assert "; Path=/jupyterhub/user/; " in given
+    assert given.startswith("__Host-xnathub-gate=")
+    assert "; Path=/; " in given
     assert "Domain" not in given
-    assert forgotten.startswith("xnathub-state=; ")
+    assert forgotten.startswith("__Host-xnathub-state=; ")
     cookie = given.partition(";")[0]
     assert status(get(hosts, ALICE, SERVER, f"Cookie: {cookie}")) == 200
     # A second tab that was sent to the hub meanwhile has the same mark.
-    again = get(hosts, ALICE, SERVER, *NAVIGATE, f"Cookie: xnathub-state={state}")
+    again = get(hosts, ALICE, SERVER, *NAVIGATE, f"Cookie: __Host-xnathub-state={state}")
     assert mark in to(again)
 
 
@@ -182,7 +183,10 @@ def test_no_other_ticket_does(hosts):
     ):
         assert status(take(hosts, good, state, following=following)) == 403
     # By itself it is no pass.
-    assert status(get(hosts, ALICE, SERVER, f"Cookie: xnathub-gate={good}; xnathub-state={state}")) == 403
+    assert (
+        status(get(hosts, ALICE, SERVER, f"Cookie: __Host-xnathub-gate={good}; __Host-xnathub-state={state}"))
+        == 403
+    )
     assert not hosts.servers["alice"].requests
     assert not hosts.hub.requests
 
@@ -190,7 +194,7 @@ def test_no_other_ticket_does(hosts):
 def test_a_route_that_names_no_host_opens_to_nobody(tmp_path):
     settings = {"own_host": True, "secure": True, "hosts": {"scheme": "https:", "hub": HUB, "port": 8443}}
     with Proxy(tmp_path, options={"settings": settings}) as proxy:
-        cookie = f"Cookie: xnathub-gate={proxy.pass_for('alice')}"
+        cookie = f"Cookie: __Host-xnathub-gate={proxy.pass_for('alice')}"
         for host in (HUB, ALICE, "", "x"):
             assert status(get(proxy, host, SERVER, cookie, *NAVIGATE)) == 403
         assert not proxy.servers["alice"].requests

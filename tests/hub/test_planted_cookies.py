@@ -4,13 +4,14 @@ import re
 import threading
 import time
 from contextlib import contextmanager, suppress
+from http.cookiejar import DefaultCookiePolicy
 
 import psutil
 import pytest
 import requests
 
 from tests.hub.test_passes import browser, cookie_header, xnat_session
-from tests.noting import start
+from tests.noting import Notes, start
 from tests.support import RunningHub, Visitor, new_standin, page_text, wait_until
 from xnathub_conf.web.gate_pass import GateKey
 
@@ -80,6 +81,71 @@ def own_host(tmp_path):
         hub.stop()
 
 
+OWN_HOST = {
+    "xnat": {"public_url": "https://xnat.localhost"},
+    "hub": {"public_url": f"https://{JUPYTER}/jupyterhub/"},
+    "sign_in": {"xnat_session": False},
+}
+XNAT_S_HOST = {
+    "xnat": {"public_url": f"https://{JUPYTER}"},
+    "hub": {"public_url": f"https://{JUPYTER}/jupyterhub/"},
+}
+
+
+@pytest.mark.parametrize("changes", [OWN_HOST, XNAT_S_HOST], ids=["own host", "XNAT's host"])
+def test_no_sign_in_and_no_pass_of_another_is_taken_from_a_browser_with_tls(tmp_path, changes):
+    """The reader came in by password: no session in XNAT says whose browser it is."""
+    with new_standin() as xnat:
+        hub = RunningHub(tmp_path, xnat, changes)
+        hub.start()
+        try:
+            notes = Notes(hub, "demo")
+            start(hub, "demo")
+            attacker, reader = (_signed_in_over_tls(hub, each) for each in ("demo", "alice"))
+            grab = _ask_over_tls(hub, attacker, "/user/demo/grab")
+            (let_in,) = _cookies_of(_ask_over_tls(hub, attacker, grab.headers["Location"]), "xnathub-gate")
+            assert _ask_over_tls(hub, [*attacker, let_in], "/user/demo/grab").text == "GRABBED"
+            notes()
+            assert not [each for each in attacker if each.startswith("__Host-jupyterhub-user")]
+            # As a browser has it: no other host sets a name that begins so.
+            planted = [each for each in (*attacker, let_in) if not each.startswith("__Host-")]
+            for cookies in ([*reader, *planted], [*planted, *reader]):
+                answer = _ask_over_tls(hub, cookies, "/user/demo/grab")
+                assert answer.status_code == 302
+                answer = _ask_over_tls(hub, cookies, answer.headers["Location"])
+                assert not _cookies_of(answer, "xnathub-gate")
+                home = _ask_over_tls(hub, cookies, "/hub/home")
+                assert 'user: "demo"' not in home.text
+            assert notes() == []
+            assert 'user: "alice"' in _ask_over_tls(hub, reader, "/hub/home").text
+        finally:
+            hub.stop()
+
+
+def _signed_in_over_tls(hub, name):
+    """Return the cookies of a browser that came through a web server with TLS, which the hub believes there to be."""
+    visitor = _over_tls(hub)
+    assert visitor.sign_in(name, hub.xnat.state.user(name).password).status_code == 302
+    return cookie_header(visitor, "/jupyterhub/hub/gate").split("; ")
+
+
+def _over_tls(hub):
+    visitor = Visitor(hub.url)
+    visitor.headers["Host"] = JUPYTER
+    visitor.cookies.set_policy(DefaultCookiePolicy(secure_protocols=("http", "https")))
+    return visitor
+
+
+def _ask_over_tls(hub, cookies, address):
+    address = address.removeprefix("/jupyterhub")
+    headers = {"Host": JUPYTER, "Cookie": "; ".join(cookies), "Sec-Fetch-Site": "same-origin"}
+    return Visitor(hub.url).get_page(address, headers=headers, allow_redirects=False)
+
+
+def _cookies_of(answer, name):
+    return [f"{each.name}={each.value}" for each in answer.cookies if each.name.endswith(name) and each.value]
+
+
 def test_a_token_of_an_address_signs_in_once_also_where_two_ask_at_once(own_host):
     """Whoever finds it is as fast as its owner, and somebody else is signed in to both browsers."""
     hub = own_host
@@ -94,11 +160,9 @@ def test_a_token_of_an_address_signs_in_once_also_where_two_ask_at_once(own_host
     path = "/hub/gate?next=/jupyterhub/user/alice/lab&state=" + "0" * 64
     forms = []
     for each in people:
-        visitor = Visitor(hub.url)
-        visitor.headers["Host"] = JUPYTER
+        visitor = _over_tls(hub)
         assert visitor.sign_in(each, hub.xnat.state.user(each).password).status_code == 302
-        # They are for https alone, and no web server stands here.
-        cookies = f"xnathub-token={token}; {cookie_header(visitor, '/jupyterhub/hub/gate')}"
+        cookies = f"__Host-xnathub-token={token}; {cookie_header(visitor, '/jupyterhub/hub/gate')}"
         page = requests.get(hub.url + path, headers={"Host": JUPYTER, "Cookie": cookies}, timeout=30)
         assert "Go on as alice?" in page_text(page)
         found = dict(re.findall(r'<input[^>]*name="(\w+)"[^>]*value="([^"]*)"', page.text))

@@ -62,7 +62,7 @@ def test_xnat_s_button_signs_in_once_and_every_cookie_is_for_https(web, address)
     assert opened.url == address.partition("?")[0]
     assert not [each.url for each in opened.history if "/hub/login" in each.url]
     ours = [each for each in visitor.cookies if each.name != "JSESSIONID"]
-    assert {"xnathub-gate", "jupyterhub-session-id"} <= {each.name for each in ours}
+    assert {"__Host-xnathub-gate", "jupyterhub-session-id"} <= {each.name for each in ours}
     assert all(each.secure for each in ours)
     assert not any(session in str(each.request.headers) for each in [*opened.history, opened])
     # Whoever finds the address later gets the form.
@@ -76,7 +76,9 @@ def test_a_link_with_a_token_that_does_not_come_from_xnat_asks_first(web, addres
     visitor = browser(web)
     page = visitor.get(address, headers={"Referer": referer}, timeout=60)
     assert "Go on as alice?" in page.text
-    assert not [each for each in visitor.cookies if each.name in {"jupyterhub-hub-login", "xnathub-gate"}]
+    assert not [
+        each for each in visitor.cookies if each.name in {"jupyterhub-hub-login", "__Host-xnathub-gate"}
+    ]
     form = dict(re.findall(r'name="(\w+)" value="([^"]*)"', page.text))
     headers = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Referer": page.url}
     assert visitor.post(page.url, data={**form, "_xsrf": "x"}, headers=headers, timeout=60).status_code == 403

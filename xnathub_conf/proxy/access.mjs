@@ -1,9 +1,11 @@
 // Who may pass: a decision for each request to a user's server, made on the route that the proxy itself found.
 import { jarOf } from "./cookies.mjs";
-import { GATE_COOKIE, opens, readPass, sessionMark } from "./signing.mjs";
+import { gateCookie, opens, readPass, sessionMark } from "./signing.mjs";
 
 // For how long a request waits for the hub's word on a pass that was good a moment ago. The word counts once it is there.
 const PATIENCE = 1_000; // ms
+// The same for a pass that was made for another session of XNAT, which opens nothing until then.
+const PATIENCE_OF_ANOTHER = 5_000; // ms
 const TOKEN = /^(token|bearer)\s+\S/i;
 
 // Returns whether a person looks at the answer as a page: then the hub may ask who it is.
@@ -39,8 +41,12 @@ function xnatSession(jar) {
 }
 
 // Returns the passes in a Cookie header, the first four of different ones.
-function passesIn(jar) {
-  jar.passes ??= [...new Set(jar.pairs.filter(([name]) => name === GATE_COOKIE).map(([, value]) => value))].slice(0, 4);
+function passesIn(jar, settings) {
+  if (jar.passesFor !== settings) {
+    const wanted = gateCookie(settings);
+    jar.passes = [...new Set(jar.pairs.filter(([name]) => name === wanted).map(([, value]) => value))].slice(0, 4);
+    jar.passesFor = settings;
+  }
   return jar.passes;
 }
 
@@ -50,7 +56,7 @@ export async function admit(settings, renewals, cookieHeader, route) {
   const jar = jarOf(cookieHeader);
   const session = settings.bindSession ? xnatSession(jar) : null;
   let unsure = null;
-  for (const cookie of passesIn(jar)) {
+  for (const cookie of passesIn(jar, settings)) {
     const found = await check(settings, renewals, { cookie, session }, route);
     if (found?.pass) return found;
     unsure ??= found;
@@ -68,22 +74,10 @@ export async function check(settings, renewals, { cookie, session }, route) {
   const same = pass.s === sessionMark(settings.key, session);
   const age = now - pass.t;
   if (same && age < (access.foreign ? Math.min(10, settings.recheck) : settings.recheck)) return { pass, cookie, session };
-  const asked = renewals.renew(cookie, session);
-  const answer = same ? await within(PATIENCE, asked, { away: true }) : await asked;
+  const answer = await renewals.renew(cookie, session, same ? PATIENCE : PATIENCE_OF_ANOTHER);
   if (answer.refused) return null;
   if (answer.away) return same ? { pass, cookie, session } : { unsure: true };
   const fresh = readPass(settings.key, answer.cookie, now);
   if (!fresh || !opens(fresh, route, now).yes) return null;
   return { pass: fresh, cookie: answer.cookie, session, newCookie: answer.cookie };
-}
-
-// Returns what a promise gives, or `otherwise` where that takes too long.
-async function within(ms, promise, otherwise) {
-  let timer;
-  const late = new Promise((resolve) => (timer = setTimeout(resolve, ms, otherwise)));
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

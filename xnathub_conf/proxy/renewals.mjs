@@ -4,7 +4,7 @@ import http from "node:http";
 import https from "node:https";
 import { sign } from "./signing.mjs";
 
-const TIMEOUT = 5_000; // ms
+const TIMEOUT = 60_000; // ms: the hub itself waits for XNAT, and its word counts however late
 const ANSWER_KEPT = 10_000; // ms: a page's other requests still have the old cookie
 const REFUSAL_KEPT = 2_000; // ms
 const AWAY_KEPT = 5_000; // ms
@@ -16,36 +16,34 @@ export class Renewals {
     Object.assign(this, { key, where, log, patience, known: new Map() });
   }
 
-  // Returns {cookie}, {refused: true}, or {away: true}.
-  renew(cookie, session) {
+  // Returns {cookie}, {refused: true}, or {away: true} where it takes the hub longer than `patience`, in ms, to say so.
+  renew(cookie, session, patience) {
     // Whoever has a pass makes up sessions as long as a header may be: none of it is kept.
     const name = createHash("sha256").update(`${cookie}\n${session ?? ""}`).digest("base64");
     const now = Date.now();
     const known = this.known.get(name);
-    if (known && known.until > now) return known.answer;
-    if (this.patience.away) return { away: true };
-    const entry = { until: Infinity, away: known?.away };
-    const answer = this.#ask(cookie, session).then(
-      (answer) => {
-        Object.assign(entry, { answer, away: false });
-        entry.until = Date.now() + (answer.refused ? REFUSAL_KEPT : ANSWER_KEPT);
-        return answer;
-      },
+    if (known && known.until > now) return waited(known, patience);
+    // Who was refused stays so until the hub says otherwise.
+    const meanwhile = known?.answer.refused ? { refused: true } : { away: true };
+    if (this.patience.away) return meanwhile;
+    const entry = { until: Infinity, meanwhile, began: now, answer: null };
+    // Where it has not answered before, nobody waits for it.
+    if (known?.answer.away) entry.began = 0;
+    const settle = (answer, kept) => Object.assign(entry, { answer, until: Date.now() + kept }).answer;
+    entry.asked = this.#ask(cookie, session).then(
+      (answer) => settle(answer, answer.refused ? REFUSAL_KEPT : ANSWER_KEPT),
       (error) => {
         this.log.warn("The hub did not say whether a browser may still pass: %s", error.message);
-        Object.assign(entry, { answer: { away: true }, away: true, until: Date.now() + AWAY_KEPT });
-        return entry.answer;
+        return settle(meanwhile, AWAY_KEPT);
       }
     );
-    // Where it has not answered before, nobody waits for it.
-    entry.answer = entry.away ? { away: true } : answer;
     this.known.delete(name);
     for (const oldest of this.known.keys()) {
       if (this.known.size < MOST) break;
       this.known.delete(oldest);
     }
     this.known.set(name, entry);
-    return entry.answer;
+    return waited(entry, patience);
   }
 
   async #ask(cookie, session) {
@@ -79,5 +77,18 @@ export class Renewals {
     const answer = JSON.parse(text.text);
     if (typeof answer.cookie !== "string" || !/^[\w.-]+$/.test(answer.cookie)) throw new Error("it sent no cookie");
     return { cookie: answer.cookie };
+  }
+}
+
+// Returns the hub's answer, or what holds until it comes.
+async function waited({ answer, asked, began, meanwhile }, patience) {
+  const left = began + patience - Date.now();
+  if (answer || left <= 0) return answer ?? meanwhile;
+  let timer;
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, left, meanwhile)));
+  try {
+    return await Promise.race([asked, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }

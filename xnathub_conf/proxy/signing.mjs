@@ -1,7 +1,19 @@
 // The cookie that says whose browser this is: {"u": user, "e": epoch, "s": session, "t": checked, "x": expires, "b": 1 where s is u's own, "f": {"owner/server": until}, "o": [the only servers of u that it opens]}.
 import { createHmac, timingSafeEqual } from "node:crypto";
 
-export const GATE_COOKIE = "xnathub-gate";
+const GATE_COOKIE = "xnathub-gate";
+
+// Returns the name and the attributes with which a browser takes a cookie from this host alone, where it has TLS: a page of another
+// host below the same domain could plant one of any other name.
+export function hostCookie(settings, name, path) {
+  const tail = "HttpOnly; SameSite=Lax";
+  return settings.secure ? { name: `__Host-${name}`, tail: `Path=/; ${tail}; Secure` } : { name, tail: `Path=${path}; ${tail}` };
+}
+
+// Returns the name of the cookie that holds a pass.
+export function gateCookie(settings) {
+  return hostCookie(settings, GATE_COOKIE, "").name;
+}
 
 // Returns the HMAC-SHA256 of a text.
 export function sign(key, text) {
@@ -62,8 +74,8 @@ export function sealed(key, body) {
 export function setPass(settings, { newCookie, pass }) {
   if (!newCookie || !pass) return [];
   const age = Math.max(1, Math.floor(pass.x - Date.now() / 1000));
-  const secure = settings.secure ? "; Secure" : "";
-  return [`${GATE_COOKIE}=${newCookie}; Path=${settings.baseUrl}user/; Max-Age=${age}; HttpOnly; SameSite=Lax${secure}`];
+  const { name, tail } = hostCookie(settings, GATE_COOKIE, `${settings.baseUrl}user/`);
+  return [`${name}=${newCookie}; Max-Age=${age}; ${tail}`];
 }
 
 // Returns whether a pass opens a route, and whether it does so by a grant rather than because the server is its user's own.

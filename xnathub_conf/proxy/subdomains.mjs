@@ -3,7 +3,7 @@ import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { isNavigation, isProgram } from "./access.mjs";
 import { redirect, refuse, withoutToken } from "./answers.mjs";
 import { jarOf } from "./cookies.mjs";
-import { sealed, setPass, sign } from "./signing.mjs";
+import { hostCookie, sealed, setPass, sign } from "./signing.mjs";
 
 // What a browser was given as it was sent to the hub: a ticket is good for that browser alone.
 const STATE_COOKIE = "xnathub-state";
@@ -36,14 +36,14 @@ export function atItsPlace(proxy, req, res, settings, { data, isHub }, isUpgrade
 // led here: others may lead to a server of theirs, with a token of theirs.
 export function tokenCookie(req, settings, token) {
   if (!settings.ownHost || !/^[\w.~-]{1,512}$/.test(token ?? "")) return [];
-  const secure = settings.secure ? "; Secure" : "";
   const from = settings.xnatOrigin && URL.parse(req.headers.referer ?? "")?.origin === settings.xnatOrigin ? "xnat:" : "";
-  return [`xnathub-token=${from}${token}; Path=${settings.hubPrefix}gate; HttpOnly; Max-Age=60; SameSite=Lax${secure}`];
+  const { name, tail } = hostCookie(settings, "xnathub-token", `${settings.hubPrefix}gate`);
+  return [`${name}=${from}${token}; Max-Age=60; ${tail}`];
 }
 
 // Sends a browser from a user's host to the hub's, for a pass.
 export function askHub(proxy, req, res, settings, url) {
-  const state = stateOf(req) ?? randomBytes(32).toString("base64url");
+  const state = stateOf(req, settings) ?? randomBytes(32).toString("base64url");
   const target = `${settings.hubPrefix}gate`;
   const location = `${originOf(settings, settings.hosts.hub)}${target}?next=${encodeURIComponent(url)}&state=${markOf(state)}`;
   return redirect(proxy, req, res, location, [stateCookie(settings, state, STATE_SECONDS)]);
@@ -52,7 +52,7 @@ export function askHub(proxy, req, res, settings, url) {
 function takeTicket(proxy, req, res, settings, host) {
   const query = new URL(req.url, "http://example.com").searchParams;
   const next = query.get("next") ?? "";
-  const state = stateOf(req);
+  const state = stateOf(req, settings);
   const pass = state && passIn(settings.key, query.get("ticket") ?? "", `${markOf(state)}:${host}`);
   if (!pass || !next.startsWith(`${settings.baseUrl}user/`) || !/^[\x21-\x7e]+$/.test(next)) {
     return refuse(proxy, req, res, 403, "This link has ended, or it is for another browser. Open the server from XNAT again.");
@@ -70,14 +70,15 @@ function passIn(key, ticket, holder) {
   return sealed(key, body);
 }
 
-function stateOf(req) {
-  const found = jarOf(req.headers.cookie).pairs.find(([name]) => name === STATE_COOKIE)?.[1];
+function stateOf(req, settings) {
+  const wanted = hostCookie(settings, STATE_COOKIE, "").name;
+  const found = jarOf(req.headers.cookie).pairs.find(([name]) => name === wanted)?.[1];
   return /^[\w-]{43}$/.test(found ?? "") ? found : undefined;
 }
 
 function stateCookie(settings, state, age) {
-  const secure = settings.secure ? "; Secure" : "";
-  return `${STATE_COOKIE}=${state}; Path=${settings.baseUrl}; Max-Age=${age}; HttpOnly; SameSite=Lax${secure}`;
+  const { name, tail } = hostCookie(settings, STATE_COOKIE, settings.baseUrl);
+  return `${name}=${state}; Max-Age=${age}; ${tail}`;
 }
 
 function markOf(state) {

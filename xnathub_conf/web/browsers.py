@@ -14,6 +14,7 @@ from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.utils import new_token
 
 from xnathub_conf.operating.replaced_names import replace_name
+from xnathub_conf.web.host_cookies import host_cookie
 
 _COOKIE = "xnathub-signed-in"
 _KEPT = 10_000
@@ -104,9 +105,9 @@ def watch_browsers() -> None:
 
     def set_login_cookie(handler: Any, user: Any) -> None:
         sign_in(handler, user)
-        if sessions := handler.authenticator.sessions:
-            session = handler.get_cookie("JSESSIONID")
-            _bind(handler, user, session if sessions.known(session) == user.name else None)
+        sessions = handler.authenticator.sessions
+        session = handler.get_cookie("JSESSIONID")
+        _bind(handler, user, session if sessions and sessions.known(session) == user.name else None)
 
     def validate_next_url(handler: object, next_url: str) -> str:
         # Tornado refuses a header of several lines with an error of the hub's.
@@ -119,7 +120,9 @@ def watch_browsers() -> None:
 
 def bound_session(handler: Any, user: Any) -> str | None:
     """Return the mark of the session in XNAT that a browser's sign-in came from, "" for none, None without a sign-in."""
-    value = (handler.get_secure_cookie(_COOKIE) or b"").decode("utf-8", "replace")
+    value = (handler.get_secure_cookie(host_cookie(handler.authenticator.site, _COOKIE)) or b"").decode(
+        "utf-8", "replace"
+    )
     owner, _, mark = value.partition(":")
     return mark if owner == str(user.id) else None
 
@@ -141,11 +144,11 @@ def _by_cookie(handler: Any, user: object) -> bool:
 
 async def _still(handler: Any, user: Any) -> bool:
     sessions = handler.authenticator.sessions
-    if sessions is None:
-        return True
     bound = bound_session(handler, user)
+    if sessions is None or bound is None:
+        return bound is not None
     session = handler.get_cookie("JSESSIONID")
-    if bound is None or not await sessions.still(user.name, bool(bound), session):
+    if not await sessions.still(user.name, bool(bound), session):
         return False
     # Who came in by password and signs in to XNAT too, or has a new session there, belongs to that from now on.
     if sessions.known(session) == user.name and bound != handler.proxy.gate_key.session_mark(session):
@@ -155,4 +158,5 @@ async def _still(handler: Any, user: Any) -> bool:
 
 def _bind(handler: Any, user: Any, session: str | None) -> None:
     mark = handler.proxy.gate_key.session_mark(session)
-    handler._set_cookie(_COOKIE, f"{user.id}:{mark}", path=handler.hub.base_url)
+    name = host_cookie(handler.authenticator.site, _COOKIE)
+    handler._set_cookie(name, f"{user.id}:{mark}", path=handler.hub.base_url)

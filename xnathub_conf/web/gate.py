@@ -13,10 +13,11 @@ from tornado.httputil import url_concat
 from tornado.web import HTTPError
 
 from xnathub_conf.operating.audit import audit
-from xnathub_conf.site.hub_settings import browsers_use_tls, own_host, sees_xnat_sessions
+from xnathub_conf.site.hub_settings import own_host, sees_xnat_sessions
 from xnathub_conf.site.user_hosts import user_host, user_origin
 from xnathub_conf.web.browsers import bound_session, leave_to_another
 from xnathub_conf.web.gate_pass import COOKIE, GRANT_SECONDS, Pass
+from xnathub_conf.web.host_cookies import host_cookie
 from xnathub_conf.web.server_names import server_at
 
 _TOKEN_COOKIE = "xnathub-token"  # noqa: S105 - its name
@@ -152,14 +153,13 @@ class GateHandler(BaseHandler):
         self.redirect(url_concat(path, {"ticket": ticket, "next": address}))
 
     def _give(self, about: Pass) -> None:
-        self.set_cookie(
-            COOKIE,
+        site = self.authenticator.site
+        self._set_cookie(
+            host_cookie(site, COOKIE),
             self.proxy.gate_key.write(about),
+            encrypted=False,
             path=f"{self.settings['base_url']}user/",
             max_age=about.expires - int(time.time()),
-            httponly=True,
-            samesite="Lax",
-            secure=browsers_use_tls(self.authenticator.site),
         )
 
     def _token_of_xnat(self) -> orm.APIToken | None:
@@ -167,7 +167,7 @@ class GateHandler(BaseHandler):
 
         None for one that is no more, that has signed somebody in already, or that may do more than XNAT's page asks for.
         """
-        token = self.get_cookie(_TOKEN_COOKIE, "").removeprefix(_FROM_XNAT)
+        token = self._sent_token().removeprefix(_FROM_XNAT)
         if not token or not own_host(self.authenticator.site):
             return None
         found = orm.APIToken.find(self.db, token)
@@ -177,11 +177,15 @@ class GateHandler(BaseHandler):
 
     def _led_by_xnat(self) -> bool:
         """Return whether the gate saw that a page of XNAT's led to the address with the token."""
-        return str(self.get_cookie(_TOKEN_COOKIE, "")).startswith(_FROM_XNAT)
+        return self._sent_token().startswith(_FROM_XNAT)
+
+    def _sent_token(self) -> str:
+        return str(self.get_cookie(host_cookie(self.authenticator.site, _TOKEN_COOKIE), ""))
 
     def _forget_token(self) -> None:
-        if self.get_cookie(_TOKEN_COOKIE):
-            self.clear_cookie(_TOKEN_COOKIE, path=f"{self.hub.base_url}gate")
+        if self._sent_token():
+            name = host_cookie(self.authenticator.site, _TOKEN_COOKIE)
+            self.clear_cookie(name, path="/" if name.startswith("__Host-") else f"{self.hub.base_url}gate")
 
     def _use_up(self, token: orm.APIToken) -> None:
         """Note that a token signs in, which it does once."""
