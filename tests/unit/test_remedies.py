@@ -343,3 +343,30 @@ def test_slips_of_the_keyboard_are_named_in_their_line(text, line, said):
     assert all(not re.search("mapping values|block mapping|simple key|token", str(each)) for each in found)
     assert found[0].line == line
     assert said in str(found[0])
+
+
+@pytest.mark.parametrize(
+    ("keys", "message", "fix"),
+    [
+        ("mounts: [{source: /a, target: /opt/x, type: bind}]", "There is no such key.", "Delete it: what begins with a slash"),
+        ("allowed_mounts: [{path: /a, read_only: true}]", "There is no such key.", "Delete it: a mount is read-only unless"),
+        ('shm_size: "-1"', "bytes", "Write, for example, `shm_size: 2G`."),
+        ("mem_limit: -8GB", "bytes", "Write, for example, `mem_limit: 8G`."),
+    ],
+)  # fmt: skip
+def test_what_to_write_instead_is_what_can_have_been_meant(keys, message, fix):
+    (problem,) = problems_of(servers(keys))
+    assert message in problem.message
+    assert problem.fix.startswith(fix)
+
+
+@pytest.mark.parametrize("scheme", ["javascript:alert(1)", "data:text/html,x", "file:/etc/passwd"])
+def test_another_scheme_than_the_web_s_is_no_host(scheme):
+    (problem,) = problems_of(MINIMAL + f'pages: {{links: [{{text: a, url: "{scheme}"}}]}}\n')
+    assert problem.fix == "Write, for example, `url: https://wiki.example.org/jupyter`."
+
+
+def test_a_text_that_is_too_long_is_told_how_long_it_may_be():
+    (problem,) = problems_of(MINIMAL + f"pages: {{notice: {'x' * 100_000}}}\n")
+    assert problem.message.endswith("expected text of at most 500 characters.")
+    assert len(str(problem)) < 400

@@ -137,7 +137,9 @@ def _form(node: SchemaNode) -> str:
     if node.get("minItems"):
         least = node["minItems"]
         text += " with at least one entry" if least == 1 else f" with at least {least} entries"
-    if node.get("minLength"):
+    if node.get("maxLength"):
+        text += f" of at most {node['maxLength']} characters"
+    elif node.get("minLength"):
         text = "text that is not empty" if kinds == "string" else text
     return text
 
@@ -214,6 +216,8 @@ def _known_instead(path: KeyPath, known: list[str], value: object) -> str:
     key = str(path[-1])
     if not holds_secret(path[:-1]) and (instead := what_to_do(key)):
         return instead
+    if instead := _OF_MOUNTS.get(key) if path[:-2] in _MOUNTS else None:
+        return instead
     if path[:-1] == ("servers", "caps") and _is_generic(key):
         amount = value if isinstance(value, int) else 1
         return f"Write `generic_resources: {flow({key: amount})}`."
@@ -228,6 +232,15 @@ def _known_instead(path: KeyPath, known: list[str], value: object) -> str:
     for name in difflib.get_close_matches(key, all_keys(), 1, 0.8):
         return f"Did you mean `{keys_named(name)[0]}`?"
     return f"Known here: {', '.join(known)}." if known else "Delete it."
+
+
+_MOUNTS = {("servers", "mounts"), ("servers", "allowed_mounts")}
+_OF_MOUNTS = {
+    "type": "Delete it: what begins with a slash is a folder or file of the node, and all else a volume's name.",
+    "read_only": "Delete it: a mount is read-only unless `writable: true` stands there.",
+    "readonly": "Delete it: a mount is read-only unless `writable: true` stands there.",
+}  # fmt: skip
+"""What Docker and compose files say of a mount beside what is said here."""
 
 
 def _is_generic(key: str) -> bool:

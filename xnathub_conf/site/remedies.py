@@ -173,6 +173,9 @@ _TRUE = {"true", "yes", "on"}
 def _of_text(key: str, value: str, node: SchemaNode) -> Iterator[object]:
     text = value.strip().strip("'\"\u2018\u2019\u201c\u201d\u201e")
     yield text
+    # Less than nothing can't be meant, nor is a slip of the key known.
+    if re.match(r"-[0-9]", text):
+        return
     if text.lower() in _TRUE | {"false", "no", "off"}:
         yield text.lower() in _TRUE
     if node.get("x-type") == "bytes":
@@ -207,6 +210,9 @@ def _of_form(key: str, text: str) -> Iterator[str]:
     yield re.sub(r"/{2,}", "/", text.rstrip("/"))
     if re.match(r"[A-Za-z0-9\[]", without_user) and not colons:
         host = without_user.split("/")[0]
+        # `javascript:` and the like are no host with its port.
+        if re.match(r"[a-z][a-z0-9+-]*:(?![0-9]{1,5}\Z)", host):
+            return
         if "." in host or ":" in host or key.endswith("url"):
             yield f"https://{without_user}"
             yield f"http://{without_user}"
