@@ -13,7 +13,16 @@ import pytest
 import yaml
 
 from tests.doctor import Diagnosis, diagnose, diagnosis, keep
-from tests.kubernetes.testbed import SINGLEUSER, UID, Cluster, Namespace, Release, new_namespace, site_values
+from tests.kubernetes.testbed import (
+    SINGLEUSER,
+    UID,
+    Cluster,
+    Namespace,
+    Release,
+    new_namespace,
+    site_values,
+    wait_for,
+)
 from tests.support import merged
 
 FILE = "/etc/xnathub/site.yaml"
@@ -49,6 +58,9 @@ def test_in_the_hub_s_pod(release: Release):
     assert "to the hub's account" in found.told("kubernetes.api", "ok")
     assert found["kubernetes.rights"] == found["hub.scopes"] == found["xnat.plan"] == "ok"
     assert found["kubernetes.pod"] == "ok"
+    assert f"Of 1 nodes 1 have all of 1 images ahead of time: {SINGLEUSER}" in found.told(
+        "kubernetes.images_ahead", "ok"
+    )
     assert "has xnathub's gate" in found.told("hub.proxy", "ok")
     assert "3 mounts lie in xnat-workspaces, xnat-archive" in found.told("kubernetes.plan", "ok")
     assert re.search(r"xnathub-singleuser:test 6\.\d+\.\d+", found.told("kubernetes.jupyterhub", "ok"))
@@ -295,6 +307,34 @@ def test_images(as_admin):
     told = as_admin({"image_pull_policy": "Never"}, images).told("kubernetes.images", "failed")
     assert "missing.example.org/lab:1; and image_pull_policy is Never" in told
     assert "patterns" in as_admin(servers={"allowed_images": ["xnat/*"]}).told("kubernetes.images", "skipped")
+
+
+def test_images_ahead_of_time(as_admin, namespace: Namespace):
+    """The pod is one as the DaemonSet makes them, on a node that may not pull."""
+    servers = {
+        "allowed_images": [SINGLEUSER, "missing.example.org/*"],
+        "images_ahead": [SINGLEUSER, "missing.example.org/lab:1"],
+    }
+    assert "has no pods" in as_admin(servers=servers).told("kubernetes.images_ahead", "warning")
+    containers = [
+        {"name": f"image-{number}", "image": image, "imagePullPolicy": "Never", "command": ["true"]}
+        for number, image in enumerate(servers["images_ahead"])
+    ]
+    labels = {"app.kubernetes.io/name": "xnathub", "app.kubernetes.io/component": "images-ahead"}
+    pod = {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "doctor-ahead", "labels": labels},
+        "spec": {"initContainers": containers, "containers": [{**containers[0], "name": "waits"}], "terminationGracePeriodSeconds": 0},
+    }  # fmt: skip
+    namespace.apply(pod)
+    try:
+        wait_for(lambda: "ErrImageNeverPull" in namespace.kubectl("get", "pod", "doctor-ahead"), 60)
+        told = as_admin(servers=servers).told("kubernetes.images_ahead", "warning")
+    finally:
+        namespace.kubectl("delete", "pod", "doctor-ahead")
+    (node,) = namespace.cluster.get("nodes")["items"]
+    assert "Of 1 nodes 0 have all of 2 images ahead of time." in told
+    assert f"missing.example.org/lab:1 is not on {node['metadata']['name']}: ErrImageNeverPull" in told
+    assert f"{SINGLEUSER} is not on" not in told
 
 
 def test_which_jupyterhub_images_hold(as_admin, namespace: Namespace):

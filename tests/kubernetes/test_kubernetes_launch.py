@@ -54,6 +54,12 @@ def test_images_are_on_the_nodes_before_anyone_asks(release: Release):
     wait_for(
         lambda: release.namespace.get("daemonset", "images-ahead")["status"].get("numberReady") == 1, 180
     )
+    # The hub looks once a minute, and says so in its log and its metrics.
+    hub = ("logs", "deployment/hub")
+    wait_for(lambda: "on 1 of 1 nodes ahead of time" in release.namespace.kubectl(*hub), 90)
+    metrics = release.sign_in("demo").get(f"{release.url}/hub/metrics", timeout=20).text
+    assert 'xnathub_images_ahead{state="there"} 1.0' in metrics
+    assert 'xnathub_images_ahead{state="missing"} 0.0' in metrics
 
 
 def test_users_whose_names_look_alike_get_pods_and_folders_of_their_own(release: Release):

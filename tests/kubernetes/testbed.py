@@ -241,6 +241,7 @@ def site_values(xnat_url: str) -> dict[str, Any]:
                 "api_token": {"file": "/etc/xnathub/secrets/hub_api_token"},
                 # As behind an ingress that is not named.
                 **{"reverse_proxies": 1, "uid": 4001, "gid": 4002},
+                "roles": [{"name": "operator", "scopes": ["read:metrics"], "users": ["demo"]}],
             },
             "servers": {
                 "uid": UID,

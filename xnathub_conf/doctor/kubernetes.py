@@ -6,7 +6,6 @@ kubeconfig tells the rest.
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,6 +14,7 @@ from kubernetes_asyncio.client.exceptions import ApiException
 
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
 from xnathub_conf.doctor.images import exact_images
+from xnathub_conf.doctor.kubernetes_ahead import images_ahead
 from xnathub_conf.doctor.kubernetes_jupyterhubs import which_jupyterhub_in_pods
 from xnathub_conf.doctor.kubernetes_nodes import ALL_SECONDS, Where, look_at_nodes, no_hub, nodes_for_servers
 from xnathub_conf.doctor.kubernetes_reading import REFUSALS, api_reason, hub_rights, pod_to_try, too_small
@@ -23,10 +23,10 @@ from xnathub_conf.site.hub_settings import pull_secrets
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.types import Kubernetes
 from xnathub_conf.spawners.kubernetes_failures import refusal_of
+from xnathub_conf.spawners.kubernetes_images import NAMESPACE_FILE
 from xnathub_conf.spawners.kubernetes_pod import claim_volumes, extended_resources, node_expressions
 
 _CALL_SECONDS = 20
-_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _HERE: KeyPath = ("orchestrator", "kubernetes")
 
 
@@ -46,9 +46,9 @@ class KubernetesChecks:
         self._settings = settings
         self._api: Any = None
         self._nodes: list[Any] = []
-        self._in_pod = _NAMESPACE_FILE.exists()
+        self._in_pod = NAMESPACE_FILE.exists()
         self._namespace = settings.namespace or (
-            _NAMESPACE_FILE.read_text("utf-8").strip() if self._in_pod else "default"
+            NAMESPACE_FILE.read_text("utf-8").strip() if self._in_pod else "default"
         )
 
     def checks(self) -> list[Check]:
@@ -70,6 +70,10 @@ class KubernetesChecks:
                 for name in pull_secrets(self._site)
             ),
             Check("kubernetes.images", _told(self.images), api),
+            *(
+                Check("kubernetes.images_ahead", _told(self.images_ahead), api)
+                for _ in self._site.servers.images_ahead[:1]
+            ),
             Check("kubernetes.jupyterhub", self.jupyterhub, api),
             Check("kubernetes.plan", self.plan, ("xnat.plan",)),
         ]
@@ -275,6 +279,10 @@ class KubernetesChecks:
         return skipped(
             f"On no node yet: {', '.join(missing)}; whether a node can pull it, the first start tells."
         )
+
+    async def images_ahead(self) -> Finding:
+        """Nodes have the images that they get before anyone asks for them."""
+        return await images_ahead(self._api, self._namespace, self._site.servers.images_ahead, self._call)
 
     async def jupyterhub(self) -> Finding:
         """The images' JupyterHub works with XNAT's pages."""

@@ -1,6 +1,6 @@
-"""Brings images to the nodes before anyone asks for them: `servers.images_ahead`, on Docker and on a swarm.
+"""Brings images to the nodes before anyone asks for them: `servers.images_ahead`.
 
-On Kubernetes a DaemonSet of the chart does it, since the hub has no right to make one.
+On Kubernetes a DaemonSet of the chart does it, since the hub has no right to make one; the hub looks how far that is.
 """
 
 import asyncio
@@ -40,23 +40,28 @@ async def _bring_for_ever(app: Any, cls: type[Any], images: tuple[str, ...]) -> 
     # A spawner that is nobody's, to talk to the engine with.
     nobody = SimpleNamespace(name="nobody", id=0, url="/", settings={})
     spawner = cls(user=nobody, hub=app.hub, config=app.config)
+    told: dict[str, Brought] = {}
     while True:
         there = missing = 0
         for image in images:
-            brought = await bring(app, spawner, image)
+            brought = await bring(app, spawner, image, told.get(image))
+            told[image] = brought
             there += brought.there
             missing += brought.nodes - brought.there
             IMAGES_AHEAD.labels("there").set(there)
             IMAGES_AHEAD.labels("missing").set(missing)
-        await asyncio.sleep(_AFTER_FAILURE_SECONDS if missing else _AGAIN_SECONDS)
+        again = _AFTER_FAILURE_SECONDS if missing else _AGAIN_SECONDS
+        await asyncio.sleep(getattr(cls, "ahead_again_seconds", again))
 
 
-async def bring(app: Any, spawner: Any, image: str) -> Brought:
-    """Bring one image to the nodes, and say in the log how that went; what goes wrong is no reason to end."""
+async def bring(app: Any, spawner: Any, image: str, before: Brought | None = None) -> Brought:
+    """Bring one image to the nodes, and say in the log how that went, unless it is as `before`; what goes wrong is no reason to end."""
     try:
         brought: Brought = await spawner.bring_image(image)
     except Exception as error:  # noqa: BLE001 - whatever it is, the next time may go well
         brought = Brought(0, 1, str(error) or type(error).__name__)
+    if brought == before:
+        return brought
     if brought.problem:
         app.log.warning(
             "The image %s is on %s of %s nodes ahead of time: %s (site.yaml: servers.images_ahead)",

@@ -14,17 +14,23 @@ from kubespawner import KubeSpawner
 from xnathub_conf.launch.ending import Ending, lost_node
 from xnathub_conf.launch.failure import LaunchFailed
 from xnathub_conf.launch.server_log import MOST_BYTES, MOST_LINES
+from xnathub_conf.spawners.images_ahead import Brought
 from xnathub_conf.spawners.kubernetes_failures import PodProblem, pod_ending, pod_phase, pod_problem
+from xnathub_conf.spawners.kubernetes_images import ITS_PODS, NAMESPACE_FILE, alive, brought
 from xnathub_conf.spawners.slow_starts import Phase
 
 _LOST_SECONDS = 30
 """How long after its time a pod that is being deleted may still be there before its node counts as gone."""
 
 _LOOK_AGAIN_SECONDS = 1
+_LOOK_AHEAD_SECONDS = 60
 
 
 class Looks(KubeSpawner):
     """A spawner that looks at the pod of its start."""
+
+    ahead_again_seconds = _LOOK_AHEAD_SECONDS
+    """How often the hub looks which nodes have the images of `servers.images_ahead`."""
 
     server_log: Callable[[], Awaitable[tuple[str, ...]]]
     note_ending: Callable[[Ending], Awaitable[int | str]]
@@ -47,6 +53,12 @@ class Looks(KubeSpawner):
         """Return what a start is at, from its pod and the pod's events."""
         pod = self._new_pod()
         return pod_phase(pod, self._events_of(pod) if pod else (), self.port)
+
+    async def bring_image(self, image: str) -> Brought:
+        """Return on which nodes an image is ahead of time; the chart's DaemonSet brings it there."""
+        its = NAMESPACE_FILE.read_text("utf-8").strip() if NAMESPACE_FILE.exists() else self.namespace
+        found = await self.api.list_namespaced_pod(its, label_selector=ITS_PODS)
+        return brought(alive(self.api.api_client, found), image)
 
     async def read_log(self) -> bytes:
         """Return the end of the log of the pod's server, or of the one that ended before it."""
