@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 
 import pytest
@@ -32,8 +33,9 @@ FOUND = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("home", ["in memory", "mounted"])
 @pytest.mark.parametrize("kind", ["docker", "swarm"])
-def test_nothing_is_written_to_the_image(docker_client, host_address, tmp_path, kind):
+def test_nothing_is_written_to_the_image(docker_client, host_address, tmp_path, kind, home):
     name = f"xhtest-{uuid.uuid4().hex[:8]}"
     orchestrator = {"network_name": f"{name}-net", "prefix": name}
     with StandIn(demo_state(), host=host_address) as xnat:
@@ -41,10 +43,17 @@ def test_nothing_is_written_to_the_image(docker_client, host_address, tmp_path, 
             docker_client, name, tmp_path, xnat, {kind: orchestrator}
         )
         site.site["servers"]["security"] = {"read_only_root": True, "start_as_root": False}
+        homes = tmp_path / "homes"
+        if home == "mounted":
+            (homes / "demo").mkdir(parents=True)
+            os.chown(homes / "demo", UID, GID)
+            mount = {"source": f"{homes}/{{username}}", "target": "/home/jovyan", "writable": True}
+            site.site["servers"]["mounts"] = [mount]
         try:
             site.create()
             site.start("demo")
             assert json.loads(site.execute("demo", LOOKS)) == FOUND
+            assert (homes / "demo/made").exists() == (home == "mounted")
             site.stop_all()
         finally:
             site.remove()
