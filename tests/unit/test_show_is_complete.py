@@ -12,9 +12,12 @@ from jupyterhub.spawner import SimpleLocalProcessSpawner
 from kubespawner import KubeSpawner
 
 from tests.unit.helpers import MINIMAL, ROOT
+from xnathub_conf.cli import main
 from xnathub_conf.cli.show import _rows
+from xnathub_conf.site.at_starts import WITHOUT_USE
 from xnathub_conf.site.hub_settings import PLAN_TRAITS
 from xnathub_conf.site.load import load
+from xnathub_conf.site.rules.rights import _NOT_FOR_PODS, _NOT_FOR_SERVICES
 
 ORCHESTRATORS = {
     "local": "local: {directory: /tmp}",
@@ -75,3 +78,34 @@ def test_what_an_adapter_sets_is_listed(orchestrator):
                 assigned.add(node.attr)
     assert assigned & set(traits) - MERGED <= set(PLAN_TRAITS[orchestrator])
     assert set(PLAN_TRAITS[orchestrator]) <= set(traits)
+
+
+ELSEWHERE = {"images_ahead", "internet", "reachable", "registry_logins", "sweep_interval"}
+"""What the hub itself does with them, or the rendered file."""
+
+
+@pytest.mark.parametrize("orchestrator", ORCHESTRATORS)
+def test_a_key_of_servers_says_what_it_sets_or_what_it_is_for_at_a_start(tmp_path, capsys, orchestrator):
+    site = tmp_path / "site.yaml"
+    site.write_text(MINIMAL.replace("swarm: {}", ORCHESTRATORS[orchestrator]))
+    assert main(["show", str(site)]) == 0
+    said: dict[str, list[str]] = {}
+    key = ""
+    for line in capsys.readouterr().out.splitlines():
+        if line.startswith("    "):
+            said[key].append(line.strip())
+        else:
+            key = line.partition(" = ")[0]
+            said[key] = []
+    of_servers = {key: lines for key, lines in said.items() if key.startswith("servers.")}
+    assert {key.split(".")[1] for key, lines in of_servers.items() if not lines} == ELSEWHERE
+    without = {key for key, lines in of_servers.items() if lines and lines[0].startswith("no effect on ")}
+    assert ("servers.security.pids_limit" in without) == (orchestrator in {"kubernetes", "local"})
+    assert ("servers.shm_size" in without) == (orchestrator == "local")
+    assert said["servers.mounts"][0].startswith("at each start, in its ")
+    assert said["servers.allowed_mounts"] == ["checked at each start"]
+
+
+def test_what_is_shown_to_have_no_effect_is_what_is_refused():
+    assert {("security", key) for key in _NOT_FOR_PODS} <= WITHOUT_USE["kubernetes"]
+    assert WITHOUT_USE["swarm"] <= {("security", key) for key in _NOT_FOR_SERVICES}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xnathub_conf.cli.reports import write_out
+from xnathub_conf.site.at_starts import at_each_start
 from xnathub_conf.site.hub_settings import hub_settings, settings_by_code
 from xnathub_conf.site.load import LoadedSite, load
 from xnathub_conf.site.problems import KeyPath, SiteError, dotted, holds_secret
@@ -15,7 +16,7 @@ from xnathub_conf.values.secret import REDACTED, Secret
 
 
 def show(file: str, *, as_json: bool) -> int:
-    """Print every key of a site with its value, its line, and the settings of JupyterHub that it decides.
+    """Print every key of a site with its value, its line, and the settings of JupyterHub that it decides, or what it is for at a start.
 
     Secrets show where they come from, never what they are. Gives 1 where the file is not valid.
     """
@@ -29,9 +30,12 @@ def show(file: str, *, as_json: bool) -> int:
         write_out(json.dumps(rows, indent=2) + "\n")
         return 0
     lines = []
+    at_starts = {dotted(key): at_each_start(loaded.site, key) for key, _ in entries(loaded.site)}
     for row in rows:
         where = f"{file}:{row['line']}" if row["line"] else "default"
         lines.append(f"{row['key']} = {json.dumps(row['value'], ensure_ascii=False)}  ({where})\n")
+        if not row["sets"] and (said := at_starts.get(row["key"])):
+            lines.append(f"    {said}\n")
         for trait, value in row["sets"].items():
             lines.append(f"    {trait} = {json.dumps(value, ensure_ascii=False)}\n")
     write_out("".join(lines))
