@@ -330,9 +330,16 @@ def test_a_secret_in_extra_is_warned_of(orchestrator, extra, place):
     ] * (place is not None)
 
 
-def test_jupyterhub_s_own_subdomains_are_left_to_the_site_s_key():
-    (problem,) = said("swarm", {"JupyterHub.subdomain_host": "https://x.example.org"})
-    assert (problem.rule, problem.fix) == ("use-key", "Use `hub.user_subdomains`.")
+@pytest.mark.parametrize(
+    ("trait", "value", "key"),
+    [
+        ("subdomain_host", "https://x.example.org", "hub.user_subdomains"),
+        ("authenticate_prometheus", False, "hub.metrics_token"),
+    ],
+)
+def test_what_a_key_of_the_site_does_is_left_to_it(trait, value, key):
+    (problem,) = said("swarm", {f"JupyterHub.{trait}": value})
+    assert (problem.rule, problem.fix) == ("use-key", f"Use `{key}`.")
 
 
 @pytest.mark.parametrize(

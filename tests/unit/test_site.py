@@ -386,7 +386,7 @@ BREAKS = [
       ) for bad, good in (
         ("/etc", "/etc/fsl"), ("/root", "/rooted"), ("/root/x", "/mnt/root"), ("/proc", "/process"), ("/sys/fs/cgroup", "/system"), ("/dev", "/devel"),
         ("/var/run/docker.sock", "/var/run/munge"), ("/run", "/run/munge"), ("/mnt/engine/docker.sock", "/mnt/engine/docker.socks"), ("/var", "/var/lib/sss"),
-        ("/var/lib/docker/volumes/x/_data", "/var/lib/dockers"), ("/var/lib/kubelet", "/var/lib/kubelets"), ("/run/user/1000", "/run/users"),
+        ("/var/lib/docker/volumes/x", "/var/lib/docker/volumes/x/_data/archive"), ("/var/lib/docker", "/var/lib/dockers"), ("/var/lib/kubelet", "/var/lib/kubelets"), ("/run/user/1000", "/run/users"),
     )),
     *((made(f"/{bad}{{username}}"), "node-itself", f"servers.{place}", made(f"/{good}{{username}}")) for made, place in (
         (lambda path: own_mount(source=path, writable=True), "mounts[0].source"), (lambda path: mounts(path, writable=True), "allowed_mounts[0].path"),
@@ -396,6 +396,7 @@ BREAKS = [
     *((made(bad), "hub-secret", f"servers.{place}", made("/srv/xnathub/software")) for made, place in (
         (lambda path: own_mount(source=path) | HIDDEN, "mounts[0].source"), (lambda path: mounts(path) | HIDDEN, "allowed_mounts[0].path"),
       ) for bad in ("/srv/xnathub", "/srv/xnathub/secrets", "/srv/xnathub/secrets/token")),
+    (mounts("/var/lib/docker/volumes/xnathub_data/_data"), "hub-secret", "servers.allowed_mounts[0].path", mounts("/var/lib/docker/volumes/xnat_data/_data")),
     (own_mount(source="xnathub_data"), "hub-secret", "servers.mounts[0].source", own_mount(source="xnathub_atlas")),
     (own_mount(source="hub-db-dir") | {"orchestrator": {"kubernetes": K8S}} | mounts("/data/xnat"), "hub-secret", "servers.mounts[0].source",
      own_mount(source="atlas") | {"orchestrator": {"kubernetes": K8S}} | mounts("/data/xnat")),
@@ -480,6 +481,10 @@ BREAKS = [
     )),
     *(({"servers__image_health_checks": True} | where, "no-effect", "servers.image_health_checks", {"servers__image_health_checks": False} | where)
       for where in (IN_PODS, {"orchestrator": {"local": {"directory": "/x"}}})),
+    ({"servers__no_proxy": ["a.example.org"]}, "no-effect", "servers.no_proxy", {"servers__no_proxy": ["a.example.org"], "servers__http_proxy": "http://proxy:3128"}),
+    ({"servers__no_proxy": ["a.example.org"], "servers__internet": "none", "servers__reachable": ["10.0.0.0/8"]} | IN_PODS, "no-effect", "servers.no_proxy",
+     {"servers__no_proxy": ["a.example.org"], "servers__internet": "none"} | APART),
+    ({"hub__named_server_limit_per_user": 3, "hub__allow_named_servers": False}, "no-effect", "hub.named_server_limit_per_user", {"hub__named_server_limit_per_user": 3}),
     ({"servers__environment": {"GRANT_SUDO": "yes"}}, "rights", "servers.environment.GRANT_SUDO", {"servers__environment": {"GRANT_SUDO": "no"}}),
     # timeouts
     ({"servers__start_timeout": 181}, "start-outlasts-xnat", "servers.start_timeout", {"servers__start_timeout": 181, "xnat__start_timeout": 241}),

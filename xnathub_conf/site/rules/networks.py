@@ -56,3 +56,10 @@ def check_effects(document: Document, site: Site) -> None:
     if site.servers.image_health_checks and not engine:
         found = "It has no effect: only Docker does the health checks that images bring along."
         report(document, here, "no-effect", found, "Delete it.")
+    servers = site.servers
+    if servers.no_proxy and not servers.http_proxy and not (engine and servers.internet == "none"):
+        found = "It has no effect: servers reach everything directly."
+        report(document, ("servers", "no_proxy"), "no-effect", found, "Delete it, or write `http_proxy`.")
+    if site.hub.named_server_limit_per_user and not site.hub.allow_named_servers:
+        found = "It has no effect: servers have no names."
+        report(document, ("hub", "named_server_limit_per_user"), "no-effect", found, "Delete it.")

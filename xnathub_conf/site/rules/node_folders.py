@@ -31,6 +31,9 @@ _OF_THE_NODES_OWN = frozenset(("/home", "/srv", "/tmp", "/var/log", "/var/spool"
 _HUBS_VOLUMES = frozenset(("hub-db-dir", "xnathub_data", "xnathub_database"))
 """The volumes and the claim that rendered files and the chart make for the hub and its database."""
 
+_IN_A_VOLUME = re.compile(r"/var/lib/(?:docker|containers/storage)/volumes/([^/{}]+)/_data(?:/.*)?")
+"""A folder of one volume, which XNAT can only name by its path, and which holds nothing else of the engine's."""
+
 _USER = "{username}"
 
 
@@ -38,10 +41,11 @@ def check_node_folders(document: Document, site: Site) -> None:
     """What servers are given of the node neither makes them its root, nor shows them secrets or the files of others."""
     kubernetes = settings_of(site, Kubernetes)
     for path, source in _sources(site):
-        if source in _HUBS_VOLUMES:
+        volume = _IN_A_VOLUME.fullmatch(source)
+        if (volume[1] if volume else source) in _HUBS_VOLUMES:
             found = f"{source} is the hub's own volume, with its database and the key that signs its cookies."
             report(document, path, "hub-secret", found, "Name a volume of its own for servers.")
-        elif source.startswith("/") and kubernetes is None:
+        elif source.startswith("/") and kubernetes is None and not volume:
             _of_the_node(document, site, path, source)
     for number, claim in enumerate(kubernetes.claims if kubernetes else ()):
         if claim.claim_name in _HUBS_VOLUMES:

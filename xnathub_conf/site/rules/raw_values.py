@@ -50,6 +50,10 @@ def check_extra_values(document: Document, site: Site) -> None:
         found = "JupyterHub's own way leaves XNAT's button without effect; `hub.user_subdomains` is ours."
         fix = "Use `hub.user_subdomains`."
         report(document, ("extra", "JupyterHub.subdomain_host"), "use-key", found, fix)
+    if site.extra.get("JupyterHub.authenticate_prometheus") is False:
+        found = "Whoever reaches the hub reads its metrics, which tell how many work when."
+        fix = "Use `hub.metrics_token`."
+        report(document, ("extra", "JupyterHub.authenticate_prometheus"), "use-key", found, fix)
     if settings_of(site, Kubernetes):
         _labels(document, site)
         _containers(document, site)
