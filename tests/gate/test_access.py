@@ -502,11 +502,11 @@ def test_a_body_in_chunks_is_as_large_as_the_hub_takes(proxy):
 
 def test_of_sessions_that_are_made_up_nothing_is_kept(tmp_path):
     """One who may pass sends another session each time, as long as a header may be."""
-    with Proxy(tmp_path, options={"node": ["--max-old-space-size=32"]}) as proxy:
+    with Proxy(tmp_path, options={"node": ["--max-old-space-size=26"]}) as proxy:
 
         def send(first):
             connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=30)
-            for number in range(first, first + 100):
+            for number in range(first, first + 130):
                 cookie = f"xnathub-gate={proxy.pass_for('alice')}; JSESSIONID={number:08d}{'a' * 15_000}"
                 connection.request("GET", SERVER, headers={"Cookie": cookie})
                 answer = connection.getresponse()
@@ -514,7 +514,7 @@ def test_of_sessions_that_are_made_up_nothing_is_kept(tmp_path):
                 assert answer.status == 403
 
         with ThreadPoolExecutor(12) as pool:
-            list(pool.map(send, range(0, 1200, 100)))
+            list(pool.map(send, range(0, 1560, 130)))
         assert proxy.process.poll() is None
 
 

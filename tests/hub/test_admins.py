@@ -1,5 +1,7 @@
 """Admins of the hub, as site.yaml lists them now."""
 
+import json
+import re
 import time
 
 import pytest
@@ -61,3 +63,110 @@ def test_whom_an_admin_makes_one_is_none_after_the_next_look(own_hub, xnat):
     time.sleep(1.5)
     assert browser.get_page("/hub/admin").status_code == 403
     assert own_hub.api("GET", "/users/carol").json()["admin"] is False
+
+
+def audited(hub, *events):
+    lines = map(json.loads, re.findall(r"(\{\"event\".*\})", hub.log_since(0)))
+    return [
+        tuple(line.get(name) for name in ("event", "outcome", "user", "to", "group", "by", "made_by"))
+        for line in lines
+        if line["event"] in events
+    ]
+
+
+def test_what_an_admin_made_for_others_ends_with_the_admin(own_hub, xnat):
+    browsers, tokens = {}, {}
+    guest = f"dave{len(xnat.state.users())}"
+    xnat.state.add_user(guest, roles=["Jupyter"])
+    for name in ("alice", "demo", "Alice", guest):
+        browsers[name] = Visitor(own_hub.url)
+        browsers[name].sign_in(name, xnat.state.user(name).password)
+        body = {"note": "mine", "scopes": ["inherit"]}
+        tokens[name] = own_hub.api("POST", f"/users/{name}/tokens", json=body).json()["token"]
+
+    def api(name, method, path, **body):
+        headers = {"Authorization": f"token {tokens[name]}"}
+        return requests.request(
+            method, f"{own_hub.url}/hub/api{path}", headers=headers, json=body, timeout=30
+        )
+
+    own_hub.plugin.start("Alice", xnat.state.launch("Alice", "P2"))
+    own_hub.plugin.wait_ready("Alice")
+    assert api("alice", "POST", "/groups/g", users=[guest]).status_code == 201
+    # Demo goes, alice stays; what a user makes for themself is theirs.
+    kept = api("alice", "POST", "/users/Alice/tokens", note="by alice").json()["token"]
+    own = api("Alice", "POST", "/users/Alice/tokens", note="by Alice").json()["token"]
+    gone = api("demo", "POST", "/users/Alice/tokens", note="by demo").json()["token"]
+    assert api("alice", "POST", "/shares/Alice/", user=guest).status_code == 200
+    for whom in ({"user": "demo"}, {"group": "g"}):
+        assert api("demo", "POST", "/shares/Alice/", **whom).status_code == 200
+    codes = [api("demo", "POST", "/share-codes/Alice/").json()["code"] for _ in range(2)]
+
+    def accept(name, code):
+        browser = browsers[name]
+        browser.get_page("/hub/home")
+        data = {"code": code, "_xsrf": browser.cookies.get("_xsrf", path="/jupyterhub/hub/")}
+        return browser.post(
+            f"{own_hub.url}/hub/accept-share",
+            data=data,
+            headers={"Sec-Fetch-Site": "same-origin"},
+            allow_redirects=False,
+            timeout=30,
+        )
+
+    assert accept(guest, f"{codes[0]}x").status_code == 400
+    assert accept("alice", codes[0]).status_code == 302
+
+    def shared():
+        items = api("alice", "GET", "/shares/Alice/").json()["items"]
+        return sorted((each["user"] or each["group"])["name"] for each in items)
+
+    assert shared() == ["alice", guest, "demo", "g"]
+    own_hub.stop()
+    own_hub.site_file.write_text(yaml.safe_dump(merged(own_hub.site, {"hub": {"admin_users": ["alice"]}})))
+    own_hub.start()
+    assert shared() == [guest]
+    assert api("alice", "GET", "/share-codes/Alice/").json()["items"] == []
+    assert accept("demo", codes[1]).status_code == 400
+    tokens |= {"kept": kept, "own": own, "gone": gone}
+    assert [api(each, "GET", "/user").status_code for each in ("kept", "own", "gone")] == [200, 200, 403]
+    assert api("alice", "PATCH", "/shares/Alice/", user=guest).status_code == 200
+    assert audited(own_hub, "share", "share-code") == [
+        ("share", "made", "Alice", guest, None, "alice", None),
+        ("share", "made", "Alice", "demo", None, "demo", None),
+        ("share", "made", "Alice", None, "g", "demo", None),
+        ("share-code", "made", "Alice", None, None, "demo", None),
+        ("share-code", "made", "Alice", None, None, "demo", None),
+        ("share", "accepted", "Alice", "alice", None, "alice", None),
+        ("share", "revoked", "Alice", None, None, "hub", "demo"),
+        ("share", "revoked", "Alice", None, None, "hub", "demo"),
+        ("share-code", "revoked", "Alice", None, None, "hub", "demo"),
+        ("share-code", "revoked", "Alice", None, None, "hub", "demo"),
+        ("share", "revoked", "Alice", None, None, "hub", "demo"),
+        ("share", "revoked", "Alice", guest, None, "alice", None),
+    ]
+    assert ("token", "revoked", "Alice", None, None, "hub", "demo") in audited(own_hub, "token")
+    for code in codes:
+        assert code not in own_hub.log_since(0), "nor one with a slip in it"
+
+
+def test_what_a_deleted_admin_made_ends_too(own_hub, xnat):
+    for name in ("alice", "demo", "Alice"):
+        own_hub.plugin.ensure_user(name)
+        Visitor(own_hub.url).sign_in(name, xnat.state.user(name).password)
+    body = {"note": "mine", "scopes": ["inherit"]}
+    token = own_hub.api("POST", "/users/demo/tokens", json=body).json()["token"]
+    url = f"{own_hub.url}/hub/api/users"
+
+    def ask(method, path, token, **body):
+        headers = {"Authorization": f"token {token}"}
+        return requests.request(method, f"{url}{path}", json=body, headers=headers, timeout=30)
+
+    made = ask("POST", "/Alice/tokens", token, note="by demo", scopes=["inherit"]).json()["token"]
+    assert ask("GET", "/Alice", made).status_code == 200
+    admin = own_hub.api("POST", "/users/alice/tokens", json=body).json()["token"]
+    assert ask("DELETE", "/demo", admin).status_code == 204
+    own_hub.stop()
+    own_hub.site_file.write_text(yaml.safe_dump(merged(own_hub.site, {"hub": {"admin_users": ["alice"]}})))
+    own_hub.start()
+    assert ask("GET", "/Alice", made).status_code == 403

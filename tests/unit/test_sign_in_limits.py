@@ -84,6 +84,26 @@ def test_names_that_look_the_same_count_together(limits):
         refused(limits, name)
 
 
+ACCENTS = [
+    "\xe1lice",
+    "alice\u0301",
+    "al\u0131ce",
+    "al\u0130ce",
+    "ali\u0327ce",
+    "a\u034flice",
+    "alice\ufe0f",
+    "\uff21LICE",
+]
+
+
+def test_a_directory_s_one_name_is_one_whatever_its_accents(limits):
+    for name in ACCENTS[:3]:
+        fail(limits, name)
+    for name in ("alice", *ACCENTS):
+        refused(limits, name)
+    begin(limits, "al\u0456ce", "192.0.2.1")
+
+
 def test_the_right_password_starts_anew(limits):
     for number in range(4):
         fail(limits, address=f"192.0.2.{number}")

@@ -16,7 +16,7 @@ from jupyterhub.auth import Authenticator
 
 from xnathub_conf.operating.audit import audit
 from xnathub_conf.operating.metrics import SIGN_INS, SignInOutcome, SignInWay
-from xnathub_conf.signing_in.admins import demote_the_unlisted
+from xnathub_conf.signing_in.admins import demote_the_unlisted, end_gifts_of_the_unlisted
 from xnathub_conf.signing_in.asking import Asking
 from xnathub_conf.signing_in.dashboards import (
     WhoAmIHandler,
@@ -107,6 +107,7 @@ class XnatAuthenticator(Authenticator):
         start_forgetting(app)
         start_bringing(app, self.site)
         demote_the_unlisted(app.db, app.db.query(orm.User).filter_by(admin=True), self.site.hub.admin_users)
+        end_gifts_of_the_unlisted(app.db, self.site.hub.admin_users)
         token = next(service["api_token"] for service in app.services if service["name"] == "xnat")
         return [*addresses(token, app.logo_file), ("/api/user", WhoAmIHandler)]
 

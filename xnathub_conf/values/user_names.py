@@ -31,5 +31,10 @@ def host_label(username: str) -> str:
 
 
 def folded(username: str) -> str:
-    """Return what names that look the same have in common: guesses at `Alice`, `ALICE` and `alice` count together."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold()).strip()
+    """Return what names have in common that a directory behind XNAT may take for one: guesses at `Alice`, `ALICE`, `alice` and `Alíce` count together.
+
+    XNAT itself takes names letter for letter. LDAP and Active Directory, which it may ask, look at neither case nor accents.
+    """
+    bare = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", username).casefold())
+    letters = "".join(each for each in bare if unicodedata.category(each) not in {"Mn", "Me"})
+    return unicodedata.normalize("NFKC", letters).replace("\u0131", "i").strip()

@@ -15,6 +15,13 @@ from xnathub_conf.web.handlers import (
     StaticFilesHandler,
 )
 from xnathub_conf.web.on_record import TokenHandler, TokenListHandler
+from xnathub_conf.web.shares import (
+    AcceptHandler,
+    GroupShareHandler,
+    ServerSharesHandler,
+    ShareCodesHandler,
+    UserShareHandler,
+)
 from xnathub_conf.web.starts import DefaultServerHandler, ServerHandler, StartPageHandler, UserHandler
 from xnathub_conf.web.users import UserListHandler
 
@@ -41,6 +48,11 @@ def addresses(token: str, logo: str) -> list[tuple[object, ...]]:
         ("/api/users/([^/]+)/server", DefaultServerHandler),
         ("/api/users/([^/]+)/tokens", TokenListHandler),
         ("/api/users/([^/]+)/tokens/([^/]*)", TokenHandler),
+        ("/api/shares/([^/]+)/([^/]*)", ServerSharesHandler),
+        ("/api/share-codes/([^/]+)/([^/]*)", ShareCodesHandler),
+        ("/api/users/([^/]+)/shared/([^/]+)/([^/]*)", UserShareHandler),
+        ("/api/groups/([^/]+)/shared/([^/]+)/([^/]*)", GroupShareHandler),
+        ("/accept-share", AcceptHandler),
         (f"/{hub_proof.PATH}", IdentityHandler, {"token": token}),
         ("/api/users/([^/]+)/activity", ActivityHandler),
         ("/api/users/([^/]+)/servers/([^/]*)", ServerHandler),

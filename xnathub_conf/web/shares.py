@@ -1,0 +1,111 @@
+"""Shares of servers: a line of the audit log for each that is made, accepted or revoked, and a note of those that admins make."""
+
+from typing import Any
+
+from jupyterhub import orm
+from jupyterhub.apihandlers.shares import (
+    GroupShareAPIHandler,
+    ServerShareAPIHandler,
+    ServerShareCodeAPIHandler,
+    UserShareAPIHandler,
+)
+from jupyterhub.handlers.pages import AcceptShareHandler
+from tornado.web import HTTPError, authenticated
+
+from xnathub_conf.operating.audit import audit, caller_of
+from xnathub_conf.operating.gifts import hand_on, note_gift
+
+
+def note_of_admin(handler: Any, owner: str, **made: int) -> None:
+    """Note what an admin has made for somebody else."""
+    who = handler.current_user
+    if getattr(who, "admin", False) and who.name != owner:
+        note_gift(handler.db, who.name, **made)
+
+
+def _note(handler: Any, event: str, outcome: str, owner: str, server: str, **facts: object) -> None:
+    audit(event, outcome, user=owner, server=server, **facts, **caller_of(handler))
+
+
+class ServerSharesHandler(ServerShareAPIHandler):
+    """With whom a server is shared."""
+
+    async def post(self, user_name: str, server_name: str | None = None) -> None:
+        """Share it."""
+        await super().post(user_name, server_name)
+        share = orm.Share.find(self.db, self._lookup_spawner(user_name, server_name), self._with())
+        note_of_admin(self, user_name, share_id=share.id)
+        self._note_it("made", user_name, server_name)
+
+    async def patch(self, user_name: str, server_name: str | None = None) -> None:
+        """Share it no more, or less of it, with somebody."""
+        await super().patch(user_name, server_name)
+        self._note_it("revoked", user_name, server_name)
+
+    async def delete(self, user_name: str, server_name: str | None = None) -> None:
+        """Share it with nobody."""
+        await super().delete(user_name, server_name)
+        _note(self, "share", "revoked", user_name, server_name or "")
+
+    def _with(self) -> object:
+        body = self.get_json_body()
+        if name := body.get("user"):
+            return self.find_user(name).orm_user
+        return orm.Group.find(self.db, name=body["group"])
+
+    def _note_it(self, outcome: str, owner: str, server: str | None) -> None:
+        body = self.get_json_body()
+        _note(self, "share", outcome, owner, server or "", to=body.get("user"), group=body.get("group"))
+
+
+class UserShareHandler(UserShareAPIHandler):
+    """A share that somebody has."""
+
+    def delete(self, user_name: str, owner_name: str, server_name: str) -> None:
+        """Give it back."""
+        super().delete(user_name, owner_name, server_name)
+        _note(self, "share", "revoked", owner_name, server_name, to=user_name)
+
+
+class GroupShareHandler(GroupShareAPIHandler):
+    """A share that a group has."""
+
+    def delete(self, group_name: str, owner_name: str, server_name: str) -> None:
+        """Give it back."""
+        super().delete(group_name, owner_name, server_name)
+        _note(self, "share", "revoked", owner_name, server_name, group=group_name)
+
+
+class ShareCodesHandler(ServerShareCodeAPIHandler):
+    """Codes that somebody turns into a share."""
+
+    async def post(self, user_name: str, server_name: str | None = None) -> None:
+        """Make one."""
+        await super().post(user_name, server_name)
+        spawner = self._lookup_spawner(user_name, server_name)
+        codes = self.db.query(orm.ShareCode.id).filter_by(spawner_id=spawner.id)
+        note_of_admin(self, user_name, code_id=codes.order_by(orm.ShareCode.id.desc()).first()[0])
+        _note(self, "share-code", "made", user_name, server_name or "")
+
+    def delete(self, user_name: str, server_name: str | None = None) -> None:
+        """Revoke one or all."""
+        super().delete(user_name, server_name)
+        _note(self, "share-code", "revoked", user_name, server_name or "")
+
+
+class AcceptHandler(AcceptShareHandler):
+    """The page that turns a code into a share."""
+
+    @authenticated
+    def post(self) -> None:
+        """Take the share. JupyterHub writes a code to the log, and a wrong one may be a right one with a slip."""
+        code = orm.ShareCode.find(self.db, code=self.get_argument("code"))
+        if code is None:
+            raise HTTPError(400, "Share not found or expired")
+        if code.owner == self.current_user.orm_user:
+            raise HTTPError(400, "You can't share with yourself!")
+        share = code.exchange(self.current_user.orm_user)
+        hand_on(self.db, code.id, share.id)
+        owner, spawner = self._user_from_orm(share.owner), share.spawner
+        _note(self, "share", "accepted", owner.name, spawner.name, to=self.current_user.name)
+        self.redirect(self._get_next_url(owner, spawner))
