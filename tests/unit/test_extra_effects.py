@@ -353,3 +353,16 @@ def test_what_would_keep_everybody_out_is_refused(trait, value, key):
     (problem,) = said("swarm", {trait: value})
     assert (problem.rule, problem.severity) == ("extra", "error")
     assert key in problem.fix
+
+
+@pytest.mark.parametrize(
+    ("bad", "good"),
+    [
+        ("admin:users", "admin:users!user"), ("access:servers", "access:services"), ("servers", "servers!user=demo"), ("shutdown", "read:hub"),
+        ("delete:servers", "list:services"), ("users:activity", "users:activity!user"),
+    ],
+)  # fmt: skip
+def test_what_everybody_may_do_to_everybody_is_warned_of(bad, good):
+    (problem,) = said("swarm", {"JupyterHub.extra_user_scopes": ["read:hub", bad]})
+    assert (problem.rule, problem.path[-1], problem.severity) == ("less-protected", 1, "warning")
+    assert not said("swarm", {"JupyterHub.extra_user_scopes": ["read:hub", good]})

@@ -1,5 +1,6 @@
 """Rules of `extra`'s values: those that a trait takes, and with which the hub or its servers would be worse off."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from xnathub_conf.site.check import found as shown
@@ -20,6 +21,11 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "slow_spawn_message_threshold": (0, 86400),
 }  # fmt: skip
 """The least and the most of numbers: with less or more nobody could sign in, no server start, or the hub not be asked."""
+
+_OVER_OTHERS = re.compile(
+    r"admin-ui|admin:[a-z_]+|access:servers|(delete|start):[a-z]+|groups(:shares)?|inherit|proxy|servers|shares|shutdown|tokens|users(:[a-z]+)?"
+)
+"""Scopes that, without a filter, are for more than one's own."""
 
 _PARTS_OF_THE_HUB = {"hub", "proxy"}
 _COMPONENT = "component"
@@ -54,6 +60,12 @@ def check_extra_values(document: Document, site: Site) -> None:
         found = "Whoever reaches the hub reads its metrics, which tell how many work when."
         fix = "Use `hub.metrics_token`."
         report(document, ("extra", "JupyterHub.authenticate_prometheus"), "use-key", found, fix)
+    scopes = site.extra.get("JupyterHub.extra_user_scopes")
+    for index, scope in enumerate(scopes if isinstance(scopes, tuple | list) else ()):
+        if _OVER_OTHERS.fullmatch(str(scope)):
+            found = f"With {scope} everybody may do to everybody else's servers and accounts what it is for."
+            fix = f"Write {scope}!user, or give it to some in `hub.roles`."
+            report(document, ("extra", "JupyterHub.extra_user_scopes", index), "less-protected", found, fix)
     if settings_of(site, Kubernetes):
         _labels(document, site)
         _containers(document, site)
