@@ -233,6 +233,63 @@ def test_a_start_of_one_s_own_asks_for_the_role(hub, xnat, visitor):
     assert hub.plugin.server("demo") is None
 
 
+@pytest.fixture(scope="module")
+def usual(own_xnat, tmp_path_factory):
+    """A hub that asks again every second, and goes by XNAT's last word for twelve hours."""
+    rules = {"auth_refresh_age": AGE}
+    hub = RunningHub(tmp_path_factory.mktemp("usual"), own_xnat, {"sign_in": rules}).start()
+    yield hub
+    hub.stop()
+
+
+def test_a_disabled_account_ends_at_once_where_its_alias_token_told(usual, own_xnat):
+    name = f"person{len(own_xnat.state.users())}"
+    own_xnat.state.add_user(name, roles=["Jupyter"], projects=["P1"])
+    person = own_xnat.state.user(name)
+    server = started(usual, person)
+    visitor = signed_in(usual, person)
+    token = token_of(visitor, person)
+    path = server["url"].removeprefix("/jupyterhub") + "api/contents/"
+    stays(visitor, person, AGE * 3)
+    own_xnat.state.set_enabled(name, False)
+    wait_until(lambda: with_token(usual, token, f"/hub/api/users/{name}").status_code == 403, 15, "the end")
+    assert not visitor.is_signed_in_as(name)
+    assert with_token(usual, token, path).status_code in {302, 403}
+    time.sleep(AGE * 2)
+    assert with_token(usual, token, f"/hub/api/users/{name}").status_code == 403
+    assert usual.plugin.server(name)["ready"], "XNAT's to stop"
+    own_xnat.state.set_enabled(name, True)
+    assert signed_in(usual, person).is_signed_in_as(name)
+    assert with_token(usual, token, f"/hub/api/users/{name}").status_code == 200
+    usual.plugin.stop(name)
+
+
+def test_an_alias_token_that_has_ended_ends_nobody_whose_session_goes_on(usual, own_xnat):
+    name = f"person{len(own_xnat.state.users())}"
+    own_xnat.state.add_user(name, roles=["Jupyter"], projects=["P1"])
+    person = own_xnat.state.user(name)
+    started(usual, person)
+    alias = json.loads(own_xnat.state.user_options(name))["task_template"]["container_spec"]["env"][
+        "XNAT_USER"
+    ]
+    visitor = xnat_session(usual, person)
+    visitor.get_page("/hub/login")
+    token = token_of(visitor, person)
+
+    def program_goes_on():
+        assert with_token(usual, token, f"/hub/api/users/{name}").status_code == 200
+
+    for _ in range(3):
+        time.sleep(AGE)
+        program_goes_on()
+    own_xnat.state.revoke_alias(alias)
+    for _ in range(3):
+        time.sleep(AGE)
+        program_goes_on()
+    stays(visitor, person, AGE * 2)
+    usual.plugin.stop(name)
+
+
 def test_a_start_by_xnat_asks_for_nothing_more(hub, xnat):
     hub.plugin.ensure_user("demo")
     options = xnat.state.launch("demo", "P1")

@@ -28,6 +28,7 @@ class Asking:
         """Take the site, its XNAT and the hub's log."""
         self._rules, self._xnat, self._log = site.sign_in, xnat, log
         self._opened: dict[str, str] = {}
+        self._taken: dict[str, str] = {}
         self.sessions = (
             Sessions(self._owner_of, _session_age(site.sign_in)) if sees_xnat_sessions(site) else None
         )
@@ -71,6 +72,7 @@ class Asking:
         for known in filter(None, (session, Credentials(session=opened) if opened else None)):
             if (said := await self._by_known_session(user.name, known)) is not None:
                 return said
+        refused = False
         active = [name for name, spawner in user.spawners.items() if spawner.active]
         for server_name in active[:2] or [""]:
             try:
@@ -82,8 +84,23 @@ class Asking:
                     "XNAT could not be asked whether %s may still use Jupyter: %s", user.name, error
                 )
                 return None
-            if alias and (said := await self.may_still_start(user.name, alias, keep=True)) is not None:
-                return said
+            if not alias:
+                continue
+            try:
+                name, may_start = await self.account(alias, keep=True)
+            except XnatUnauthorized:
+                refused = refused or self._taken.get(user.name) == alias.username
+                continue
+            except XnatError as error:
+                self._log.debug("No word from XNAT on %s: %s", user.name, error)
+                continue
+            if name == user.name:
+                self._taken[name] = alias.username
+                return may_start
+        if refused and not (self.sessions and self.sessions.has(user.name)):
+            # XNAT took it a while ago: the account is disabled, or the token's time is over.
+            del self._taken[user.name]
+            return False
         return None
 
     async def _by_known_session(self, username: str, credentials: Credentials) -> bool | None:
@@ -128,12 +145,10 @@ class Asking:
             self._log.warning("An XNAT session could not be checked: %s", error)
             return None
 
-    async def may_still_start(
-        self, username: str, credentials: Credentials, keep: bool = False
-    ) -> bool | None:
+    async def may_still_start(self, username: str, credentials: Credentials) -> bool | None:
         """Ask XNAT, with credentials of the user's own, whether they may start Jupyter; None where that can't be told."""
         try:
-            name, may_start = await self.account(credentials, keep)
+            name, may_start = await self.account(credentials)
         except XnatError as error:
             self._log.debug("No word from XNAT on %s: %s", username, error)
             return None

@@ -45,6 +45,11 @@ class Sessions:
         owner, until = self._known.get(session or "", (None, 0.0))
         return owner if until > time.monotonic() else None
 
+    def has(self, username: str) -> bool:
+        """Return whether any session is known to be a user's, without a question."""
+        now = time.monotonic()
+        return any(owner == username and until > now for owner, until in self._known.values())
+
     def note(self, session: str, owner: str | None) -> None:
         """Note what XNAT has just said."""
         seconds = self._age if owner not in {None, "guest"} else min(_SOON_SECONDS, self._age)
