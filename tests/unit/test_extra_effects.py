@@ -366,3 +366,9 @@ def test_what_everybody_may_do_to_everybody_is_warned_of(bad, good):
     (problem,) = said("swarm", {"JupyterHub.extra_user_scopes": ["read:hub", bad]})
     assert (problem.rule, problem.path[-1], problem.severity) == ("less-protected", 1, "warning")
     assert not said("swarm", {"JupyterHub.extra_user_scopes": ["read:hub", good]})
+
+
+@pytest.mark.parametrize("value", [{"a": {"b": []}}, [{}], [], {}, 5, False])
+def test_a_hook_of_any_form_is_no_code(value):
+    (problem,) = said("swarm", {"Authenticator.post_auth_hook": value})
+    assert (problem.rule, problem.severity) == ("extra", "error")

@@ -40,7 +40,7 @@ def check_extra_values(document: Document, site: Site) -> None:
             continue
         class_name, _, name = trait.partition(".")
         if name.endswith("_hook") and value is not None and not names.get(class_name, {}).get(name):
-            found = f"Found {shown(value, path)}; expected Python code, which a site file can't hold."
+            found = f"Found {shown(document.data['extra'][trait], path)}; expected Python code, which a site file can't hold."
             report(document, path, "extra", found, "Delete it.")
         elif name in _BOUNDS and isinstance(value, int | float) and not isinstance(value, bool):
             least, most = _BOUNDS[name]
