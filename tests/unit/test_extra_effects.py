@@ -372,3 +372,11 @@ def test_what_everybody_may_do_to_everybody_is_warned_of(bad, good):
 def test_a_hook_of_any_form_is_no_code(value):
     (problem,) = said("swarm", {"Authenticator.post_auth_hook": value})
     assert (problem.rule, problem.severity) == ("extra", "error")
+
+
+@pytest.mark.parametrize("trait", ["extra_labels", "common_labels", "component_label", "extra_containers"])
+@pytest.mark.parametrize(
+    "value", [{"component": {"a": "b"}}, {"component": [{}]}, [{"a": {}}], [[]], {"name": {}}]
+)
+def test_values_of_no_sensible_form_are_told_of(trait, value):
+    assert said("kubernetes", {f"KubeSpawner.{trait}": value})

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from xnathub_conf.site.check import found as shown
 from xnathub_conf.site.chosen import settings_of
@@ -96,7 +97,10 @@ def _labels(document: Document, site: Site) -> None:
     if trait in site.extra:
         labels["extra", trait] = _COMPONENT, site.extra[trait]
     for path, (key, value) in labels.items():
-        if key.rpartition("/")[2] == _COMPONENT and value in _PARTS_OF_THE_HUB:
+        if not isinstance(value, str):
+            form = "text, in quotes where it looks like a number or a truth value"
+            report(document, path, "extra", f"Found {shown(_given(document, path), path)}; expected {form}.")
+        elif key.rpartition("/")[2] == _COMPONENT and value in _PARTS_OF_THE_HUB:
             found = f"Network policies would take servers for the {value}, and let them reach what it may."
             report(document, path, "extra", found, "Delete it.")
         elif key.startswith("hub.jupyter.org/network-access-"):
@@ -107,6 +111,14 @@ def _labels(document: Document, site: Site) -> None:
                 f"Network policies know servers by {key}: singleuser-server, and keep others from nothing."
             )
             report(document, path, "less-protected", found, "Delete it, or write policies of your own.")
+
+
+def _given(document: Document, path: KeyPath) -> object:
+    """Return what the file holds at a path."""
+    value: Any = document.data
+    for part in path:
+        value = value[part]
+    return value
 
 
 def _containers(document: Document, site: Site) -> None:
