@@ -13,7 +13,7 @@ PROGRAM = ROOT / "xnathub_conf"
 PAGE = ROOT / "docs/troubleshooting.md"
 
 MESSAGE_ARGUMENT = {
-    "report": 3, "_report": 3, "_stop": 3, "Slip": 2, "Words": 0, "Ambiguity": 0,
+    "report": 3, "_report": 3, "_stop": 3, "Fault": 1, "Rights": 0, "Slip": 2, "Words": 0, "Ambiguity": 0,
     "LaunchFailed": 1, "_failed": 1, "Phase": 1, "PolicyRefusal": 2, "Ending": 1, "Why": 0, "SignInRefused": 2, "PlanError": 1,
     "MigrationError": 0, "SecretError": 0, "PathError": 0, "ImageError": 0, "RuleMissing": 0, "NameGone": 0, "NoGate": 0, "NotApplied": 0, "LoginsError": 0,
     "XnatError": 0, "XnatUnreachable": 0, "XnatUntrusted": 0, "XnatBadAnswer": 0, "XnatLoginRedirect": 0,
@@ -56,7 +56,13 @@ def texts(node: ast.expr, function: ast.AST) -> set[str]:
 
 def calls() -> Iterator[tuple[str, ast.expr, ast.AST]]:
     for path, module in sources():
-        functions = [n for n in ast.walk(module) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+        functions: list[ast.AST] = [
+            n for n in ast.walk(module) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
+        ]
+        # What an orchestrator's Kind says stands in no function.
+        functions += [
+            n for n in module.body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "KIND"
+        ]
         for function in functions:
             for call in ast.walk(function):
                 if not isinstance(call, ast.Call):

@@ -6,7 +6,7 @@ import string
 
 from hypothesis import strategies as st
 
-from xnathub_conf.site.hub_settings import SPAWNERS
+from xnathub_conf.site.kinds import kinds
 from xnathub_conf.site.schema import jupyterhub_names, resolve, site_schema
 
 ODD_TEXT = st.text(max_size=12) | st.sampled_from(
@@ -129,7 +129,11 @@ _COMMON = [leaf for leaf in LEAVES if leaf[0][0] != "orchestrator"]
 def extra_traits(orchestrator):
     """Return a strategy for a trait of `extra` with a value that it takes, as a path and the value."""
     traits = jupyterhub_names()["traits"]
-    usable = [name for name in traits if name not in SPAWNERS.values() or name == SPAWNERS[orchestrator]]
+    usable = [
+        name
+        for name in traits
+        if name not in {kind.spawner for kind in kinds().values()} or name == kinds()[orchestrator].spawner
+    ]
     each = [(f"{cls}.{name}", form) for cls in usable for name, form in traits[cls].items()]
     return st.sampled_from(each).flatmap(
         lambda each: (

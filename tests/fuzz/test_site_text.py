@@ -14,7 +14,7 @@ from xnathub_conf.cli.reports import REPORTS, Checked
 from xnathub_conf.cli.show import _rows
 from xnathub_conf.render.kubernetes import render_manifests, render_values
 from xnathub_conf.render.swarm import render_stack
-from xnathub_conf.site.hub_settings import SPAWNERS
+from xnathub_conf.site.kinds import kinds
 from xnathub_conf.site.load import load
 from xnathub_conf.site.problems import SiteError
 
@@ -97,7 +97,7 @@ def _mutated_text(draw):
     return text.encode("utf-8", "surrogatepass")
 
 
-_JSON_SITES = [json.dumps(small_site(orchestrator), indent=1) for orchestrator in SPAWNERS]
+_JSON_SITES = [json.dumps(small_site(orchestrator), indent=1) for orchestrator in kinds()]
 
 
 @fuzz(500)
@@ -123,7 +123,7 @@ def test_any_bytes(content):
 @st.composite
 def _odd_sites(draw):
     """A site with anything at all at some of its keys, and keys that there are not."""
-    data = small_site(draw(st.sampled_from(list(SPAWNERS))))
+    data = small_site(draw(st.sampled_from(list(kinds()))))
     for path, _ in draw(st.lists(st.sampled_from(LEAVES), min_size=1, max_size=4)):
         cut = path[: draw(st.integers(1, len(path)))]
         with contextlib.suppress(TypeError, AttributeError):

@@ -10,7 +10,7 @@ from tests.fuzz.bounds import fuzz
 from tests.fuzz.hub_oracle import HubOracle
 from tests.fuzz.strategies import ENVIRONMENT, LEAVES, changed, sites, small_site
 from tests.support import XNATHUB, RunningHub, new_standin
-from xnathub_conf.site.hub_settings import SPAWNERS
+from xnathub_conf.site.kinds import kinds
 from xnathub_conf.site.load import load
 from xnathub_conf.site.problems import SiteError
 
@@ -46,7 +46,7 @@ def test_values_that_fit_the_schema(oracle, folder, data):
     check_verdict(data, oracle, folder)
 
 
-@pytest.mark.parametrize("orchestrator", SPAWNERS)
+@pytest.mark.parametrize("orchestrator", kinds())
 def test_the_small_site_of_each_orchestrator(oracle, folder, orchestrator):
     assert check_verdict(small_site(orchestrator), oracle, folder)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.helpers import problems_of, site_text
-from xnathub_conf.site.hub_settings import SPAWNERS
+from xnathub_conf.site.kinds import kinds
 from xnathub_conf.site.problems import dotted
 from xnathub_conf.site.schema import jupyterhub_names
 
@@ -91,7 +91,7 @@ def accepted(orchestrator, cls, *refusals):
 
 @pytest.mark.parametrize("orchestrator", SECTIONS)
 def test_every_setting_has_an_effect_or_is_refused(orchestrator):
-    cls = SPAWNERS[orchestrator]
+    cls = kinds()[orchestrator].spawner
     refusals = "decided elsewhere", "has no effect", "A privileged server"
     assert accepted(orchestrator, cls, *refusals) == OF_JUPYTERHUB | OF_THE_SPAWNER[orchestrator]
 
@@ -103,7 +103,7 @@ def test_every_other_setting_has_an_effect_or_is_refused(orchestrator, cls):
     # Where the hub starts no process beside it, it says where that file is.
     of_local = {"pid_file"} if (orchestrator, cls) == ("local", "ConfigurableHTTPProxy") else set()
     assert accepted(orchestrator, cls, *refusals) == OF_THE_REST[cls] | of_local
-    assert set(jupyterhub_names()["traits"]) == {*OF_THE_REST, *SPAWNERS.values()}
+    assert set(jupyterhub_names()["traits"]) == {*OF_THE_REST, *{kind.spawner for kind in kinds().values()}}
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_what_pods_are_made_of_is_taken():
     ],
 )  # fmt: skip
 def test_values_with_which_nobody_could_work_are_refused(orchestrator, trait, bad, good):
-    trait = trait.replace("SPAWNER", SPAWNERS[orchestrator])
+    trait = trait.replace("SPAWNER", kinds()[orchestrator].spawner)
     (problem,) = said(orchestrator, {trait: bad})
     assert (problem.path, problem.severity) == (("extra", trait), "error")
     assert problem.message.startswith(

@@ -12,7 +12,8 @@ from jsonschema import Draft202012Validator
 
 from tests.unit.helpers import EXAMPLE, MINIMAL, ROOT, dump, loaded, problems_of, put, site_text
 from xnathub_conf import __version__
-from xnathub_conf.site.hub_settings import SPAWNERS, hub_settings
+from xnathub_conf.site.hub_settings import hub_settings
+from xnathub_conf.site.kinds import kinds
 from xnathub_conf.site.schema import (
     entries,
     jupyterhub_names,
@@ -236,7 +237,7 @@ def test_every_trait_that_a_site_decides_exists_in_the_pinned_packages():
                 hub__cookie_secret={"env": "B"},
             )
         ).site
-        spawner = SPAWNERS[next(iter(orchestrator))]
+        spawner = kinds()[next(iter(orchestrator))].spawner
         for setting in hub_settings(site):
             class_name, name = setting.trait.split(".")
             known = traits[{"Spawner": spawner, "Application": "JupyterHub"}.get(class_name, class_name)]
@@ -249,7 +250,7 @@ def test_every_trait_of_the_pinned_packages_can_stand_under_extra():
     """Each is taken or refused with a reason that names it, never because of its form."""
     refused = []
     for class_name, names in jupyterhub_names()["traits"].items():
-        orchestrator = next((o for o, spawner in SPAWNERS.items() if spawner == class_name), "swarm")
+        orchestrator = next((o for o, kind in kinds().items() if kind.spawner == class_name), "swarm")
         settings = {
             "local": {"directory": "/d"},
             "kubernetes": {"claims": [{"path": "/data/xnat", "claim_name": "x"}]},

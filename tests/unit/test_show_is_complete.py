@@ -14,10 +14,9 @@ from kubespawner import KubeSpawner
 from tests.unit.helpers import MINIMAL, ROOT
 from xnathub_conf.cli import main
 from xnathub_conf.cli.show import _rows
-from xnathub_conf.site.at_starts import WITHOUT_USE
-from xnathub_conf.site.hub_settings import PLAN_TRAITS
+from xnathub_conf.site.at_starts import without_use
+from xnathub_conf.site.kinds import kinds
 from xnathub_conf.site.load import load
-from xnathub_conf.site.rules.rights import _NOT_FOR_PODS, _NOT_FOR_SERVICES
 
 ORCHESTRATORS = {
     "local": "local: {directory: /tmp}",
@@ -62,7 +61,9 @@ def test_what_a_hub_is_configured_with_is_shown(tmp_path, orchestrator):
     shown = [trait for row in rows for trait in row["sets"]]
     assert len(shown) == len(set(shown))
     assert set(json.loads(ended.stdout)) <= set(shown)
-    at_starts = {f"{SPAWNER_CLASSES[orchestrator].__name__}.{trait}" for trait in PLAN_TRAITS[orchestrator]}
+    at_starts = {
+        f"{SPAWNER_CLASSES[orchestrator].__name__}.{trait}" for trait in kinds()[orchestrator].plan_traits
+    }
     assert set(shown) <= {*json.loads(ended.stdout), *at_starts, "ConfigurableHTTPProxy.command"}
     (extra,) = [row for row in rows if row["key"].startswith("extra")]
     assert extra["value"] == extra["sets"] == {"JupyterHub.active_server_limit": 5}
@@ -76,8 +77,8 @@ def test_what_an_adapter_sets_is_listed(orchestrator):
         for node in ast.walk(ast.parse((ROOT / "xnathub_conf" / "spawners" / f"{name}.py").read_text())):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
                 assigned.add(node.attr)
-    assert assigned & set(traits) - MERGED <= set(PLAN_TRAITS[orchestrator])
-    assert set(PLAN_TRAITS[orchestrator]) <= set(traits)
+    assert assigned & set(traits) - MERGED <= set(kinds()[orchestrator].plan_traits)
+    assert set(kinds()[orchestrator].plan_traits) <= set(traits)
 
 
 ELSEWHERE = {"images_ahead", "internet", "reachable", "registry_logins", "sweep_interval"}
@@ -107,5 +108,7 @@ def test_a_key_of_servers_says_what_it_sets_or_what_it_is_for_at_a_start(tmp_pat
 
 
 def test_what_is_shown_to_have_no_effect_is_what_is_refused():
-    assert {("security", key) for key in _NOT_FOR_PODS} <= WITHOUT_USE["kubernetes"]
-    assert WITHOUT_USE["swarm"] <= {("security", key) for key in _NOT_FOR_SERVICES}
+    refused = {key: {("security", each) for each in kind.rights.without} for key, kind in kinds().items()}
+    assert refused["kubernetes"] <= without_use(kinds()["kubernetes"])
+    assert without_use(kinds()["swarm"]) <= refused["swarm"]
+    assert without_use(kinds()["docker"]) == set()

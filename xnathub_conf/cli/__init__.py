@@ -4,13 +4,13 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Sequence
-from functools import partial
 from importlib.util import find_spec
 
 from xnathub_conf import __version__
 from xnathub_conf.cli.arguments import Overview, file_argument, site_argument, warning_rule
-from xnathub_conf.cli.deploying import add_apply, image_arguments, stack_arguments
+from xnathub_conf.cli.deploying import add_apply
 from xnathub_conf.cli.operating import add_operating_commands
+from xnathub_conf.site.kinds import kinds, named
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,9 +106,7 @@ def command_line() -> argparse.ArgumentParser:
     init.add_argument("--xnat-url", metavar="URL", help="XNAT's address")
     init.add_argument("--public-url", metavar="URL", help="the hub's address for browsers")
     init.add_argument("--image", metavar="IMAGE", help="an image, or a pattern, that XNAT may ask for")
-    init.add_argument(
-        "--orchestrator", choices=["local", "docker", "swarm", "kubernetes"], help="what runs the servers"
-    )
+    init.add_argument("--orchestrator", choices=list(kinds()), help="what runs the servers")
     for flag, what in (
         ("--uid", "the user that XNAT's Tomcat runs as"),
         ("--gid", "its group"),
@@ -149,21 +147,12 @@ def command_line() -> argparse.ArgumentParser:
 
     render = commands.add_parser("render", help="write what Swarm, Docker or Kubernetes deploys a site from")
     targets = render.add_subparsers(metavar="ORCHESTRATOR", required=True)
-    swarm = targets.add_parser("swarm", help="a stack file for `docker stack deploy`")
-    site_argument(swarm)
-    stack_arguments(swarm)
-    swarm.set_defaults(run=_render_swarm)
-    docker = targets.add_parser("docker", help="a compose file for `docker compose up` on one engine")
-    site_argument(docker)
-    image_arguments(docker)
-    docker.set_defaults(run=_render_docker)
-    kubernetes = targets.add_parser("kubernetes", help="values for the Helm chart")
-    site_argument(kubernetes)
-    kubernetes.add_argument(
-        "--image", metavar="IMAGE", help="the image of hub and proxy (default: the chart's)"
-    )
-    kubernetes.add_argument("--manifests", action="store_true", help="write manifests for `kubectl apply`")
-    kubernetes.set_defaults(run=_render_kubernetes)
+    for kind in kinds().values():
+        if kind.rendered:
+            target = targets.add_parser(kind.key, help=kind.rendered.help)
+            site_argument(target)
+            named(kind.rendered.arguments)(target)
+            target.set_defaults(run=_render, renderer=kind.rendered.renderer)
 
     add_apply(commands)
     add_operating_commands(commands)
@@ -272,39 +261,10 @@ def _migrate(options: argparse.Namespace) -> int:
     return migrate(Options(env_files=options.env_file, images=options.image, **named), os.environ)
 
 
-def _render_swarm(options: argparse.Namespace) -> int:
-    from xnathub_conf.cli.render import output_folder, render
-    from xnathub_conf.render.hub_container import IMAGE
-    from xnathub_conf.render.swarm import POSTGRES_IMAGE, render_stack
-
-    image = (options.postgres_image or POSTGRES_IMAGE) if options.postgres else None
-    renderer = partial(
-        render_stack,
-        image=options.image or IMAGE,
-        proxy_image=options.proxy_image,
-        postgres_image=image,
-        folder=output_folder(),
-    )
-    return render(options.file, renderer)
-
-
-def _render_docker(options: argparse.Namespace) -> int:
-    from functools import partial
-
-    from xnathub_conf.cli.render import output_folder, render
-    from xnathub_conf.render.compose import render_compose
-    from xnathub_conf.render.hub_container import IMAGE
-
-    images = {"image": options.image or IMAGE, "proxy_image": options.proxy_image}
-    return render(options.file, partial(render_compose, **images, folder=output_folder()))
-
-
-def _render_kubernetes(options: argparse.Namespace) -> int:
+def _render(options: argparse.Namespace) -> int:
     from xnathub_conf.cli.render import render
-    from xnathub_conf.render.kubernetes import render_manifests, render_values
 
-    renderer = render_manifests if options.manifests else render_values
-    return render(options.file, partial(renderer, image=options.image))
+    return render(options.file, named(options.renderer)(options))
 
 
 def _plugin(options: argparse.Namespace) -> int:

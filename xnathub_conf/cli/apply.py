@@ -14,19 +14,13 @@ from xnathub_conf.cli.diff import changes_text
 from xnathub_conf.cli.reports import write_out
 from xnathub_conf.render.hub_container import SITE, secrets_of
 from xnathub_conf.render.swarm import render_stack
+from xnathub_conf.site.kinds import kind_of
 from xnathub_conf.site.load import LoadedSite, load
 from xnathub_conf.site.problems import SiteError
 
 _LOOK_SECONDS = 0.5
 _COMMAND_SECONDS = 120
 _LOG_LINES = 8
-
-_ELSEWHERE = {
-    "kubernetes": "On Kubernetes Helm deploys, waits and takes back: `xnathub render kubernetes site.yaml > values.yaml`, then `helm upgrade --install hub "
-    "xnat-jupyterhub-chart --values values.yaml --atomic`.",
-    "docker": "On one engine: `xnathub render docker site.yaml > compose.yaml`, then `docker compose up --detach`.",
-    "local": "A hub of this host's own processes takes its file when it starts: `xnathub run site.yaml`.",
-}
 
 
 @dataclass(frozen=True)
@@ -54,7 +48,7 @@ def apply(wanted: Apply) -> int:
     """
     try:
         loaded = load(wanted.file)
-        if elsewhere := _ELSEWHERE.get(loaded.site.orchestrator.key):
+        if elsewhere := kind_of(loaded.site).applied:
             print(f"`xnathub apply` deploys to a Swarm. {elsewhere}", file=sys.stderr)
             return 1
         text = Path(wanted.file).read_text("utf-8")

@@ -1,10 +1,15 @@
 """The arguments of the commands that bring a site to Docker."""
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xnathub_conf.cli.arguments import site_argument
+
+if TYPE_CHECKING:
+    from xnathub_conf.site.load import LoadedSite
 
 
 def image_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +25,44 @@ def stack_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--postgres-image", metavar="IMAGE", help="that service's image (default: postgres:17-alpine)"
     )
+
+
+def chart_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what goes into the chart's values, or the plain manifests."""
+    parser.add_argument("--image", metavar="IMAGE", help="the image of hub and proxy (default: the chart's)")
+    parser.add_argument("--manifests", action="store_true", help="write manifests for `kubectl apply`")
+
+
+def stack_renderer(options: argparse.Namespace) -> "Callable[[LoadedSite, str], str]":
+    """Return what makes a stack file of a site and its text, by these flags."""
+    from xnathub_conf.cli.render import output_folder
+    from xnathub_conf.render.hub_container import IMAGE
+    from xnathub_conf.render.swarm import POSTGRES_IMAGE, render_stack
+
+    return partial(
+        render_stack,
+        image=options.image or IMAGE,
+        proxy_image=options.proxy_image,
+        postgres_image=(options.postgres_image or POSTGRES_IMAGE) if options.postgres else None,
+        folder=output_folder(),
+    )
+
+
+def compose_renderer(options: argparse.Namespace) -> "Callable[[LoadedSite, str], str]":
+    """Return what makes a compose file of a site and its text, by these flags."""
+    from xnathub_conf.cli.render import output_folder
+    from xnathub_conf.render.compose import render_compose
+    from xnathub_conf.render.hub_container import IMAGE
+
+    images = {"image": options.image or IMAGE, "proxy_image": options.proxy_image}
+    return partial(render_compose, **images, folder=output_folder())
+
+
+def chart_renderer(options: argparse.Namespace) -> "Callable[[LoadedSite, str], str]":
+    """Return what makes the chart's values, or plain manifests, of a site and its text, by these flags."""
+    from xnathub_conf.render.kubernetes import render_manifests, render_values
+
+    return partial(render_manifests if options.manifests else render_values, image=options.image)
 
 
 def add_apply(commands: Any) -> None:

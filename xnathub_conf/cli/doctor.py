@@ -15,10 +15,9 @@ from dataclasses import dataclass, replace
 from xnathub_conf.cli.reports import write_out
 from xnathub_conf.doctor.examination import Check, Examination, Finding, examine
 from xnathub_conf.operating.log_text import in_one_line
-from xnathub_conf.site.chosen import engine_of
+from xnathub_conf.site.kinds import kind_of, named
 from xnathub_conf.site.load import LoadedSite, load
 from xnathub_conf.site.problems import SiteError, dotted
-from xnathub_conf.site.types import Kubernetes, Local
 from xnathub_conf.values.secret import Secret
 
 _COLOURS = {"ok": "32", "warning": "33", "failed": "31", "skipped": "2"}
@@ -122,33 +121,15 @@ async def _checks(
     examination: Examination, stack: AsyncExitStack, against: Against | None, start: Started | None
 ) -> list[Check]:
     """List all checks for the site; what they open is closed with the stack."""
-    from xnathub_conf.doctor.files import FilesChecks, local_folder
     from xnathub_conf.doctor.hub import HubChecks
     from xnathub_conf.doctor.public_url import PublicUrlChecks
     from xnathub_conf.doctor.xnat import XnatChecks
 
-    orchestrator = examination.site.orchestrator
     hub = HubChecks(examination)
     xnat = XnatChecks(examination, hub.newest_server)
     stack.push_async_callback(xnat.close)
     checks = xnat.checks()
-    if engine := engine_of(examination.site):
-        from xnathub_conf.doctor.docker import DockerChecks
-
-        docker = DockerChecks(examination, engine)
-        stack.push_async_callback(docker.close)
-        checks += [*docker.checks(), *FilesChecks(examination, docker).checks()]
-    elif isinstance(orchestrator, Kubernetes):
-        from xnathub_conf.doctor.kubernetes import KubernetesChecks
-
-        kubernetes = KubernetesChecks(examination, orchestrator)
-        stack.push_async_callback(kubernetes.close)
-        checks += kubernetes.checks()
-    elif isinstance(orchestrator, Local):
-        checks += [
-            *FilesChecks(examination, None).checks(),
-            *local_folder(orchestrator.directory),
-        ]
+    checks += named(kind_of(examination.site).doctor)(examination, stack)
     checks += [*hub.checks(), *PublicUrlChecks(examination).checks()]
     if start:
         from xnathub_conf.doctor.start import PASSWORD_VARIABLE, ProbeStart, StartChecks

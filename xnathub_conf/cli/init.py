@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from xnathub_conf.site.kinds import kinds
 from xnathub_conf.site.load import load
 from xnathub_conf.site.problems import SiteError
 from xnathub_conf.site.schema import schema_text
@@ -22,24 +23,13 @@ _ARCHIVE = Path("/data/xnat/archive")
 _FIRST_USER = 1000
 _EXAMPLE = "https://xnat.example.org"
 
-_ORCHESTRATORS = {
-    "local": "  local: {directory: /var/lib/xnathub}",
-    # One engine has addresses for 31 networks in all.
-    "docker": "  docker: {server_networks: 10} # each person's servers are on a network of their own, for 10 people at once",
-    "swarm": "  swarm: {server_networks: 20} # each person's servers are on a network of their own, for 20 people at once",
-    "kubernetes": (
-        "  kubernetes:\n"
-        "    claims:\n"
-        "      - {path: /data/xnat/archive, claim_name: xnat-archive}\n"
-        "      - {path: /data/xnat/workspaces, claim_name: xnat-workspaces}"
-    ),
-}
+_ORCHESTRATORS = ", ".join(reversed(list(kinds())))
 
 _QUESTIONS = {
     "xnat_url": "XNAT's address, such as https://xnat.my-hospital.org",
     "public_url": "The hub's address for browsers",
     "image": "An image that XNAT may start, or a pattern",
-    "orchestrator": f"What runs the servers: {', '.join(reversed(_ORCHESTRATORS))}",
+    "orchestrator": f"What runs the servers: {_ORCHESTRATORS}",
     "uid": "The user ID that XNAT's Tomcat runs as",
     "gid": "Its group ID",
     "docker_gid": f"The group ID that owns Docker's socket on the hub's node: stat -c %g {_SOCKET}",
@@ -91,7 +81,7 @@ def init(file: str, answers: Answers, *, force: bool) -> int:
     # Of the others, the secrets are where this is not: in the hub's container.
     then = (
         f"Put the two secrets where it says, then: xnathub validate --secrets {file}"
-        if answers.orchestrator == "local"
+        if _own_processes(answers)
         else f"Check it with: xnathub validate {file}. How to make its secrets, and the rest: docs/{answers.orchestrator}.md"
     )
     print(f"Wrote {file}, and beside it {SCHEMA_FILE} for editors. {then}")
@@ -144,8 +134,8 @@ def _unfit(answers: Answers, name: str, typed: str) -> list[str]:
     """List why something typed can't be an answer; beside it, what is not known yet is an example's."""
     if name.endswith("id") and not (typed.isascii() and typed.isdigit()):
         return ["Write a number, as `id` prints it."]
-    if name == "orchestrator" and typed not in _ORCHESTRATORS:
-        return [f"Write one of {', '.join(reversed(_ORCHESTRATORS))}."]
+    if name == "orchestrator" and typed not in kinds():
+        return [f"Write one of {_ORCHESTRATORS}."]
     if not sys.stdin.isatty():
         return []  # said of the whole, once
     known = replace(answers)
@@ -160,7 +150,13 @@ def _unfit(answers: Answers, name: str, typed: str) -> list[str]:
 
 
 def _of_docker(answers: Answers) -> bool:
-    return answers.orchestrator in {"swarm", "docker"}
+    kind = kinds().get(answers.orchestrator or "")
+    return kind is not None and kind.first_site.asks_docker_gid
+
+
+def _own_processes(answers: Answers) -> bool:
+    kind = kinds().get(answers.orchestrator or "")
+    return kind is not None and kind.own_processes
 
 
 def _default(name: str, answers: Answers) -> str:
@@ -204,14 +200,13 @@ def _owner(path: Path, otherwise: tuple[int, int]) -> tuple[int, int]:
 
 
 def _text(answers: Answers) -> str:
-    orchestrator = _ORCHESTRATORS.get(
-        answers.orchestrator or "", f"  {json.dumps(answers.orchestrator)}: {{}}"
-    )
+    kind = kinds().get(answers.orchestrator or "")
+    orchestrator = kind.first_site.section if kind else f"  {json.dumps(answers.orchestrator)}: {{}}"
     hub_group = ids = ""
     if _of_docker(answers):
         what = f"the group that owns Docker's socket on the hub's node: stat -c %g {_SOCKET}"
         hub_group = f"  gid: {answers.docker_gid} # {what}\n"
-    if answers.orchestrator != "local":
+    if not _own_processes(answers):
         ids = f"  uid: {answers.uid} # the user and group that XNAT's Tomcat runs as\n  gid: {answers.gid}\n"
     return f"""\
 {EDITOR_LINE}# How this site's XNAT gets its JupyterHub. Check it with: xnathub validate site.yaml

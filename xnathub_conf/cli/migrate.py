@@ -21,11 +21,9 @@ from xnathub_conf.migration.sources import Old, read_old
 from xnathub_conf.migration.without_hub import patch, without
 from xnathub_conf.operating.log_text import in_one_line
 from xnathub_conf.render.yaml_text import yaml_text
+from xnathub_conf.site.kinds import kinds
 from xnathub_conf.site.load import LoadedSite, load
 from xnathub_conf.site.problems import KeyPath, Problem, SiteError, dotted
-
-SECRETS_PATHS = {"swarm": "/run/secrets", "docker": "/run/secrets", "kubernetes": "/etc/xnathub/secrets"}
-"""Where the hub's container finds its secrets, unless the command line says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def migrate(options: Options, environment: Mapping[str, str]) -> int:
         old = read_old(
             [*map(Path, options.files)], [*map(Path, options.env_files)], environment, options.service
         )
-        path = options.secrets_path or SECRETS_PATHS[old.kind]
+        path = options.secrets_path or kinds()[old.kind].secrets_path
         ledger = carry(
             old,
             secrets_path=path,

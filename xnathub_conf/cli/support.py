@@ -14,7 +14,8 @@ from xnathub_conf.cli.backup import write_file
 from xnathub_conf.cli.doctor import found_within
 from xnathub_conf.cli.show import shown
 from xnathub_conf.operating.hub_data import HubData, HubDataError, hub_data
-from xnathub_conf.operating.support import as_text, end_of, engine_state, facts, names_of, write_bundle
+from xnathub_conf.operating.support import as_text, end_of, facts, names_of, write_bundle
+from xnathub_conf.site.kinds import kind_of, named
 from xnathub_conf.site.load import LoadedSite, load
 from xnathub_conf.site.problems import SiteError, dotted
 from xnathub_conf.site.schema import entries
@@ -82,7 +83,8 @@ def _doctor(loaded: LoadedSite) -> dict[str, object]:
 
 def _engine(loaded: LoadedSite) -> dict[str, Any]:
     try:
-        return engine_state(loaded.site)
+        state = kind_of(loaded.site).state
+        return dict(named(state)(loaded.site)) if state else {}
     except Exception as error:  # noqa: BLE001 - an engine that does not answer is worth telling too
         return {"error": f"{type(error).__name__}: {error}"}
 

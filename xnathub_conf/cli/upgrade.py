@@ -4,14 +4,14 @@ import asyncio
 import logging
 import os
 import sys
+from contextlib import AsyncExitStack
 
 from xnathub_conf.cli.doctor import reported
 from xnathub_conf.doctor.examination import Check, Examination
 from xnathub_conf.doctor.upgrade import UpgradeChecks
-from xnathub_conf.site.chosen import engine_of
+from xnathub_conf.site.kinds import kind_of, named
 from xnathub_conf.site.load import load
 from xnathub_conf.site.problems import SiteError
-from xnathub_conf.site.types import Kubernetes
 
 
 def upgrade(file: str, *, backup: str | None, as_json: bool) -> int:
@@ -30,24 +30,9 @@ def upgrade(file: str, *, backup: str | None, as_json: bool) -> int:
 
 async def _upgrade(examination: Examination, backup: str | None, *, as_json: bool) -> int:
     checks = UpgradeChecks(examination, backup).checks()
-    orchestrator = examination.site.orchestrator
-    if engine := engine_of(examination.site):
-        from xnathub_conf.doctor.docker import DockerChecks
-
-        docker = DockerChecks(examination, engine)
-        try:
-            return await reported(examination, [*checks, *_of_images(docker.checks())], as_json=as_json)
-        finally:
-            await docker.close()
-    if isinstance(orchestrator, Kubernetes):
-        from xnathub_conf.doctor.kubernetes import KubernetesChecks
-
-        kubernetes = KubernetesChecks(examination, orchestrator)
-        try:
-            return await reported(examination, [*checks, *_of_images(kubernetes.checks())], as_json=as_json)
-        finally:
-            await kubernetes.close()
-    return await reported(examination, checks, as_json=as_json)
+    async with AsyncExitStack() as stack:
+        found = named(kind_of(examination.site).doctor)(examination, stack)
+        return await reported(examination, [*checks, *_of_images(found)], as_json=as_json)
 
 
 def _of_images(checks: list[Check]) -> list[Check]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from xnathub_conf.launch.plan import LaunchPlan
+from xnathub_conf.site.kinds import kind_of
 from xnathub_conf.site.load import LoadedSite
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.types import Site
@@ -82,7 +83,7 @@ class Examination:
     @property
     def at_hub(self) -> bool:
         """Whether this is the hub's container, whose image sets the variable, or a hub that needs none."""
-        return "XNATHUB_SITE" in self.environment or self.site.orchestrator.key == "local"
+        return "XNATHUB_SITE" in self.environment or kind_of(self.site).own_processes
 
     def read(self, secret: Secret) -> str:
         """Return a secret's value, which no report will show. Raises SecretError."""

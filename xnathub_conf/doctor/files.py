@@ -9,6 +9,7 @@ import json
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from docker.types import Mount
 from xnathub_conf.doctor.beside import Untold, run_beside
 from xnathub_conf.doctor.docker import DockerChecks
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
+from xnathub_conf.site.chosen import engine_of, settings_of
 from xnathub_conf.site.problems import KeyPath
+from xnathub_conf.site.types import Local
 from xnathub_conf.values.paths import fixed_part
 
 _LOOK = "import json, os; s = os.stat('/look'); print(json.dumps([s.st_uid, s.st_gid, s.st_mode]))"  # in the hub's image
@@ -32,6 +35,19 @@ class Folder:
     uid: int = 0
     gid: int = 0
     mode: int = 0
+
+
+def engine_checks(examination: Examination, stack: AsyncExitStack) -> list[Check]:
+    """List the checks of Docker's API and of the folders on its node; what they open is closed with the stack."""
+    docker = DockerChecks(examination, engine_of(examination.site))
+    stack.push_async_callback(docker.close)
+    return [*docker.checks(), *FilesChecks(examination, docker).checks()]
+
+
+def local_checks(examination: Examination, _stack: AsyncExitStack) -> list[Check]:
+    """List the checks of the folders of this machine."""
+    local = settings_of(examination.site, Local)
+    return [*FilesChecks(examination, None).checks(), *_local_folder(local.directory)]
 
 
 class FilesChecks:
@@ -142,7 +158,7 @@ def _look_beside(client: Any, path: str) -> Folder:
     return Folder(*json.loads(said))
 
 
-def local_folder(directory: str) -> Sequence[Check]:
+def _local_folder(directory: str) -> Sequence[Check]:
     """List the check of the folder in which local servers are made."""
 
     async def check() -> Finding:

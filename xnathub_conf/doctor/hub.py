@@ -7,13 +7,12 @@ from urllib.parse import quote, urlsplit
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
 from xnathub_conf.doctor.http import NoAnswer, fetch, tells_requests_apart, trust
 from xnathub_conf.site.hub_settings import (
-    CHART_PROXY_HOST,
     PROXY_VARIABLE,
     hub_bind_url,
     hub_connect_url,
 )
+from xnathub_conf.site.kinds import kind_of
 from xnathub_conf.site.problems import KeyPath
-from xnathub_conf.site.types import Kubernetes
 from xnathub_conf.values.secret import SecretError
 from xnathub_conf.web import hub_proof
 
@@ -194,8 +193,8 @@ def proxy_address(examination: Examination) -> str:
     # In a container of its own on Docker and Swarm; on Kubernetes in a pod of its own with this Service.
     host = environment.get(PROXY_VARIABLE) or environment.get("PROXY_PUBLIC_SERVICE_HOST")
     port = environment.get("PROXY_PUBLIC_SERVICE_PORT") or parts.port
-    if not host and isinstance(examination.site.orchestrator, Kubernetes) and examination.at_hub:
-        host, port = CHART_PROXY_HOST, 80
+    if not host and examination.at_hub and (service := kind_of(examination.site).proxy_service):
+        host, port = service
     host = host or parts.hostname or ""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 

@@ -5,6 +5,7 @@ kubeconfig tells the rest.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
@@ -15,11 +16,13 @@ from kubernetes_asyncio.client.exceptions import ApiException
 from xnathub_conf.doctor.examination import Check, Examination, Finding, failed, ok, skipped, warning
 from xnathub_conf.doctor.images import exact_images
 from xnathub_conf.doctor.kubernetes_ahead import images_ahead
+from xnathub_conf.doctor.kubernetes_calls import Told, no_answer, told
 from xnathub_conf.doctor.kubernetes_jupyterhubs import which_jupyterhub_in_pods
 from xnathub_conf.doctor.kubernetes_nodes import ALL_SECONDS, Where, look_at_nodes, no_hub, nodes_for_servers
 from xnathub_conf.doctor.kubernetes_reading import REFUSALS, api_reason, hub_rights, pod_to_try, too_small
 from xnathub_conf.launch.policy import PolicyRefusal
-from xnathub_conf.site.hub_settings import pull_secrets
+from xnathub_conf.orchestrators.kubernetes import pull_secrets
+from xnathub_conf.site.chosen import settings_of
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.types import Kubernetes
 from xnathub_conf.spawners.kubernetes_failures import refusal_of
@@ -30,11 +33,11 @@ _CALL_SECONDS = 20
 _HERE: KeyPath = ("orchestrator", "kubernetes")
 
 
-class _Told(Exception):
-    """A call to the API server did not give what it should; it carries the finding."""
-
-    def __init__(self, finding: Finding):
-        self.finding = finding
+def cluster_checks(examination: Examination, stack: AsyncExitStack) -> list[Check]:
+    """List the checks of the cluster; what they open is closed with the stack."""
+    kubernetes = KubernetesChecks(examination, settings_of(examination.site, Kubernetes))
+    stack.push_async_callback(kubernetes.close)
+    return kubernetes.checks()
 
 
 class KubernetesChecks:
@@ -56,22 +59,22 @@ class KubernetesChecks:
         api = ("kubernetes.api",)
         return [
             Check("kubernetes.api", self.api),
-            Check("kubernetes.rights", _told(self.rights), api),
+            Check("kubernetes.rights", told(self.rights), api),
             *(
-                Check(f"kubernetes.claim.{name}", _told(self._claim(name)), api)
+                Check(f"kubernetes.claim.{name}", told(self._claim(name)), api)
                 for name in dict.fromkeys(claim.claim_name for claim in self._settings.claims)
             ),
             Check("kubernetes.pod", self.pod, api),
-            Check("kubernetes.quotas", _told(self.quotas), api),
-            Check("kubernetes.nodes", _told(self.nodes), api),
-            Check("kubernetes.each_node", _told(self.each_node), ("kubernetes.nodes",), ALL_SECONDS),
+            Check("kubernetes.quotas", told(self.quotas), api),
+            Check("kubernetes.nodes", told(self.nodes), api),
+            Check("kubernetes.each_node", told(self.each_node), ("kubernetes.nodes",), ALL_SECONDS),
             *(
-                Check(f"kubernetes.pull_secret.{name}", _told(self._pull_secret(name)), api)
-                for name in pull_secrets(self._site)
+                Check(f"kubernetes.pull_secret.{name}", told(self._pull_secret(name)), api)
+                for name in pull_secrets(self._settings, self._site)
             ),
-            Check("kubernetes.images", _told(self.images), api),
+            Check("kubernetes.images", told(self.images), api),
             *(
-                Check("kubernetes.images_ahead", _told(self.images_ahead), api)
+                Check("kubernetes.images_ahead", told(self.images_ahead), api)
                 for _ in self._site.servers.images_ahead[:1]
             ),
             Check("kubernetes.jupyterhub", self.jupyterhub, api),
@@ -190,7 +193,7 @@ class KubernetesChecks:
             seen = said.jupyterhub_message.partition(" Tell your XNAT administrator.")[0]
             return failed(seen, REFUSALS.get(said.reason, REFUSALS["admission"]), _HERE)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            return _broken(error)
+            return no_answer(error)
         return ok(f"{self._namespace} would take a server's pod.")
 
     async def quotas(self) -> Finding:
@@ -309,12 +312,12 @@ class KubernetesChecks:
     async def _call(
         self, call: Callable[[], Awaitable[object]], *, missing: Finding | None = None, what: str = "that"
     ) -> Any:
-        """Return what the API server answers. Raises _Told."""
+        """Return what the API server answers. Raises Told."""
         try:
             return await call()
         except ApiException as error:
             if error.status == 404 and missing:
-                raise _Told(missing) from None
+                raise Told(missing) from None
             if error.status == 403:
                 do = "Run this where kubectl works, with an admin's kubeconfig."
                 why = (
@@ -322,21 +325,7 @@ class KubernetesChecks:
                     if self._in_pod
                     else f"May not read {what}."
                 )
-                raise _Told(skipped(why, do)) from None
-            raise _Told(_broken(error)) from None
+                raise Told(skipped(why, do)) from None
+            raise Told(no_answer(error)) from None
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise _Told(_broken(error)) from None
-
-
-def _told(check: Callable[[], Awaitable[Finding]]) -> Callable[[], Awaitable[Finding]]:
-    async def run() -> Finding:
-        try:
-            return await check()
-        except _Told as told:
-            return told.finding
-
-    return run
-
-
-def _broken(error: Exception) -> Finding:
-    return failed(f"The API server does not say: {api_reason(error)}.", "See the API server's log.", _HERE)
+            raise Told(no_answer(error)) from None

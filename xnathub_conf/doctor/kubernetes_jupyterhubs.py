@@ -13,7 +13,7 @@ from kubernetes_asyncio.client.exceptions import ApiException
 from xnathub_conf.doctor.examination import Examination, Finding
 from xnathub_conf.doctor.jupyterhubs import ASK, LABEL, finding, version_in
 from xnathub_conf.doctor.kubernetes_reading import pod_to_try
-from xnathub_conf.site.hub_settings import pull_secrets
+from xnathub_conf.orchestrators.kubernetes import pull_secrets
 from xnathub_conf.site.types import Kubernetes
 
 _SECONDS, _SECONDS_FOR_ALL = 30, 60
@@ -59,7 +59,7 @@ def _pod(examination: Examination, settings: Kubernetes, image: str) -> dict[str
             {key: value for key, value in vars(each).items() if value is not None}
             for each in settings.tolerations
         ],
-        "imagePullSecrets": [{"name": name} for name in pull_secrets(examination.site)],
+        "imagePullSecrets": [{"name": name} for name in pull_secrets(settings, examination.site)],
     }
     return body
 

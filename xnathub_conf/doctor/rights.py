@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from xnathub_conf.doctor.examination import Finding, failed, ok, warning
+from xnathub_conf.site.chosen import engine_of
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.types import Site, Swarm
 from xnathub_conf.spawners.rights import FIRST_ENGINE, in_user_namespaces, lost_on_old_engines
@@ -22,7 +23,7 @@ def engine_rights(
             "Set userns-remap in its daemon.json, or servers.security.user_namespaces: default.",
             (*_HERE, "user_namespaces"),
         )
-    if not isinstance(site.orchestrator, Swarm):
+    if not isinstance(engine_of(site), Swarm):
         return ok("The engine takes what servers may do.")
     old = [
         f"{each['Description']['Hostname']} ({engine})"

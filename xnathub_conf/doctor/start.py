@@ -18,6 +18,7 @@ from xnathub_conf.doctor.inside import code_for, run_in_kernel
 from xnathub_conf.doctor.probes import SPARE_SECONDS, ProbeServers
 from xnathub_conf.launch.plan import LaunchPlan, PlanError
 from xnathub_conf.launch.policy import PolicyRefusal
+from xnathub_conf.site.kinds import kind_of
 from xnathub_conf.values.gpus import no_gpus
 from xnathub_conf.values.secret import Secret, SecretError
 from xnathub_conf.xnat.answers import XnatError, XnatNotFound
@@ -152,7 +153,7 @@ class StartChecks:
         """A kernel runs in the server, and sees its mounts: data can be read, the workspace written."""
         began = time.monotonic()
         assert self._plan is not None
-        local = self._site.orchestrator.key == "local"
+        local = kind_of(self._site).own_processes
         origin = proxy_address(self._examination)
         server = f"{origin}{self._server['url'].rstrip('/')}"
         try:
@@ -200,7 +201,7 @@ class StartChecks:
     async def owner(self) -> Finding:
         """The server runs as the site says."""
         servers, seen = self._site.servers, (self._seen["uid"], self._seen["gid"])
-        if self._site.orchestrator.key == "local":
+        if kind_of(self._site).own_processes:
             return skipped("Local servers run as the hub does.")
         if seen != (servers.uid, servers.gid):
             return failed(
@@ -221,7 +222,7 @@ class StartChecks:
                 "XNAT asks for a GPU, and the server has none.",
                 "See the GPU runtime of the node, and docs/gpus.md.",
             )
-        if found and not wanted and self._site.orchestrator.key != "local":
+        if found and not wanted and not kind_of(self._site).own_processes:
             return warning(
                 f"The server sees {found} GPU devices that XNAT did not ask for.",
                 "See the default runtime of the nodes.",

@@ -18,7 +18,6 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.ioloop import PeriodicCallback
 
 from xnathub_conf.hub.fresh_names import FreshNames
-from xnathub_conf.site.chosen import engine_of
 from xnathub_conf.site.hub_settings import (
     HUB_FOR_PROXY,
     PROXY_API_PORT,
@@ -34,9 +33,9 @@ from xnathub_conf.site.hub_settings import (
     usual_hub_url,
     xnat_public_url,
 )
+from xnathub_conf.site.kinds import kind_of, named
 from xnathub_conf.site.types import Site
 from xnathub_conf.site.user_hosts import user_host
-from xnathub_conf.spawners.networks import subnets
 from xnathub_conf.values.addresses import host_name
 from xnathub_conf.values.proxy_token import proxy_token
 from xnathub_conf.web.gate_pass import GateKey
@@ -237,9 +236,9 @@ class XnatProxy(ConfigurableHTTPProxy):
 
     async def _servers_subnets(self) -> list[str] | None:
         """Return the networks from which nobody may use the port of browsers, those of servers alone; None where Docker does not tell."""
-        settings = engine_of(self.site)
+        subnets = kind_of(self.site).server_networks
         try:
-            return await asyncio.to_thread(subnets, settings) if settings else []
+            return await asyncio.to_thread(named(subnets), self.site.orchestrator) if subnets else []
         except (DockerException, RequestException) as error:
             self.log.warning(
                 "Docker does not tell the addresses of the servers' networks (site.yaml: server_networks). Until it does, "

@@ -14,6 +14,7 @@ from xnathub_conf.operating.audit import audit
 from xnathub_conf.operating.metrics import RELOADS, set_site_state
 from xnathub_conf.site.differences import Difference, differences
 from xnathub_conf.site.hub_settings import page_variables
+from xnathub_conf.site.kinds import kind_of
 from xnathub_conf.site.load import load_site
 from xnathub_conf.site.problems import KeyPath, SiteError, dotted
 from xnathub_conf.site.schema import takes_effect
@@ -44,7 +45,7 @@ class LiveSite:
         self._app = app
         loop = asyncio.get_running_loop()
         # A terminal that is closed sends it too, to end what was started in it.
-        if self._site.orchestrator.key != "local":
+        if not kind_of(self._site).own_processes:
             loop.add_signal_handler(signal.SIGHUP, self._wanted.set)
         task = loop.create_task(self._watch())
         # The loop holds tasks weakly.

@@ -2,10 +2,10 @@
 
 from urllib.parse import urlsplit
 
-from xnathub_conf.site.chosen import engine_of
-from xnathub_conf.site.hub_settings import CHART_PROXY_HOST, PROXY_HOST, hub_connect_url
+from xnathub_conf.site.hub_settings import PROXY_HOST, hub_connect_url
+from xnathub_conf.site.kinds import kind_of
 from xnathub_conf.site.networks import WAY_OUT_HOST, WAY_OUT_PORT
-from xnathub_conf.site.types import Kubernetes, Site
+from xnathub_conf.site.types import Site
 from xnathub_conf.values.reserved_names import CA_FILE
 
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
@@ -28,8 +28,7 @@ def _proxy(site: Site) -> str | None:
 
 def _has_way_out(site: Site) -> bool:
     """Return whether servers reach XNAT too by the rendered file's own proxy alone."""
-    engine = engine_of(site)
-    return engine is not None and site.servers.internet == "none"
+    return kind_of(site).own_way_out and site.servers.internet == "none"
 
 
 def _no_proxy(site: Site) -> list[str]:
@@ -38,9 +37,7 @@ def _no_proxy(site: Site) -> list[str]:
     addresses = (*xnats, hub_connect_url(site))
     # A proxy of the hub that is a container of its own takes servers' calls to the hub.
     hosts = [*(urlsplit(address).hostname for address in addresses if address), PROXY_HOST]
-    cluster = (
-        [CHART_PROXY_HOST, ".svc", ".cluster.local"] if isinstance(site.orchestrator, Kubernetes) else []
-    )
+    cluster = kind_of(site).no_proxy
     return list(
         dict.fromkeys(
             ["localhost", "127.0.0.1", "::1", *filter(None, hosts), *cluster, *site.servers.no_proxy]

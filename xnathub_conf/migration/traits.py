@@ -10,7 +10,7 @@ from xnathub_conf.migration.rules import address, number, whole, yes
 from xnathub_conf.migration.server_rights import CONTAINER_TRAITS, carry_container
 from xnathub_conf.migration.site_mounts import amount, by_name
 from xnathub_conf.migration.tree import Node
-from xnathub_conf.site.hub_settings import SPAWNERS
+from xnathub_conf.site.kinds import kinds
 from xnathub_conf.site.problems import KeyPath, holds_secret
 from xnathub_conf.site.rules.secret_values import is_hex
 from xnathub_conf.site.schema import jupyterhub_names
@@ -313,7 +313,7 @@ def _raw(trait: str, kind: str) -> tuple[str, str] | None:
     class_name, _, name = trait.partition(".")
     known = jupyterhub_names()["traits"]
     if class_name == "Spawner" or class_name.endswith("Spawner"):
-        class_name = SPAWNERS[kind]
+        class_name = kinds()[kind].spawner
     return ("extra", f"{class_name}.{name}") if name in known.get(class_name, ()) else None
 
 

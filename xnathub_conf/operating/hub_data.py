@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from xnathub_conf.operating.database_upgrade import file_revision, reason_of, server_revision
+from xnathub_conf.site.kinds import kind_of
 from xnathub_conf.site.types import Site
 
 COOKIE_SECRET_VARIABLE = "JPY_COOKIE_SECRET"  # noqa: S105 - its name
@@ -151,7 +152,7 @@ def hub_data(site: Site, environment: Mapping[str, str]) -> HubData:
     secret = site.extra.get("JupyterHub.cookie_secret_file", "jupyterhub_cookie_secret")
     elsewhere = site.hub.cookie_secret or environment.get(COOKIE_SECRET_VARIABLE)
     cookie_secret = None if elsewhere else Path(os.path.realpath(Path(secret).expanduser()))
-    owner = None if site.orchestrator.key == "local" else (site.hub.uid, site.hub.gid)
+    owner = None if kind_of(site).own_processes else (site.hub.uid, site.hub.gid)
     return HubData(url, file, cookie_secret, owner)
 
 

@@ -82,8 +82,6 @@ def facts(data: HubData | None) -> dict[str, Any]:
 def engine_state(site: Site) -> dict[str, object]:
     """Return what a Docker engine says of itself and of the hub's servers, by numbers; nothing where it does not answer."""
     settings = engine_of(site)
-    if settings is None:
-        return {}
     import docker  # noqa: PLC0415 - a hub on Kubernetes has no use for it
 
     client = docker.DockerClient(base_url=settings.docker_host, timeout=5)
@@ -104,7 +102,7 @@ def engine_state(site: Site) -> dict[str, object]:
         state: dict[str, object] = {name: info.get(name) for name in told}
         state["swarm"] = (info.get("Swarm") or {}).get("LocalNodeState")
         state["servers"] = dict(Counter(each.status for each in containers))
-        if isinstance(site.orchestrator, Swarm) and (info.get("Swarm") or {}).get("ControlAvailable"):
+        if isinstance(settings, Swarm) and (info.get("Swarm") or {}).get("ControlAvailable"):
             nodes = [each.attrs for each in client.nodes.list()]
             state["nodes"] = dict(
                 Counter(

@@ -55,8 +55,6 @@ def render_compose(
     """
     site = loaded.site
     docker = settings_of(site, Docker)
-    if docker is None:
-        raise ValueError("The site's orchestrator is not docker.")
     check_stack(site, docker)
     secrets, variables = secrets_of(loaded), variables_of(loaded)
     files = [*secrets.values(), *config_files(loaded, secrets)]

@@ -11,6 +11,7 @@ from typing import Any
 from xnathub_conf import __version__
 from xnathub_conf.render.swarm_limits import connect_host
 from xnathub_conf.site.chosen import engine_of
+from xnathub_conf.site.kinds import kind_of
 from xnathub_conf.site.load import LoadedSite
 from xnathub_conf.site.networks import server_networks
 from xnathub_conf.site.schema import secrets_in
@@ -50,8 +51,7 @@ def health(port: int, path: str, *, tls: bool = False) -> str:
 
 def networks_of_servers(site: Site) -> list[str]:
     """Return the names of the networks that servers have for themselves; none where they share the hub's."""
-    settings = engine_of(site)
-    return server_networks(settings) if settings else []
+    return server_networks(engine_of(site))
 
 
 def hub_networks(site: Site) -> dict[str, Any]:
@@ -78,9 +78,7 @@ def _secret_files(loaded: LoadedSite) -> Iterator[str]:
     for _, secret in secrets_in(loaded.site):
         if secret.kind == "file":
             yield secret.where
-    docker = engine_of(loaded.site)
-    if docker and docker.tls:
-        yield from (docker.tls.ca_cert, docker.tls.client_cert, docker.tls.client_key)
+    yield from (file for _, file in kind_of(loaded.site).files(loaded.site.orchestrator))
     if loaded.site.hub.tls:
         yield loaded.site.hub.tls.key
 

@@ -71,7 +71,7 @@ def render_manifests(loaded: LoadedSite, content: str, *, image: str | None = No
     """
     site = _kubernetes_site(loaded)
     hub, kubernetes = loaded.site.hub, settings_of(loaded.site, Kubernetes)
-    if not kubernetes or not kubernetes.namespace:
+    if not kubernetes.namespace:
         raise ValueError("Plain manifests need orchestrator.kubernetes.namespace.")
     template = (resources.files("xnathub_conf.render") / "manifests.yaml").read_text("utf-8")
     objects = [
@@ -163,7 +163,6 @@ def _digest(content: str) -> str:
 
 
 def _kubernetes_site(loaded: LoadedSite) -> dict[str, Any]:
-    if not isinstance(loaded.site.orchestrator, Kubernetes):
-        raise ValueError("The site's orchestrator is not kubernetes.")
+    settings_of(loaded.site, Kubernetes)
     site: dict[str, Any] = loaded.document.data
     return site

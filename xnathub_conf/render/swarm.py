@@ -58,8 +58,6 @@ def render_stack(
     """
     site = loaded.site
     swarm = settings_of(site, Swarm)
-    if swarm is None:
-        raise ValueError("The site's orchestrator is not swarm.")
     check_stack(site, swarm)
     secrets, variables = secrets_of(loaded), variables_of(loaded)
     services = {

@@ -1,4 +1,4 @@
-"""Which orchestrator a site has chosen."""
+"""The settings of the orchestrator that a site has chosen, for what is of one kind of orchestrator alone."""
 
 from typing import TypeVar
 
@@ -7,11 +7,15 @@ from xnathub_conf.site.types import Docker, Orchestrator, Site, Swarm
 _T = TypeVar("_T", bound=Orchestrator)
 
 
-def settings_of(site: Site, kind: type[_T]) -> _T | None:
-    """Return the settings of the site's orchestrator where it is of this kind, else None."""
-    return site.orchestrator if isinstance(site.orchestrator, kind) else None
+def settings_of(site: Site, kind: type[_T]) -> _T:
+    """Return the settings of the site's orchestrator. Raises ValueError where it is of another kind."""
+    if not isinstance(site.orchestrator, kind):
+        raise ValueError(f"The site's orchestrator is not {kind.key}.")
+    return site.orchestrator
 
 
-def engine_of(site: Site) -> Docker | Swarm | None:
-    """Return the settings of the site's orchestrator where it is reached by Docker's API, else None."""
-    return site.orchestrator if isinstance(site.orchestrator, Docker | Swarm) else None
+def engine_of(site: Site) -> Docker | Swarm:
+    """Return the settings of an orchestrator that is reached by Docker's API. Raises ValueError where it is another."""
+    if not isinstance(site.orchestrator, Docker | Swarm):
+        raise ValueError("The site's orchestrator is neither docker nor swarm.")
+    return site.orchestrator

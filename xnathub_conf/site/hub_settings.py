@@ -4,23 +4,13 @@ Pure data: nothing here imports JupyterHub, so that `xnathub validate` and `xnat
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from xnathub_conf.site.chosen import engine_of, settings_of
+from xnathub_conf.site.kinds import Setting, kind_of
 from xnathub_conf.site.problems import KeyPath
-from xnathub_conf.site.types import Docker, Kubernetes, Site, Swarm
+from xnathub_conf.site.types import Site
 from xnathub_conf.values.addresses import host_name
-from xnathub_conf.values.registry_logins import PULL_SECRET
-
-SPAWNERS = {
-    "local": "SimpleLocalProcessSpawner",
-    "docker": "DockerSpawner",
-    "swarm": "SwarmSpawner",
-    "kubernetes": "KubeSpawner",
-}
-"""The spawner class whose traits each orchestrator's settings are."""
 
 MOST_USERS = 1_000_000
 """More than a hub has: the most users that it gives in one answer to who does not ask for pages."""
@@ -39,15 +29,6 @@ PROXY_API_PORT = 8001
 
 PROXY_VARIABLE = "XNATHUB_PROXY"
 """The variable by which rendered files tell the hub the name of a proxy that is not its child."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One trait: `Class.name`, its value (a Secret where it is one), and the key of site.yaml behind it."""
-
-    trait: str
-    value: Any
-    key: KeyPath
 
 
 def xnat_public_url(site: Site) -> str:
@@ -84,14 +65,12 @@ def hub_connect_url(site: Site) -> str:
 
 def usual_hub_url(site: Site) -> str:
     """Return where servers reach the hub itself where the site does not say: by its name on their network."""
-    host = {"local": "127.0.0.1", "docker": "jupyterhub", "swarm": "jupyterhub", "kubernetes": "hub"}
-    return f"http://{host[site.orchestrator.key]}:{hub_port(site)}"
+    return f"http://{kind_of(site).hub_host}:{hub_port(site)}"
 
 
 def hub_bind_url(site: Site) -> str:
     """Where the hub itself listens."""
-    default = "http://127.0.0.1:8081" if site.orchestrator.key == "local" else "http://0.0.0.0:8081"
-    return site.hub.hub_bind_url or default
+    return site.hub.hub_bind_url or f"http://{kind_of(site).bind_host}:8081"
 
 
 def hub_port(site: Site) -> int:
@@ -105,41 +84,25 @@ def public_port(site: Site) -> int:
 
 
 def on_control(site: Site, name: str) -> str:
-    """Return how hub and proxy find each other by these names: on Swarm at the container itself.
-
-    Idle connections through a service's virtual address are lost, and some kernels have none.
-    """
-    return f"tasks.{name}" if isinstance(site.orchestrator, Swarm) else name
+    """Return how hub and proxy find each other by these names: at the container itself."""
+    return kind_of(site).container.format(name)
 
 
 def hub_settings(site: Site) -> list[Setting]:
     """List every trait that the site decides, in no particular order."""
-    parts = _hub, _pages, _logging, _sign_in, _servers, _orchestrator, _extra
-    return [setting for part in parts for setting in part(site)]
+    parts = _hub, _pages, _logging, _sign_in, _servers, _extra
+    of_spawner = kind_of(site).traits(site.orchestrator, site)
+    return [*(setting for part in parts for setting in part(site)), *of_spawner]
 
 
 BY_CODE = "set by xnathub"
 AT_EACH_START = "set at each start, from XNAT's answer and this file"
 
-_ALL_PLANS = ("cmd", "environment")
-_CONTAINERS = (*_ALL_PLANS, "image", "cpu_limit", "cpu_guarantee", "mem_limit", "mem_guarantee")
-PLAN_TRAITS = {
-    "local": (*_ALL_PLANS, "args"),
-    "docker": (*_CONTAINERS, "mounts", "volumes", "extra_create_kwargs", "extra_host_config"),
-    "swarm": _CONTAINERS,
-    "kubernetes": (
-        *_CONTAINERS, "volumes", "volume_mounts", "extra_resource_limits", "extra_resource_guarantees", "node_selector",
-        "tolerations", "node_affinity_required", "uid", "gid", "fs_gid", "supplemental_gids", "allow_privilege_escalation",
-        "pod_security_context", "container_security_context",
-    ),
-}  # fmt: skip
-"""The traits that each orchestrator's adapter sets at each start."""
-
 
 def settings_by_code(site: Site) -> list[Setting]:
     """List the traits that `configure` and the adapters set, whose values are objects or come with each start."""
-    name = site.orchestrator.key
-    here: KeyPath = ("orchestrator", name)
+    kind = kind_of(site)
+    here: KeyPath = ("orchestrator", kind.key)
     settings = [
         Setting("JupyterHub.authenticator_class", BY_CODE, ("sign_in",)),
         Setting("JupyterHub.spawner_class", BY_CODE, here),
@@ -150,7 +113,7 @@ def settings_by_code(site: Site) -> list[Setting]:
             Setting(f"Spawner.{hook}", BY_CODE, ("servers",))
             for hook in ("pre_spawn_hook", "post_stop_hook", "apply_user_options")
         ),
-        *(Setting(f"{SPAWNERS[name]}.{trait}", AT_EACH_START, here) for trait in PLAN_TRAITS[name]),
+        *(Setting(f"{kind.spawner}.{trait}", AT_EACH_START, here) for trait in kind.plan_traits),
     ]
     if "ConfigurableHTTPProxy.command" not in site.extra:
         settings.append(Setting("ConfigurableHTTPProxy.command", BY_CODE, ("logging", "format")))
@@ -176,10 +139,10 @@ def _hub(site: Site) -> Iterator[Setting]:
     yield Setting("JupyterHub.allow_named_servers", hub.allow_named_servers, ("hub", "allow_named_servers"))
     limit = ("hub", "named_server_limit_per_user")
     yield Setting("JupyterHub.named_server_limit_per_user", hub.named_server_limit_per_user, limit)
-    # Servers outlive the hub, but for local ones, which are its own processes.
-    local = site.orchestrator.key == "local"
-    yield Setting("JupyterHub.cleanup_servers", local, ("orchestrator",))
-    if not local:
+    # Servers outlive the hub, but for those that are its own processes.
+    own_processes = kind_of(site).own_processes
+    yield Setting("JupyterHub.cleanup_servers", own_processes, ("orchestrator",))
+    if not own_processes:
         # The kept folder may hold the file of an earlier container's proxy, whose number is another process here.
         pid_file = "/tmp/jupyterhub-proxy.pid"  # noqa: S108 - the container's own
         yield Setting("ConfigurableHTTPProxy.pid_file", pid_file, ("orchestrator",))
@@ -287,54 +250,6 @@ def _servers(site: Site) -> Iterator[Setting]:
     yield Setting("Spawner.start_timeout", servers.start_timeout, ("servers", "start_timeout"))
     yield Setting("Spawner.http_timeout", servers.http_timeout, ("servers", "http_timeout"))
     yield Setting("Spawner.default_url", servers.default_url, ("servers", "default_url"))
-
-
-def _orchestrator(site: Site) -> Iterator[Setting]:
-    name = site.orchestrator.key
-    here: KeyPath = ("orchestrator", name)
-    spawner = SPAWNERS[name]
-    stop: KeyPath = ("servers", "stop_timeout")
-    if name == "local":
-        # SIGINT, then SIGTERM, then SIGKILL. A Jupyter server whose loop has ended may still wait for a thread that asks
-        # a package index for news, and no signal but the last ends that: JupyterHub's own 30 s must not come on top.
-        again = site.servers.stop_timeout // 2
-        yield Setting(f"{spawner}.interrupt_timeout", site.servers.stop_timeout - again, stop)
-        yield Setting(f"{spawner}.term_timeout", again, stop)
-    if engine := engine_of(site):
-        yield from _docker_api(engine, spawner, here)
-        yield Setting(f"{spawner}.network_name", engine.network_name, (*here, "network_name"))
-        yield Setting(f"{spawner}.prefix", engine.prefix, (*here, "prefix"))
-    if docker := settings_of(site, Docker):
-        # A container that stayed would come back with the mounts and token of its first start.
-        yield Setting("DockerSpawner.remove", True, here)
-        yield Setting("DockerSpawner.pull_policy", docker.pull_policy, (*here, "pull_policy"))
-    if kubernetes := settings_of(site, Kubernetes):
-        if kubernetes.namespace:
-            yield Setting("KubeSpawner.namespace", kubernetes.namespace, (*here, "namespace"))
-        yield Setting(
-            "KubeSpawner.image_pull_policy", kubernetes.image_pull_policy, (*here, "image_pull_policy")
-        )
-        secrets = pull_secrets(site)
-        yield Setting("KubeSpawner.image_pull_secrets", secrets, (*here, "image_pull_secrets"))
-        yield Setting("KubeSpawner.delete_grace_period", site.servers.stop_timeout, stop)
-
-
-def pull_secrets(site: Site) -> list[str]:
-    """Return the names of the Secrets from which Kubernetes' nodes take the logins of registries."""
-    kubernetes = settings_of(site, Kubernetes)
-    named = list(kubernetes.image_pull_secrets) if kubernetes else []
-    return list(dict.fromkeys([*named, PULL_SECRET] if site.servers.registry_logins else named))
-
-
-def _docker_api(docker: Docker | Swarm, spawner: str, here: KeyPath) -> Iterator[Setting]:
-    yield Setting(f"{spawner}.client_kwargs", {"base_url": docker.docker_host}, (*here, "docker_host"))
-    if docker.tls:
-        tls = {
-            "ca_cert": docker.tls.ca_cert,
-            "client_cert": (docker.tls.client_cert, docker.tls.client_key),
-            "verify": docker.tls.verify,
-        }
-        yield Setting(f"{spawner}.tls_config", tls, (*here, "tls"))
 
 
 def _extra(site: Site) -> Iterator[Setting]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from xnathub_conf.shipped import shipped
 from xnathub_conf.site import types as site_types
+from xnathub_conf.site.kinds import kinds
 from xnathub_conf.site.problems import KeyPath, dotted
 from xnathub_conf.values.memory import site_bytes
 from xnathub_conf.values.secret import Secret
@@ -28,7 +29,10 @@ def schema_text() -> str:
 @cache
 def site_schema() -> dict[str, Any]:
     """Return the schema as data."""
-    schema: dict[str, object] = json.loads(schema_text())
+    schema: dict[str, Any] = json.loads(schema_text())
+    for kind in kinds().values():
+        if kind.schema:
+            schema["properties"]["orchestrator"]["properties"][kind.key] = kind.schema
     return schema
 
 
@@ -134,12 +138,15 @@ def _build(value: Any, node: SchemaNode) -> object:
         return MappingProxyType({key: _build(item, below) for key, item in filled(value, node).items()})
     if is_choice(node):
         [(key, chosen)] = value.items()
-        return _build(chosen, node["properties"][key])
-    fields = {
+        return kinds()[key].settings(**_fields(chosen, resolve(node["properties"][key])))
+    return getattr(site_types, node["title"])(**_fields(value, node))
+
+
+def _fields(value: Mapping[str, Any], node: SchemaNode) -> dict[str, Any]:
+    return {
         key + "_" * keyword.iskeyword(key): _build(value.get(key, resolve(child).get("default")), child)
         for key, child in node["properties"].items()
     }
-    return getattr(site_types, node["title"])(**fields)
 
 
 def is_choice(node: SchemaNode) -> bool:

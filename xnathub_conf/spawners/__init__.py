@@ -5,10 +5,10 @@ attribute anew, since a spawner object lives on and would keep what an earlier l
 """
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any, Protocol
 
 from xnathub_conf.launch.plan import LaunchPlan
+from xnathub_conf.site.kinds import kind_of, named
 from xnathub_conf.site.types import Site
 from xnathub_conf.spawners.launch import Launch
 from xnathub_conf.spawners.running import Found
@@ -58,7 +58,5 @@ class Findable(Adapter, Protocol):
 
 def spawner_class(site: Site) -> type[Any]:
     """Return the site's spawner class, bound to the site, for JupyterHub.spawner_class."""
-    name = site.orchestrator.key
-    module = import_module(f"xnathub_conf.spawners.{name}")
-    cls: type[object] = getattr(module, f"Xnat{name.capitalize()}Spawner")
+    cls: type[object] = named(kind_of(site).adapter)
     return type(cls.__name__, (Launch, cls), {"site": site})

@@ -94,9 +94,7 @@ class PlannedObject(DockerSpawner):
     """The one that the server is started on."""
 
     def _settings(self) -> Docker | Swarm:
-        settings = engine_of(self.site)
-        assert settings is not None
-        return settings
+        return engine_of(self.site)
 
     def _object_name_default(self) -> str:
         return object_name(self._settings().prefix, self.user.name, self.name)

@@ -49,7 +49,6 @@ class XnatDockerSpawner(PlannedObject):
         super().apply_plan(plan, prepared)
         self.volumes: dict[str, object] = {}
         docker = settings_of(self.site, Docker)
-        assert docker is not None
         # Docker would remove a container as it ends, and its exit code with it.
         host: dict[str, object] = {
             "init": True,
@@ -77,7 +76,6 @@ class XnatDockerSpawner(PlannedObject):
         self.extra_create_kwargs = {**more, "labels": {**more["labels"], NETWORK: self._network}}
         self.extra_host_config = {**self.extra_host_config, "network_mode": self._network}
         docker = settings_of(self.site, Docker)
-        assert docker is not None
         await self._check_users()
         made = await super().create_object()
         # Where one is not there, the container goes again.

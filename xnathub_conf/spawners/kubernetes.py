@@ -65,9 +65,7 @@ class XnatKubernetesSpawner(Looks):
 
     @property
     def _settings(self) -> Kubernetes:
-        settings = settings_of(self.site, Kubernetes)
-        assert settings is not None
-        return settings
+        return settings_of(self.site, Kubernetes)
 
     def _pod_name_template_default(self) -> str:
         return object_name("jupyter", self.user.name, self.name)

@@ -43,7 +43,6 @@ class XnatLocalSpawner(SimpleLocalProcessSpawner):
     @property
     def _root(self) -> Path:
         local = settings_of(self.site, Local)
-        assert local is not None
         return Path(local.directory) / object_name("server", self.user.name, self.name)
 
     def prepare(self, plan: LaunchPlan) -> None:

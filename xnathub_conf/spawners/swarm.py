@@ -90,7 +90,6 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
     async def create_object(self) -> object:
         """Create the service."""
         plan, swarm = self._plan, settings_of(self.site, Swarm)
-        assert swarm is not None
         servers = self.site.servers
         security = servers.security
         check_service_rights(security, self.client.api_version, self.log)
@@ -266,7 +265,6 @@ class XnatSwarmSpawner(PlannedObject, SwarmSpawner):
     async def bring_image(self, image: str) -> Brought:
         """Have every node that may run servers get an image."""
         swarm = settings_of(self.site, Swarm)
-        assert swarm is not None
         return await bring_to_nodes(self, swarm, image, stack_label())
 
     async def check_running(self) -> None:

@@ -23,6 +23,7 @@ from tornado.httputil import (
 from tornado.web import HTTPError
 
 from xnathub_conf.site.hub_settings import reverse_proxies
+from xnathub_conf.site.kinds import kind_of
 from xnathub_conf.site.types import Site
 from xnathub_conf.web.bodies import MOST_BYTES, Bodies, is_known
 from xnathub_conf.web.gate_pass import GateKey
@@ -261,7 +262,7 @@ def parsed_address(text: str) -> Address | None:
 
 def servers_networks(site: Site) -> list[IPv4Network]:
     """Return the networks that a hub in a container shares with users' servers, whose word counts for nothing."""
-    if site.orchestrator.key not in {"docker", "swarm"} or not Path("/.dockerenv").exists():
+    if not kind_of(site).on_servers_networks or not Path("/.dockerenv").exists():
         return []
     try:
         return neighbours(Path("/proc/net/route").read_text())

@@ -1,26 +1,22 @@
 """What a schema can't say of a site: rules across keys, and rules that the hub's host alone can check.
 
-One module for each subject, one function for each rule; each adds to the document's problems.
+One module for each subject, one function for each rule; each adds to the document's problems. Those of one orchestrator stand in its Kind.
 """
 
 from collections.abc import Callable, Mapping
 
+from xnathub_conf.site.kinds import kind_of, named
 from xnathub_conf.site.rules.addresses import check_addresses
 from xnathub_conf.site.rules.folders import check_braces, check_mounts, check_path_rules
 from xnathub_conf.site.rules.host_files import check_files
 from xnathub_conf.site.rules.internet import check_internet
 from xnathub_conf.site.rules.links import check_links
-from xnathub_conf.site.rules.networks import check_effects, check_networks
+from xnathub_conf.site.rules.networks import check_effects
 from xnathub_conf.site.rules.node_folders import check_node_folders
-from xnathub_conf.site.rules.orchestrators import check_docker, check_kubernetes
 from xnathub_conf.site.rules.pages import check_accent
-from xnathub_conf.site.rules.pod_form import check_pod_form
 from xnathub_conf.site.rules.raw_settings import (
     check_extra,
     check_extra_pairs,
-    check_pod_account,
-    check_pod_config,
-    check_pod_level,
 )
 from xnathub_conf.site.rules.raw_values import check_extra_values
 from xnathub_conf.site.rules.rights import check_rights
@@ -67,7 +63,6 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_resources,
     check_rights,
     check_server_network,
-    check_networks,
     check_internet,
     check_effects,
     check_memory,
@@ -77,24 +72,18 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_user_subdomains,
     check_user_names,
     check_api_scopes,
-    check_docker,
-    check_kubernetes,
     check_accent,
     check_extra,
     check_extra_pairs,
     check_service_tokens,
     check_kept_variables,
     check_extra_values,
-    check_pod_form,
-    check_pod_config,
-    check_pod_account,
-    check_pod_level,
 )
 
 
 def check_site(document: Document, site: Site) -> None:
     """Add to the document's problems everything that breaks a rule across keys."""
-    for check in _SITE_RULES:
+    for check in (*_SITE_RULES, *map(named, kind_of(site).rules)):
         check(document, site)
 
 

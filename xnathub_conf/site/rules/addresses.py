@@ -4,10 +4,11 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-from xnathub_conf.site.hub_settings import hub_bind_url, reverse_proxies
+from xnathub_conf.site.hub_settings import hub_bind_url
+from xnathub_conf.site.kinds import kind_of
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import report, written
-from xnathub_conf.site.types import Kubernetes, Local, Site
+from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.addresses import host_name
 
@@ -54,15 +55,6 @@ def check_addresses(document: Document, site: Site) -> None:
                 f"{proxy} is everybody: each caller says which address counts for them.",
                 "Name the web server's address, or its network, such as 10.0.3.0/24.",
             )
-    if isinstance(site.orchestrator, Kubernetes) and reverse_proxies(site) and not site.hub.trusted_proxies:
-        report(
-            document,
-            ("hub", "trusted_proxies"),
-            "unnamed-proxies",
-            "Any pod of the cluster but users' servers says which address counts for it.",
-            "Name the ingress controller's pods, by address or by the smallest network that they stay in: kubectl get pods "
-            "--all-namespaces --output wide lists them.",
-        )
     if any(problem.rule == "address" for problem in document.problems):
         return
     if urlsplit(site.hub.bind_url).port == urlsplit(hub_bind_url(site)).port:
@@ -113,7 +105,7 @@ def check_addresses(document: Document, site: Site) -> None:
 
 def _check_loopback(document: Document, site: Site) -> None:
     """No container is told to look for another one at its own address."""
-    if isinstance(site.orchestrator, Local):
+    if kind_of(site).own_processes:
         return
     if _is_loopback(host_name(site.xnat.url)):
         host = urlsplit(site.xnat.url).hostname

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from xnathub_conf.site.chosen import settings_of
 from xnathub_conf.site.old_names import OLD_NAMES, what_to_do
 from xnathub_conf.site.problems import KeyPath, dotted, sounds_secret
-from xnathub_conf.site.rules.reporting import is_normal, report, report_shared, report_volume
-from xnathub_conf.site.types import Kubernetes, Site
+from xnathub_conf.site.rules.reporting import is_normal, report, report_braces, report_shared, report_volume
+from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.gpus import HIDES_GPUS
 from xnathub_conf.values.paths import (
@@ -103,24 +102,16 @@ def _below(path: str, folder: str) -> bool:
 
 def check_braces(document: Document, site: Site) -> None:
     """No folder that is the same for all users holds a user's name."""
-    kubernetes = settings_of(site, Kubernetes)
     places: dict[KeyPath, str] = {
         **{("servers", "allowed_mount_targets", n): each for n, each in enumerate(site.servers.allowed_mount_targets)},
         **{("servers", "mounts", n, "target"): each.target for n, each in enumerate(site.servers.mounts)},
         ("servers", "ca_file"): site.servers.ca_file or "",
-        **{("orchestrator", "kubernetes", "claims", n, "path"): each.path for n, each in enumerate(kubernetes.claims if kubernetes else ())},
     }  # fmt: skip
     for kind in ("archive", "workspaces"):
         for index, rule in enumerate(getattr(site.paths, kind)):
             places |= {("paths", kind, index, "from"): rule.from_, ("paths", kind, index, "to"): rule.to}
     for path, folder in places.items():
-        if "{" in folder or "}" in folder:
-            fix = "Write a folder that is the same for all users, without braces."
-            if path[-1] == "target":
-                fix = (
-                    "Write a place such as /scratch: what each user has there, a {username} in `source` says."
-                )
-            report(document, path, "username", "No user's name is put in here.", fix)
+        report_braces(document, path, folder)
 
 
 def check_mounts(document: Document, site: Site) -> None:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from xnathub_conf.site.chosen import engine_of
+from xnathub_conf.site.kinds import kind_of
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import report
 from xnathub_conf.site.types import Site
@@ -15,12 +15,7 @@ from xnathub_conf.values.secret import Secret, SecretError
 def check_files(document: Document, site: Site, environment: Mapping[str, str]) -> None:
     """Every file that the site names can be read, and a variable that a trait needs is set."""
     files: list[tuple[KeyPath, str | None]] = [(("xnat", "ca_file"), site.xnat.ca_file)]
-    docker = engine_of(site)
-    if docker and docker.tls:
-        here = ("orchestrator", site.orchestrator.key, "tls")
-        files += [
-            ((*here, name), getattr(docker.tls, name)) for name in ("ca_cert", "client_cert", "client_key")
-        ]
+    files += kind_of(site).files(site.orchestrator)
     if site.hub.tls:
         files += [(("hub", "tls", "cert"), site.hub.tls.cert), (("hub", "tls", "key"), site.hub.tls.key)]
     if (profile := site.servers.security.seccomp).startswith("/"):

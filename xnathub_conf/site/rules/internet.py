@@ -4,9 +4,10 @@ import ipaddress
 import re
 
 from xnathub_conf.site.chosen import engine_of
+from xnathub_conf.site.kinds import kind_of
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import report
-from xnathub_conf.site.types import Kubernetes, Local, Site
+from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.addresses import host_name
 from xnathub_conf.values.reachable import Network, Reachable
@@ -16,7 +17,7 @@ _LIST: KeyPath = ("servers", "reachable")
 
 
 def check_internet(document: Document, site: Site) -> None:
-    """Servers without the internet have networks that can keep them from it, and reach XNAT all the same."""
+    """What servers may reach is written as such, and only where they are kept from the rest."""
     servers = site.servers
     entries: dict[int, Reachable] = {}
     for index, entry in enumerate(servers.reachable):
@@ -38,33 +39,48 @@ def check_internet(document: Document, site: Site) -> None:
             found = "It has no effect: servers reach everything."
             report(document, _LIST, "internet", found, "Set `internet: none`, or delete it.")
         return
-    engine = engine_of(site)
-    if isinstance(site.orchestrator, Local):
+    if kind_of(site).own_processes:
         found = "It has no effect: local servers are the hub's own processes."
         report(document, _HERE, "internet", found, "Delete it.")
-    elif engine and not engine.server_networks:
+
+
+def check_own_networks(document: Document, site: Site) -> None:
+    """Servers of Docker's without the internet have networks of their own, and no other proxy."""
+    engine, servers = engine_of(site), site.servers
+    if servers.internet == "all":
+        return
+    if not engine.server_networks:
         found = "Servers share the hub's network, which has a way out."
-        fix = f"Set orchestrator.{site.orchestrator.key}.server_networks, such as 20."
+        fix = f"Set orchestrator.{engine.key}.server_networks, such as 20."
         report(document, _HERE, "internet", found, fix)
-    elif engine and servers.http_proxy:
+    elif servers.http_proxy:
         found = "Servers without the internet have the rendered file's own proxy, and no other."
         fix = "Delete it, and list in `reachable` what servers need."
         report(document, ("servers", "http_proxy"), "internet", found, fix)
-    elif isinstance(site.orchestrator, Kubernetes):
-        for index, each in entries.items():
-            if not each.networks:
-                found = "Kubernetes' network policies know addresses alone."
-                report(
-                    document,
-                    (*_LIST, index),
-                    "internet",
-                    found,
-                    "Write its address or network, without a port.",
-                )
-        if not servers.reachable and not _is_address(site.xnat.url):
-            found = "Servers could not reach XNAT: Kubernetes' network policies know no names."
-            fix = "Write XNAT's address into `reachable`; for one in the cluster, the network of its pods."
-            report(document, _HERE, "internet", found, fix)
+
+
+def check_policies(document: Document, site: Site) -> None:
+    """Kubernetes' network policies, which know addresses alone, let servers without the internet reach XNAT."""
+    servers = site.servers
+    if servers.internet == "all":
+        return
+    for index, entry in enumerate(servers.reachable):
+        if _is_name(entry):
+            found = "Kubernetes' network policies know addresses alone."
+            report(
+                document, (*_LIST, index), "internet", found, "Write its address or network, without a port."
+            )
+    if not servers.reachable and not _is_address(site.xnat.url):
+        found = "Servers could not reach XNAT: Kubernetes' network policies know no names."
+        fix = "Write XNAT's address into `reachable`; for one in the cluster, the network of its pods."
+        report(document, _HERE, "internet", found, fix)
+
+
+def _is_name(entry: str) -> bool:
+    try:
+        return not Reachable([entry]).networks
+    except ValueError:
+        return False
 
 
 _METADATA = tuple(map(ipaddress.ip_address, ("169.254.169.254", "169.254.170.2", "fd00:ec2::254")))

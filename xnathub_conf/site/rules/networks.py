@@ -1,6 +1,7 @@
 """Rules of the networks that servers are on, and of keys that an orchestrator has no use for."""
 
 from xnathub_conf.site.chosen import engine_of
+from xnathub_conf.site.kinds import kind_of
 from xnathub_conf.site.networks import server_networks
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import report
@@ -19,8 +20,6 @@ _OF_THE_STACK = ("_control", "xnathub_database")
 def check_networks(document: Document, site: Site) -> None:
     """Further networks go round no rule of the others, and an engine has addresses for all."""
     engine = engine_of(site)
-    if not engine:
-        return
     above: KeyPath = ("orchestrator", engine.key)
     here = (*above, "networks")
     ours = {engine.network_name, *server_networks(engine)}
@@ -52,12 +51,15 @@ def check_networks(document: Document, site: Site) -> None:
 def check_effects(document: Document, site: Site) -> None:
     """What only an engine can do is asked of one."""
     here: KeyPath = ("servers", "image_health_checks")
-    engine = engine_of(site)
-    if site.servers.image_health_checks and not engine:
+    if site.servers.image_health_checks and not kind_of(site).health_checks:
         found = "It has no effect: only Docker does the health checks that images bring along."
         report(document, here, "no-effect", found, "Delete it.")
     servers = site.servers
-    if servers.no_proxy and not servers.http_proxy and not (engine and servers.internet == "none"):
+    if (
+        servers.no_proxy
+        and not servers.http_proxy
+        and not (kind_of(site).own_way_out and servers.internet == "none")
+    ):
         found = "It has no effect: servers reach everything directly."
         report(document, ("servers", "no_proxy"), "no-effect", found, "Delete it, or write `http_proxy`.")
     if site.hub.named_server_limit_per_user and not site.hub.allow_named_servers:

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from xnathub_conf.site.chosen import engine_of, settings_of
+from xnathub_conf.site.chosen import settings_of
+from xnathub_conf.site.kinds import kind_of
 from xnathub_conf.site.problems import KeyPath, dotted
 from xnathub_conf.site.rules.reporting import report
 from xnathub_conf.site.schema import secrets_in
@@ -39,20 +40,24 @@ _USER = "{username}"
 
 def check_node_folders(document: Document, site: Site) -> None:
     """What servers are given of the node neither makes them its root, nor shows them secrets or the files of others."""
-    kubernetes = settings_of(site, Kubernetes)
+    on_node = kind_of(site).mounts_of_node
     for path, source in _sources(site):
         volume = _IN_A_VOLUME.fullmatch(source)
         if (volume[1] if volume else source) in _HUBS_VOLUMES:
             found = f"{source} is the hub's own volume, with its database and the key that signs its cookies."
             report(document, path, "hub-secret", found, "Name a volume of its own for servers.")
-        elif source.startswith("/") and kubernetes is None and not volume:
+        elif source.startswith("/") and on_node and not volume:
             _of_the_node(document, site, path, source)
-    for number, claim in enumerate(kubernetes.claims if kubernetes else ()):
+    _everybodys(document, site)
+
+
+def check_claim_names(document: Document, site: Site) -> None:
+    """No claim of servers is one of the hub's own."""
+    for number, claim in enumerate(settings_of(site, Kubernetes).claims):
         if claim.claim_name in _HUBS_VOLUMES:
             found = f"{claim.claim_name} is the hub's own volume, with its database and the key that signs its cookies."
             path = ("orchestrator", "kubernetes", "claims", number, "claim_name")
             report(document, path, "hub-secret", found, "Name a volume of its own for servers.")
-    _everybodys(document, site)
 
 
 def _sources(site: Site) -> Iterator[tuple[KeyPath, str]]:
@@ -68,7 +73,7 @@ def _sources(site: Site) -> Iterator[tuple[KeyPath, str]]:
 def _of_the_node(document: Document, site: Site, path: KeyPath, source: str) -> None:
     place = re.sub("^/var/run(?=/|$)", "/run", source)
     fix = "Put what servers need into a folder of its own, such as /opt/site-software, and name that."
-    for each in (*_NODE, *_sockets(site)):
+    for each in (*_NODE, *kind_of(site).sockets(site.orchestrator)):
         if _meet(place, each):
             parts, theirs = place.split("/"), each.split("/")
             if _USER in parts[: len(theirs)]:
@@ -94,12 +99,6 @@ def _of_the_node(document: Document, site: Site, path: KeyPath, source: str) -> 
     elif source in _OF_THE_NODES_OWN:
         found = f"{source} holds what people and programs of the node itself keep there."
         report(document, path, "node-folder", found, "Name the folder in it that servers need.")
-
-
-def _sockets(site: Site) -> list[str]:
-    engine = engine_of(site)
-    kind, _, where = (engine.docker_host if engine else "").partition("://")
-    return [where] if kind == "unix" else []
 
 
 def _meet(one: str, other: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 from xnathub_conf.site.check import check_trait, found
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.schema import SchemaNode, jupyterhub_names
-from xnathub_conf.site.types import Kubernetes, Site
+from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.pod_config import camel
 
@@ -23,9 +23,9 @@ _AMOUNTS = {"limits", "requests", "divisor", "sizeLimit", "storage"}
 """Keys of text and of objects of text that may as well be numbers."""
 
 
-def check_pod_form(document: Document, site: Site) -> None:
+def check_pod_form(document: Document, _site: Site) -> None:
     """What `extra` adds to pods has the names and types of Kubernetes."""
-    for name, kind in _FORMS.items() if isinstance(site.orchestrator, Kubernetes) else ():
+    for name, kind in _FORMS.items():
         path: KeyPath = ("extra", f"KubeSpawner.{name}")
         value = document.data.get("extra", {}).get(path[-1])
         if isinstance(value, dict) and kind.startswith("list["):

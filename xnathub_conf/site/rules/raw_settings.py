@@ -1,34 +1,28 @@
 """Rules of `extra`: which of JupyterHub's traits it may set."""
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from xnathub_conf.site.check import check_trait
-from xnathub_conf.site.chosen import settings_of
-from xnathub_conf.site.hub_settings import SPAWNERS, hub_settings, settings_by_code
+from xnathub_conf.site.hub_settings import hub_settings, settings_by_code
+from xnathub_conf.site.kinds import kind_of, kinds
 from xnathub_conf.site.problems import KeyPath, dotted
 from xnathub_conf.site.rules.reporting import report
 from xnathub_conf.site.rules.sign_in import check_scopes
 from xnathub_conf.site.schema import jupyterhub_names, node_at
-from xnathub_conf.site.types import HubTls, Kubernetes, Site
+from xnathub_conf.site.types import HubTls, Site
 from xnathub_conf.site.yaml_source import Document
-from xnathub_conf.values.pod_config import Part, decided
-from xnathub_conf.values.pod_level import (
-    Place,
-    container_below_restricted,
-    containers_below_restricted,
-    pod_below_restricted,
-)
 from xnathub_conf.values.secret import Secret
 
 
 def check_extra(document: Document, site: Site) -> None:
     """`extra` sets traits that exist, in values that they take, and none that is decided elsewhere."""
     traits = jupyterhub_names()["traits"]
-    spawner = SPAWNERS[site.orchestrator.key]
-    usable = [name for name in traits if name not in SPAWNERS.values() or name == spawner]
+    orchestrator = kind_of(site)
+    spawner = orchestrator.spawner
+    others = {kind.spawner for kind in kinds().values()} - {spawner}
+    usable = [name for name in traits if name not in others]
     ours = {
         setting.trait: setting.key
         for setting in hub_settings(_with_every_key(site))
@@ -58,7 +52,9 @@ def check_extra(document: Document, site: Site) -> None:
             parents = {"Spawner", "Application"} if class_name in {spawner, "JupyterHub"} else set()
             key = next((ours[f"{c}.{name}"] for c in (class_name, *parents) if f"{c}.{name}" in ours), None)
             kind = "Spawner" if class_name == spawner else class_name
-            without = _NO_EFFECT.get(class_name, {}) | (_WITHOUT_EFFECT if kind == "Spawner" else {})
+            without: Mapping[str, str] = _NO_EFFECT.get(class_name, {})
+            if kind == "Spawner":
+                without = {**_WITHOUT_EFFECT, **orchestrator.without_effect}
             if name in without:
                 found = f"{trait} has no effect here."
                 document.report(mark, path, "extra", found, without[name] or "Delete it.")
@@ -73,84 +69,6 @@ def check_extra(document: Document, site: Site) -> None:
     if not any(problem.rule in {"type", "required"} for problem in document.problems):
         _extra_scopes(document, site)
 
-
-def check_pod_config(document: Document, site: Site) -> None:
-    """What `extra` adds to pods leaves alone what the plan or the security of servers decides."""
-    kubernetes = settings_of(site, Kubernetes)
-    parts: tuple[Part, ...] = ("pod", "container")
-    for part in parts if kubernetes else ():
-        trait = f"KubeSpawner.extra_{part}_config"
-        config = site.extra.get(trait)
-        if not isinstance(config, Mapping) or not kubernetes:
-            continue
-        for place, instead in decided(part, config, root=kubernetes.start_as_root):
-            path: KeyPath = ("extra", trait, *place)
-            found = f"{'.'.join(map(str, place))} is decided elsewhere."
-            document.report(
-                document.key_mark(path), path, "extra", found, f"Use {instead}." if instead else "Delete it."
-            )
-
-
-def check_pod_account(document: Document, site: Site) -> None:
-    """No server has the hub's own account on the cluster."""
-    trait = "KubeSpawner.extra_pod_config"
-    config = site.extra.get(trait)
-    named: dict[KeyPath, Any] = {
-        ("extra", trait, key): value
-        for key, value in (config.items() if isinstance(config, Mapping) else ())
-        if str(key).replace("_", "").lower() in {"serviceaccountname", "serviceaccount"}
-    }
-    account = "KubeSpawner.service_account"
-    named["extra", account] = site.extra.get(account)
-    for path, value in named.items() if isinstance(site.orchestrator, Kubernetes) else ():
-        if value == HUB_ACCOUNT:
-            found = "Servers would have the hub's own account, which starts and deletes everybody's pods."
-            fix = "Name another, with no more rights than servers need, or delete it."
-            report(document, path, "extra", found, fix)
-
-
-def check_pod_level(document: Document, site: Site) -> None:
-    """What `extra` adds to pods keeps them at *restricted*, where the site's own keys leave them."""
-    kubernetes = settings_of(site, Kubernetes)
-    if kubernetes is None:
-        return
-    for name, look in _LEVELS.items():
-        trait = f"KubeSpawner.{name}"
-        for place in dict.fromkeys(look(site.extra.get(trait))):
-            path: KeyPath = ("extra", trait, *place)
-            if any(path[: len(each.path)] == each.path for each in document.problems if each.rule == "extra"):
-                continue
-            shown = ".".join(map(str, (name, *place)))
-            document.report(
-                document.key_mark(path),
-                path,
-                "pod-level",
-                f"{shown} takes servers below Kubernetes' pod security level *restricted*.",
-                "Delete it, or see docs/kubernetes.md for what that level asks of a container.",
-            )
-    if site.extra.get("KubeSpawner.privileged"):
-        trait = "KubeSpawner.privileged"
-        if kubernetes.start_as_root and not site.servers.security.no_new_privileges:
-            found = "Servers have all rights of root on their node."
-            report(document, ("extra", trait), "pod-level", found, "Delete it.")
-        else:
-            found = "A privileged server starts as root and may gain privileges."
-            fix = (
-                "Delete it, or set orchestrator.kubernetes.start_as_root: true and "
-                "servers.security.no_new_privileges: false as well."
-            )
-            report(document, ("extra", trait), "extra", found, fix)
-
-
-HUB_ACCOUNT = "hub"
-"""The hub's service account in Kubernetes, as the chart and Zero to JupyterHub name it."""
-
-_LEVELS: Mapping[str, Callable[[object], Iterator[Place]]] = {
-    "extra_pod_config": pod_below_restricted,
-    "extra_container_config": container_below_restricted,
-    "init_containers": containers_below_restricted,
-    "extra_containers": containers_below_restricted,
-}
 
 _NOT_TOGETHER = (
     ("JupyterHub.load_groups", "Authenticator.manage_groups"),
@@ -194,10 +112,9 @@ def _with_every_key(site: Site) -> Site:
     An address that is wrong, and reported already, goes: it could not be read.
     """
     secret, orchestrator = Secret("env", "NAME"), site.orchestrator
+    orchestrator = replace(orchestrator, **kind_of(site).unset)
     hub = replace(site.hub, hub_bind_url=None, public_url="https://x/", db_url=secret, cookie_secret=secret)
     hub = replace(hub, tls=HubTls(cert="/x", key="/x"))
-    if isinstance(orchestrator, Kubernetes):
-        orchestrator = replace(orchestrator, namespace="x")
     pages = replace(site.pages, logo="/x")
     return replace(site, hub=hub, pages=pages, orchestrator=orchestrator)
 
@@ -239,27 +156,6 @@ _NO_EFFECT: Mapping[str, dict[str, str]] = {
         "request_otp": "XNAT is asked with a name and a password alone: delete it.",
         "otp_prompt": "XNAT is asked with a name and a password alone: delete it.",
     },
-    "DockerSpawner": {"certs_volume_name": _OF_INTERNAL_SSL, "move_certs_image": _OF_INTERNAL_SSL},
-    "SwarmSpawner": {
-        "extra_endpoint_spec": "Servers are reached at their own address, which no endpoint mode changes: delete it.",
-        "certs_volume_name": _OF_INTERNAL_SSL,
-        "move_certs_image": _OF_INTERNAL_SSL,
-        "links": "Use `orchestrator.swarm.network_name`.",
-        "host_ip": "Servers are reached on the network that they share with the hub: delete it.",
-        "use_internal_ip": "Servers are reached on the network that they share with the hub: delete it.",
-        "use_internal_hostname": "Servers are reached on the network that they share with the hub: delete it.",
-        "volume_driver": "Make the volume beforehand, and name it in `servers.mounts`.",
-        "volume_driver_options": "Make the volume beforehand, and name it in `servers.mounts`.",
-        "post_start_cmd": _COMMAND,
-    },
-    "KubeSpawner": {
-        "k8s_api_threadpool_workers": "",
-        "secret_mount_path": _OF_INTERNAL_SSL,
-        "secret_name_template": _OF_INTERNAL_SSL,
-        "profile_form_template": "XNAT's pages ask what to start: delete it.",
-        "additional_profile_form_template_paths": "XNAT's pages ask what to start: delete it.",
-    },
-    "SimpleLocalProcessSpawner": {"home_dir_template": "Use `orchestrator.local.directory`."},
 }
 """Traits of one class of which the same is true."""
 

@@ -5,11 +5,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from xnathub_conf.site.check import found as shown
-from xnathub_conf.site.chosen import settings_of
 from xnathub_conf.site.problems import KeyPath, sounds_secret
 from xnathub_conf.site.rules.reporting import report
 from xnathub_conf.site.schema import jupyterhub_names
-from xnathub_conf.site.types import Kubernetes, Site
+from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 
 _CENTURY = 100 * 365 * 86400
@@ -67,9 +66,12 @@ def check_extra_values(document: Document, site: Site) -> None:
             found = f"With {scope} everybody may do to everybody else's servers and accounts what it is for."
             fix = f"Write {scope}!user, or give it to some in `hub.roles`."
             report(document, ("extra", "JupyterHub.extra_user_scopes", index), "less-protected", found, fix)
-    if settings_of(site, Kubernetes):
-        _labels(document, site)
-        _containers(document, site)
+
+
+def check_pod_values(document: Document, site: Site) -> None:
+    """Labels and containers that `extra` adds to pods leave servers what network policies know them by."""
+    _labels(document, site)
+    _containers(document, site)
 
 
 def _secrets(path: KeyPath, value: object) -> Iterator[KeyPath]:

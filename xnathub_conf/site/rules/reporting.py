@@ -1,16 +1,13 @@
 """What rules share: adding a problem, and the plain form of paths."""
 
-import re
-
+from xnathub_conf.site.kinds import kind_of
 from xnathub_conf.site.problems import KeyPath
-from xnathub_conf.site.types import Kubernetes, Local, Site
+from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.paths import (
     PathError,
     normal_path,
 )
-
-_CLAIM_NAME = re.compile("[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 
 def report(document: Document, path: KeyPath, rule: str, message: str, fix: str = "") -> None:
@@ -35,14 +32,20 @@ def report_shared(document: Document, path: KeyPath, folder: str, *, writable: b
         )
 
 
+def report_braces(document: Document, path: KeyPath, folder: str) -> None:
+    """Add a problem where a folder that is the same for all users would hold a user's name."""
+    if "{" in folder or "}" in folder:
+        fix = "Write a folder that is the same for all users, without braces."
+        if path[-1] == "target":
+            fix = "Write a place such as /scratch: what each user has there, a {username} in `source` says."
+        report(document, path, "username", "No user's name is put in here.", fix)
+
+
 def report_volume(document: Document, site: Site, path: KeyPath, name: str) -> None:
     """Add a problem where the orchestrator can't have a volume of this name."""
-    if isinstance(site.orchestrator, Local):
-        report(document, path, "path", "Local servers have no volumes.", "Write an absolute path.")
-    elif isinstance(site.orchestrator, Kubernetes) and not _CLAIM_NAME.fullmatch(
-        name.replace("{username}", "x")
-    ):
-        report(document, path, "claim", f"{name} can't be a volume claim's name.")
+    if fault := kind_of(site).volume(name):
+        found = fault.message
+        report(document, path, fault.rule, found, fault.fix)
 
 
 def is_normal(document: Document, path: KeyPath, value: str) -> bool:

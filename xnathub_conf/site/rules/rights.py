@@ -2,30 +2,20 @@
 
 from collections.abc import Mapping
 
-from xnathub_conf.site.chosen import settings_of
+from xnathub_conf.site.kinds import kind_of
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import report
 from xnathub_conf.site.schema import filled, node_at
-from xnathub_conf.site.types import Kubernetes, Local, Site, Swarm
+from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 
 _HERE: KeyPath = ("servers", "security")
-_NOT_FOR_PODS: Mapping[str, str] = {
-    "pids_limit": "Set podPidsLimit of the nodes' kubelets, and delete it here.",
-    "ulimits": "Set the limits of the nodes' container runtime, and delete them here.",
-    "start_as_root": "Use `orchestrator.kubernetes.start_as_root`.",
-}
-_NOT_FOR_SERVICES: Mapping[str, str] = {
-    "apparmor": "Delete it: servers have the engines' own profile. Only `unconfined` is another.",
-    "user_namespaces": "Delete it: `userns-remap` in daemon.json of the nodes holds for all that they run.",
-}
 _TO_CHANGE_USER = ("SETUID", "SETGID")
 
 
 def check_rights(document: Document, site: Site) -> None:
     """What is written has an effect on this orchestrator, and a server can still start."""
-    security = site.servers.security
-    kubernetes, local = settings_of(site, Kubernetes), settings_of(site, Local)
+    security, kind = site.servers.security, kind_of(site)
     # A default may stand in the file.
     written = document.data["servers"].get("security", {})
     changed = [
@@ -33,28 +23,26 @@ def check_rights(document: Document, site: Site) -> None:
         for key, value in written.items()
         if (node := node_at((*_HERE, key)) or {}) and filled(value, node) != node.get("default")
     ]
-    for key in changed if local else ():
+    for key in changed if kind.own_processes else ():
         found = "It has no effect: local servers are the hub's own processes."
         report(document, (*_HERE, key), "rights", found, "Delete it.")
-    for key, fix in _NOT_FOR_PODS.items() if kubernetes else ():
-        if key in changed:
-            report(document, (*_HERE, key), "rights", "Kubernetes has no such setting for a pod.", fix)
-    for key, fix in _NOT_FOR_SERVICES.items() if isinstance(site.orchestrator, Swarm) else ():
+    for key, fix in kind.rights.without.items():
         if key in changed and written[key] != _UNCONFINED:
-            report(document, (*_HERE, key), "rights", "The hub can't say it of a swarm's services.", fix)
-    if local:
+            found = kind.rights.why
+            report(document, (*_HERE, key), "rights", found, fix)
+    if kind.own_processes:
         return
-    profile = security.seccomp
+    profile, folder = security.seccomp, kind.rights.seccomp_below
     if profile not in {"default", _UNCONFINED} and (
-        profile.startswith("/") is bool(kubernetes) or "/../" in f"/{profile}/"
+        profile.startswith("/") is bool(folder) or "/../" in f"/{profile}/"
     ):
         found = "Expected an absolute path, or `default` or `unconfined`."
         fix = "Write where the profile's file is on the hub's machine."
-        if kubernetes:
+        if folder:
             found = "Expected a path below the kubelet's folder of profiles, or `default` or `unconfined`."
-            fix = "Write the path that follows /var/lib/kubelet/seccomp/."
+            fix = f"Write the path that follows {folder}."
         report(document, (*_HERE, "seccomp"), "rights", found, fix)
-    root = kubernetes.start_as_root if kubernetes else security.start_as_root
+    root = kind.starts_as_root(site.orchestrator, site)
     if root:
         for index, name in enumerate(security.drop_capabilities):
             if name == "ALL" or name in _TO_CHANGE_USER:
@@ -73,7 +61,7 @@ def check_rights(document: Document, site: Site) -> None:
         found = "It has no effect: servers can't gain privileges."
         fix = "Delete it, or set servers.security.no_new_privileges: false."
         report(document, ("servers", "environment", "GRANT_SUDO"), "rights", found, fix)
-    if not kubernetes:
+    if "ulimits" not in kind.rights.without:
         _limits(document, security.ulimits)
     _below_default(document, site, root=root)
 
@@ -111,7 +99,7 @@ _MANY_PROCESSES = 65536
 
 def _below_default(document: Document, site: Site, *, root: bool) -> None:
     """Warn of what lets a server do more to its node than servers may by default."""
-    security = site.servers.security
+    security, without = site.servers.security, kind_of(site).rights.without
     default = (node_at((*_HERE, "drop_capabilities")) or {}).get("default", ())
     kept = [name for name in default if name not in security.drop_capabilities]
     rule, fix = "less-protected", "Delete it, if you can."
@@ -121,7 +109,7 @@ def _below_default(document: Document, site: Site, *, root: bool) -> None:
     if root and kept and "ALL" not in security.drop_capabilities:
         found = f"A server's root has {', '.join(kept)}, which it has not by default."
         report(document, (*_HERE, "drop_capabilities"), rule, found, fix)
-    if security.pids_limit > _MANY_PROCESSES and not isinstance(site.orchestrator, Kubernetes):
+    if security.pids_limit > _MANY_PROCESSES and "pids_limit" not in without:
         found = f"{security.pids_limit} processes of one server can be all that its node has room for."
         report(document, (*_HERE, "pids_limit"), rule, found, fix)
     if security.seccomp == _UNCONFINED:
@@ -130,7 +118,7 @@ def _below_default(document: Document, site: Site, *, root: bool) -> None:
     if security.apparmor == _UNCONFINED:
         found = "No profile keeps servers from files of the kernel's."
         report(document, (*_HERE, "apparmor"), rule, found, fix)
-    if security.user_namespaces == "host" and not isinstance(site.orchestrator, Swarm):
+    if security.user_namespaces == "host" and "user_namespaces" not in without:
         found = "Root in a server is root on its node, whatever the engine's default is."
         report(document, (*_HERE, "user_namespaces"), rule, found, fix)
     if security.selinux.type in _UNCONFINED_TYPES:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from xnathub_conf.site.chosen import engine_of
 from xnathub_conf.site.hub_settings import CHART_PROXY_HOST, PROXY_HOST
+from xnathub_conf.site.kinds import kind_of
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import report
 from xnathub_conf.site.types import Docker, Site, Swarm
@@ -14,9 +15,6 @@ from xnathub_conf.site.yaml_source import Document
 
 _FILE_OPTIONS = frozenset({"max-size", "max-file", "compress"})
 _JSON_OPTIONS = frozenset({"labels", "labels-regex", "env", "env-regex", "tag"})
-_HUBS: Mapping[str, str] = {"kubernetes": "hub", "swarm": "jupyterhub", "docker": "jupyterhub", "local": ""}
-"""What servers call the hub where the site does not say."""
-
 _OPTIONS: Mapping[str, frozenset[str]] = {
     "local": _FILE_OPTIONS,
     "json-file": _FILE_OPTIONS | _JSON_OPTIONS,
@@ -26,22 +24,27 @@ _OPTIONS: Mapping[str, frozenset[str]] = {
 
 
 def check_server_network(document: Document, site: Site) -> None:
-    """What is written has an effect on this orchestrator, addresses are such, and the hub is found."""
+    """Addresses are such, and the hub is found."""
     servers = site.servers
     hub = re.search("//([^/:]+)", site.hub.hub_connect_url or "")
-    taken = {"localhost", PROXY_HOST, CHART_PROXY_HOST, hub[1] if hub else _HUBS[site.orchestrator.key]}
+    kind = kind_of(site)
+    usual = "" if kind.own_processes else kind.hub_host
+    taken = {"localhost", PROXY_HOST, CHART_PROXY_HOST, hub[1] if hub else usual}
     for name, address in servers.hosts.items():
         here: KeyPath = ("servers", "hosts", name)
         _address(document, here, address)
         if name in taken:
             found = f"{name} is what servers call the hub, or themselves."
             report(document, here, "server-network", found, "Delete it.")
+
+
+def check_names_and_log(document: Document, site: Site) -> None:
+    """Servers of Docker's find names, and keep what they say, as the engine can."""
     engine = engine_of(site)
-    if engine:
-        above: KeyPath = ("orchestrator", site.orchestrator.key)
-        for index, address in enumerate(engine.dns):
-            _address(document, (*above, "dns", index), address)
-        _log(document, above, engine)
+    above: KeyPath = ("orchestrator", engine.key)
+    for index, address in enumerate(engine.dns):
+        _address(document, (*above, "dns", index), address)
+    _log(document, above, engine)
 
 
 def _address(document: Document, path: KeyPath, text: str) -> None:

@@ -32,7 +32,7 @@ def check_images(document: Document, site: Site) -> None:
 
 def check_images_ahead(document: Document, site: Site) -> None:
     """Images that are brought ahead of time have a version, may be started, and may be pulled."""
-    servers, docker = site.servers, settings_of(site, Docker)
+    servers = site.servers
     try:
         allowed = AllowedImages(servers.allowed_images)
     except ImageError:
@@ -52,7 +52,11 @@ def check_images_ahead(document: Document, site: Site) -> None:
         elif not allowed.allow(image):
             fix = "Add it to `allowed_images`, or take it away here."
             report(document, path, "image-ahead", f"{text} is not allowed, so no server has it.", fix)
-    if servers.images_ahead and docker and docker.pull_policy == "never":
+
+
+def check_pull_policy(document: Document, site: Site) -> None:
+    """One engine may pull the images that are brought ahead of time."""
+    if site.servers.images_ahead and settings_of(site, Docker).pull_policy == "never":
         where = written(document, ("servers", "images_ahead"), ("orchestrator", "docker", "pull_policy"))
         found = "`pull_policy: never` pulls no image, ahead of time or not."
         report(

@@ -2,13 +2,12 @@
 
 from contextlib import suppress
 
-from xnathub_conf.site.chosen import settings_of
 from xnathub_conf.site.problems import KeyPath, visible
 from xnathub_conf.site.rules.reporting import is_normal, report, report_shared, report_volume
-from xnathub_conf.site.types import Kubernetes, Site, SiteMount
+from xnathub_conf.site.types import Site, SiteMount
 from xnathub_conf.site.yaml_source import Document
 from xnathub_conf.values.images import Image, ImageError, overlap, parse_pattern
-from xnathub_conf.values.paths import fixed_part, nearest, prefixes
+from xnathub_conf.values.paths import nearest, prefixes
 from xnathub_conf.values.reserved_names import (
     CA_FILE,
     DATA_OF_PROJECTS,
@@ -26,9 +25,8 @@ _FILES = ("/etc/", "/run/", "/var/run")
 
 def check_site_mounts(document: Document, site: Site) -> None:
     """The site's own mounts can be made, hide nothing of an image, and let nobody write into everybody's files."""
-    ca_file, ca_path = site.servers.ca_file, ("servers", "ca_file")
-    if ca_file and is_normal(document, ca_path, ca_file):
-        _claim(document, site, ca_file, ca_path)
+    if site.servers.ca_file:
+        is_normal(document, ("servers", "ca_file"), site.servers.ca_file)
     allowed = _patterns(site.servers.allowed_images)
     targets: dict[str, list[SiteMount]] = {}
     for index, mount in enumerate(site.servers.mounts):
@@ -86,24 +84,9 @@ def _source(document: Document, site: Site, mount: SiteMount, path: KeyPath) -> 
             return
         if any("{username}" in part and part != "{username}" for part in mount.source.split("/")):
             report(document, path, "username", "{username} must be a path component of its own.")
-        _claim(document, site, mount.source, path)
     else:
         report_volume(document, site, path, mount.source)
     report_shared(document, path, mount.source, writable=mount.writable)
-
-
-def _claim(document: Document, site: Site, source: str, path: KeyPath) -> None:
-    kubernetes = settings_of(site, Kubernetes)
-    if kubernetes and not nearest(fixed_part(source), {claim.path for claim in kubernetes.claims}):
-        report(
-            document,
-            path,
-            "claim",
-            f"No volume claim holds {source}.",
-            "Add its claim to orchestrator.kubernetes.claims."
-            if path[-1] == "ca_file"
-            else "Add its claim to orchestrator.kubernetes.claims, or write the claim's name in place of the path.",
-        )
 
 
 def _target(document: Document, site: Site, mount: SiteMount, path: KeyPath) -> None:

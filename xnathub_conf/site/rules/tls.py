@@ -2,9 +2,10 @@
 
 import ssl
 
+from xnathub_conf.site.kinds import kind_of
 from xnathub_conf.site.problems import KeyPath
 from xnathub_conf.site.rules.reporting import report
-from xnathub_conf.site.types import Kubernetes, Site
+from xnathub_conf.site.types import Site
 from xnathub_conf.site.yaml_source import Document
 
 _KEY: KeyPath = ("hub", "tls")
@@ -15,10 +16,9 @@ def check_tls(document: Document, site: Site) -> None:
     if site.hub.tls is None:
         return
     public_url = site.hub.public_url or ""
-    if isinstance(site.orchestrator, Kubernetes):
-        found = "On Kubernetes the Ingress has the certificate, and the proxy behind it speaks http."
-        fix = "Delete it, and name the certificate's Secret in the chart's `ingress.tlsSecret`."
-        document.report(document.key_mark(_KEY), _KEY, "own-certificate", found, fix)
+    if fault := kind_of(site).certificate_elsewhere:
+        found = fault.message
+        document.report(document.key_mark(_KEY), _KEY, fault.rule, found, fault.fix)
     elif public_url.startswith("http:"):
         found = "Browsers would not get through: with `tls` the hub's proxy speaks https."
         fix = f"Write https:{public_url.removeprefix('http:')}."

@@ -1,0 +1,35 @@
+"""Processes of the hub's own user, for demos and development."""
+
+from collections.abc import Iterator
+
+from xnathub_conf.site.kinds import Fault, FirstSite, Kind, Setting
+from xnathub_conf.site.problems import KeyPath
+from xnathub_conf.site.types import Local, Site
+
+
+def _traits(_local: Local, site: Site) -> Iterator[Setting]:
+    key: KeyPath = ("servers", "stop_timeout")
+    # SIGINT, then SIGTERM, then SIGKILL. A Jupyter server whose loop has ended may still wait for a thread that asks
+    # a package index for news, and no signal but the last ends that: JupyterHub's own 30 s must not come on top.
+    again = site.servers.stop_timeout // 2
+    yield Setting("SimpleLocalProcessSpawner.interrupt_timeout", site.servers.stop_timeout - again, key)
+    yield Setting("SimpleLocalProcessSpawner.term_timeout", again, key)
+
+
+KIND = Kind(
+    settings=Local,
+    name="servers of the hub's own machine",
+    server="its process",
+    adapter="xnathub_conf.spawners.local:XnatLocalSpawner",
+    spawner="SimpleLocalProcessSpawner",
+    traits=_traits,
+    plan_traits=("cmd", "environment", "args"),
+    without_effect={"home_dir_template": "Use `orchestrator.local.directory`."},
+    own_processes=True,
+    hub_host="127.0.0.1",
+    bind_host="127.0.0.1",
+    volume=lambda _name: Fault("path", "Local servers have no volumes.", "Write an absolute path."),
+    doctor="xnathub_conf.doctor.files:local_checks",
+    first_site=FirstSite("  local: {directory: /var/lib/xnathub}"),
+    applied="A hub of this host's own processes takes its file when it starts: `xnathub run site.yaml`.",
+)
