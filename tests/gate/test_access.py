@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -115,16 +116,31 @@ def test_the_token_of_an_address_goes_to_a_hub_on_its_own_host_with_who_led_ther
 def test_with_tls_a_pass_counts_only_as_a_cookie_that_no_other_host_can_set(tmp_path):
     with Proxy(tmp_path, options={"settings": {"secure": True}}) as proxy:
         its_pass = proxy.pass_for("alice")
-        for name in (
-            "xnathub-gate",
-            "__host-xnathub-gate",
-            "__Host-xnathub-gate ;x",
-            "__Secure-xnathub-gate",
-        ):
+        names = ["xnathub-gate", "__host-xnathub-gate", "__Host-xnathub-gate ;x", "__Secure-xnathub-gate"]
+        # A browser takes such a byte for part of the name, which then begins otherwise: any host may set it.
+        names += [f"{byte}__Host-xnathub-gate" for byte in ("\xa0", "\x85", "\xc2\xa0", "\xef\xbb\xbf", "=")]
+        for name in names:
             assert status(proxy.get(SERVER, f"Cookie: {name}={its_pass}")) == 403
+            assert status(proxy.get(SERVER, f"Cookie: a=b; {name}={its_pass}")) == 403
         assert not proxy.servers["alice"].raw
         assert status(proxy.get(SERVER, f"Cookie: __Host-xnathub-gate={its_pass}")) == 200
         assert b"xnathub-gate" not in proxy.servers["alice"].raw
+
+
+@pytest.mark.parametrize("byte", ["\xa0", "\x85", "\xc2\xa0", "\xad", '"'])
+def test_the_hub_gets_no_cookie_whose_name_it_may_read_as_another(proxy, byte):
+    """Python takes some bytes for blanks, and no browser does."""
+    odd = f"{byte}__Host-xnathub-signed-in=planted"
+    for cookies in (f"{odd}; a=b; c", f"a=b; c;{odd}", f"a=b; {odd}; c"):
+        proxy.hub.forget()
+        assert status(proxy.get("/jupyterhub/hub/home", f"Cookie: {cookies}")) == 200
+        assert b"planted" not in proxy.hub.raw
+        assert re.search(rb"(?im)^cookie: *a=b; *c\r$", proxy.hub.raw), proxy.hub.raw
+    proxy.hub.forget()
+    proxy.get("/jupyterhub/hub/home", f"Cookie: {odd}")
+    assert b"ookie" not in proxy.hub.raw
+    proxy.get("/jupyterhub/hub/home", 'Cookie: a="b c"; d=\xa0e; f')
+    assert b'a="b c"; d=\xa0e; f' in proxy.hub.raw
 
 
 def test_the_owner_s_own_token_goes_out_of_the_address(proxy):

@@ -18,7 +18,7 @@ from tests.gate.servers import MODULES, find_command
 from tests.hub.test_hostile_users import own_token
 from tests.noting import Notes, cookies_in, start
 from tests.support import RunningHub, Visitor, free_port, new_standin, page_text, wait_until
-from xnathub_conf.standin import HubError
+from xnathub_conf.standin import HubError, faults
 
 AGE = 4
 
@@ -609,3 +609,46 @@ def test_a_proxy_without_the_gate_that_comes_in_later_gets_no_route(tmp_path):
                     return owner.get_page("/user/demo/api").status_code == 200
 
             wait_until(is_back, 30, "the way to demo's server")
+
+
+def test_while_xnat_can_not_be_asked_nobody_comes_in_with_another_s_pass(tmp_path):
+    """At a shared workstation: one has signed out of XNAT, the next has signed in, and then XNAT is away."""
+    with new_standin() as xnat:
+        calls = {"deadline": 4, "read_timeout": 2, "connect_timeout": 1, "retries": 0}
+        hub = RunningHub(tmp_path, xnat, {"sign_in": {"auth_refresh_age": 2}, "xnat": {"calls": calls}})
+        hub.start()
+        try:
+            notes = Notes(hub, "demo")
+            start(hub, "demo")
+            last = browser(hub, "demo")
+            assert last.get_page("/user/demo/grab").text == "GRABBED"
+            let_in, at_hub = cookie_header(last), cookie_header(last, "/jupyterhub/hub/")
+            old, new = last.cookies["JSESSIONID"], xnat_session(hub, "alice")
+
+            def ask(cookies, path="/user/demo/grab"):
+                headers = {"Cookie": cookies, "Accept": "*/*"}
+                return requests.get(hub.url + path, headers=headers, allow_redirects=False, timeout=30)
+
+            hub.xnat.faults.set("/", faults.Status(503))
+            for _ in range(2):
+                assert ask(let_in.replace(old, new)).status_code == 503
+                assert 'user: "demo"' not in ask(at_hub.replace(old, new), "/hub/home").text
+            assert ask(let_in).text == "GRABBED", "XNAT's last word on this session was hers"
+            hub.xnat.faults.clear()
+            hub.xnat.state.end_session(old)
+            wait_until(lambda: ask(let_in).status_code == 403, 20, "the end of the pass")
+            hub.xnat.faults.set("/", faults.Status(503))
+            notes()
+            end = time.monotonic() + 16
+            while time.monotonic() < end:
+                assert ask(let_in).status_code == 403
+                time.sleep(0.5)
+            hub.xnat.faults.clear()
+            for each in (let_in, let_in.replace(old, new)):
+                wait_until(lambda each=each: ask(each).status_code == 403, 20, "XNAT's word on it")
+            assert notes() == []
+            # Who signs in again comes in again.
+            again = browser(hub, "demo")
+            assert again.get_page("/user/demo/grab").text == "GRABBED"
+        finally:
+            hub.stop()

@@ -3,6 +3,9 @@ import { createHash } from "node:crypto";
 
 // Names that no server may set for the scripts of its pages, since XNAT, the hub or this proxy reads them.
 const RESERVED = /^(jsessionid|jupyterhub-|xnathub-|xh-|__host-|__secure-)/i;
+// What HTTP has for a name. A browser stores a cookie whose name has another byte before `__Host-` for any host's page, and programs
+// that take that byte for a blank would read the name that no other host can set.
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const KEPT = /^(expires|max-age|samesite|secure|httponly|partitioned)$/i;
 
 const marks = new Map();
@@ -28,12 +31,25 @@ export function jarOf(header = "") {
     jar = { pairs: [] };
     for (const piece of header.split(";")) {
       const at = piece.indexOf("=");
-      if (at > 0) jar.pairs.push([piece.slice(0, at).trim(), piece.slice(at + 1).trim()]);
+      if (at > 0) jar.pairs.push([trim(piece.slice(0, at)), trim(piece.slice(at + 1))]);
     }
     if (jars.size >= 2_000) jars.clear();
     if (header.length <= 4_096) jars.set(header, jar);
   }
   return jar;
+}
+
+// Returns a text without the blanks and tabs around it, which HTTP has no others of.
+function trim(text) {
+  return text.replace(/^[ \t]+|[ \t]+$/g, "");
+}
+
+// Takes out of a request what another program than this one may read as a cookie of another name.
+export function dropOddCookies(headers) {
+  if (headers.cookie === undefined || jarOf(headers.cookie).pairs.every(([name]) => NAME.test(name))) return;
+  const sound = headers.cookie.split(";").filter((piece) => !piece.includes("=") || NAME.test(trim(piece.split("=", 1)[0])));
+  if (sound.length) headers.cookie = sound.join(";");
+  else delete headers.cookie;
 }
 
 // Leaves a route's own cookies in the headers of a request, under the names that its server knows.

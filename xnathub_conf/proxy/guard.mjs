@@ -4,7 +4,7 @@ import { admit, check, dropCredentials, isNavigation, isProgram } from "./access
 import { api } from "./api.mjs";
 import { watchCertificate } from "./certificate.mjs";
 import { keepPrivate } from "./caching.mjs";
-import { confineRequest, confineResponse, cookiePath } from "./cookies.mjs";
+import { confineRequest, confineResponse, cookiePath, dropOddCookies } from "./cookies.mjs";
 import { HEADERS, redirect, refuse, withoutToken } from "./answers.mjs";
 import { guardFraming } from "./framing.mjs";
 import { cameTooLate, endHalves } from "./halves.mjs";
@@ -157,6 +157,7 @@ async function toTheHub(proxy, req, res, route, isUpgrade) {
   if (LEADS_ELSEWHERE.test(req.url)) {
     return refuse(proxy, req, res, 400, "The path of this address leads elsewhere: none of its parts may be . or .., and it may hold no \\ and no #.");
   }
+  dropOddCookies(req.headers);
   const gate = gateOf(proxy);
   const { patience } = gate;
   // The hub's pages are for those alone whom the proxy vouches for: it has just started, and will soon be told how.

@@ -74,6 +74,9 @@ class Sessions:
             self._asking[session] = task
             task.add_done_callback(lambda _: self._asking.pop(session))
         said = await asyncio.shield(self._asking[session])
+        if said is None:
+            # What XNAT said last holds until it says something else.
+            said = known
         self.note(session, said)
         return said
 
@@ -155,8 +158,12 @@ async def _still(handler: Any, user: Any) -> bool:
     session = handler.get_cookie("JSESSIONID")
     if not await sessions.still(user.name, bool(bound), session):
         return False
+    mark = handler.proxy.gate_key.session_mark(session)
+    if session and bound != mark and await sessions.owner(session) is None:
+        # Another session, and XNAT can't be asked whose: it may be the next person's.
+        return False
     # Who came in by password and signs in to XNAT too, or has a new session there, belongs to that from now on.
-    if sessions.known(session) == user.name and bound != handler.proxy.gate_key.session_mark(session):
+    if sessions.known(session) == user.name and bound != mark:
         _bind(handler, user, session)
     return True
 

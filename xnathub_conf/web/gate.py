@@ -248,6 +248,9 @@ class RenewHandler(BaseHandler):
             raise HTTPError(403)
         if sessions and not await sessions.still(user.name, about.bound, self._session):
             raise HTTPError(403)
+        if sessions and mark != about.session and None in (await self._owners(asked["session"])).values():
+            # Another session, and XNAT can't be asked whose: it may be the next person's.
+            raise HTTPError(503)
         grants = {}
         only = self.authenticator.only_dashboards(user)
         if about.grants and only is None and self.authenticator.site.sign_in.foreign_servers == "ask":
@@ -267,15 +270,19 @@ class RenewHandler(BaseHandler):
         take any of them.
         """
         listed = sent.split("; ") if sent else []
-        sessions = self.authenticator.sessions
-        if len(listed) < 2 or not sessions:
+        if len(listed) < 2 or not self.authenticator.sessions:
             return sent
-        if len(listed) > _MOST_SESSIONS:
-            raise HTTPError(403)
-        owners = {each: await sessions.owner(each) for each in listed}
+        owners = await self._owners(sent)
         if not {name, "guest", None}.issuperset(owners.values()):
             raise HTTPError(403)
         return next((each for each, owner in owners.items() if owner == name), listed[-1])
+
+    async def _owners(self, sent: str | None) -> dict[str, str | None]:
+        """Return whose the sessions are that a browser sends. Raises HTTPError where they are too many."""
+        listed = sent.split("; ") if sent else []
+        if len(listed) > _MOST_SESSIONS:
+            raise HTTPError(403)
+        return {each: await self.authenticator.sessions.owner(each) for each in listed}
 
 
 def may_use(have: object, owner: Any) -> list[str]:
