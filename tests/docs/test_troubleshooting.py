@@ -120,7 +120,7 @@ def test_no_error_is_forgotten():
             for base in node.bases
         )
     }
-    # SiteError carries problems, each of which was reported; SignInRefused tells of TooManyFailures; RuleMissing
+    # SiteError carries problems, each of which was reported; SignInRefused tells of TooManyFailures and SeveralPeople; RuleMissing
     # stands for a JupyterHub that is not pinned; NotCarriedError and PartlyError become lines of a report; what NotReady says
     # stands in docs/demo.md; the others never leave their modules.
     assert (
@@ -129,6 +129,7 @@ def test_no_error_is_forgotten():
         - {
             "SiteError",
             "TooManyFailures",
+            "SeveralPeople",
             "_Again",
             "_Refused",
             "_Unknown",

@@ -56,6 +56,43 @@ def test_a_session_and_a_pass_that_another_host_adds_let_nobody_in(site, noted, 
     assert noted() == []
 
 
+@pytest.mark.parametrize("last", [True, False])
+def test_who_sends_sessions_of_two_people_is_told_so(site, noted, attack, last):
+    """Not led round in a circle, and signed in as neither, nor left signed in as the one who was."""
+    session, _ = attack
+    noted()
+    alice = browser(site, "alice")
+    own = f"JSESSIONID={alice.cookies['JSESSIONID']}"
+    assert alice.get_page("/hub/home").status_code == 200
+    signed_in = [f"{each.name}={each.value}" for each in alice.cookies if each.name != "JSESSIONID"]
+    both = (own, session) if last else (session, own)
+    for cookies in (both, (*both, *signed_in), (*signed_in, *both)):
+        for path in ("/hub/home", "/user/alice/lab"):
+            page = led(site, path, *cookies)
+            assert page.status_code == 403
+            assert "signed in to XNAT as alice and as demo at once" in page_text(page)
+            assert "user: " not in page.text.replace('user: ""', "")
+    many = [own, *(f"JSESSIONID=ANOTHER{each}" for each in range(9))]
+    assert "sends too many sessions of XNAT" in page_text(led(site, "/hub/home", *many))
+    assert led(site, "/hub/home", own, "JSESSIONID=of-another-tomcat", *signed_in).status_code == 200
+    assert '"another-session"' in site.log.read_text()
+    assert noted() == []
+
+
+def led(site, path, *cookies):
+    """Go where a browser is led that has these cookies, and takes more; return the last page."""
+    visitor, address = Visitor(site.url), path
+    for _ in range(6):
+        more = [f"{each.name}={each.value}" for each in visitor.cookies]
+        page = visitor.get_page(
+            address, headers={"Cookie": "; ".join((*cookies, *more))}, allow_redirects=False
+        )
+        if page.status_code not in {301, 302, 303}:
+            return page
+        address = page.headers["Location"].removeprefix("/jupyterhub")
+    raise AssertionError(f"led round in a circle, at last to {address}")
+
+
 def test_who_has_two_sessions_of_their_own_or_one_of_another_program_s_comes_in(site, attack):
     session, its_pass = attack
     for more in (f"JSESSIONID={xnat_session(site, 'demo')}", "JSESSIONID=of-another-tomcat"):

@@ -11,7 +11,7 @@ from tests.unit.helpers import problems_of, site_of, site_text
 from xnathub_conf.signing_in.limits import SignInLimits, TooManyFailures, counted_as
 from xnathub_conf.site.hub_settings import reverse_proxies
 from xnathub_conf.values.user_names import folded
-from xnathub_conf.web.browsers import Sessions
+from xnathub_conf.web.xnat_sessions import Sessions
 
 
 class Clock:

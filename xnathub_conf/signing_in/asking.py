@@ -6,7 +6,7 @@ from typing import Any
 from xnathub_conf.signing_in.alias_tokens import alias_token_in
 from xnathub_conf.site.hub_settings import sees_xnat_sessions
 from xnathub_conf.site.types import SignIn, Site
-from xnathub_conf.web.browsers import Sessions, may_be_a_session
+from xnathub_conf.web.xnat_sessions import Sessions, may_be_a_session
 from xnathub_conf.xnat.answers import (
     Credentials,
     XnatError,

@@ -30,6 +30,7 @@ from xnathub_conf.signing_in.refusals import (
     SignInRefused,
     another_session,
     no_permission,
+    several_people,
     too_many_failures,
     too_many_sessions,
     wrong_password,
@@ -43,6 +44,13 @@ from xnathub_conf.spawners.orphans import start_sweep
 from xnathub_conf.values.user_names import can_be_user_name
 from xnathub_conf.web.addresses import addresses
 from xnathub_conf.web.handlers import SignInHandler
+from xnathub_conf.web.xnat_sessions import (
+    MOST_SESSIONS,
+    SeveralPeople,
+    known_session,
+    own_session,
+    sent_sessions,
+)
 from xnathub_conf.xnat.answers import (
     Credentials,
     XnatError,
@@ -189,17 +197,32 @@ class XnatAuthenticator(Authenticator):
         return self._welcome(name, may_start)
 
     async def _by_session(self, handler: Any) -> str | None:
-        session = handler.get_cookie("JSESSIONID")
-        if not (credentials := self.asking.session(session)):
-            return None
+        sent = sent_sessions(handler)
+        given = [each for each in sent if self.asking.session(each)]
+        if given and len(sent) > MOST_SESSIONS:
+            raise several_people([])
+        found: dict[str, bool] = {}
+        for session in given:
+            name, may_start = await self._whose(handler, session)
+            if name is None:
+                return None
+            found[name] = may_start
+        found.pop("guest", None)
+        if len(found) > 1:
+            # XNAT may take any of them, so it can't be told whose browser this is.
+            raise several_people(sorted(found))
+        return self._welcome(*next(iter(found.items()))) if found else None
+
+    async def _whose(self, handler: Any, session: str) -> tuple[str | None, bool]:
+        """Return whose a session is, and whether they may start Jupyter: `guest` for nobody, None where XNAT can't be asked."""
         asker = SignInHandler.known_browser(handler) or counted_as(handler.request.remote_ip)
         name, may_start = "guest", False
         try:
             async with self._limits.session(asker) as nobodys:
                 if handler.request.connection.stream.closed():
-                    return None
+                    return None, False
                 with suppress(XnatUnauthorized, XnatForbidden, XnatLoginRedirect):
-                    name, may_start = await self.asking.account(credentials)
+                    name, may_start = await self.asking.account(Credentials(session=session))
                 if name == "guest":
                     nobodys()
         except TimeoutError:
@@ -207,18 +230,23 @@ class XnatAuthenticator(Authenticator):
                 "Too many sessions that are nobody's come from %s: one was not checked",
                 handler.request.remote_ip,
             )
-            return None
+            return None, False
         except XnatError as error:
             # The form is still there to try; it says so when XNAT is really down.
             self.log.warning("An XNAT session could not be checked: %s", error)
-            return None
+            return None, False
         if self.sessions:
             self.sessions.note(session, name)
-        return None if name == "guest" else self._welcome(name, may_start)
+        return name, may_start
 
     async def _nobody_else_in(self, handler: Any, name: str) -> None:
         """Refuse a password where the browser is somebody else's in XNAT: it would be theirs here at the next page."""
-        owner = await self.sessions.owner(handler.get_cookie("JSESSIONID")) if self.sessions else None
+        if not self.sessions:
+            return
+        try:
+            owner = await self.sessions.owner(await own_session(self.sessions, name, sent_sessions(handler)))
+        except SeveralPeople as error:
+            raise several_people(error.names) from None
         if owner not in {name, "guest", None}:
             raise another_session(owner, name)
 
@@ -242,7 +270,7 @@ class XnatAuthenticator(Authenticator):
         demote_the_unlisted(user.db, [user.orm_user], self.site.hub.admin_users)
         if user.name in self._lost and time.monotonic() - self._lost[user.name] < rules.auth_refresh_age:
             return self._dashboards_only(user, handler)
-        session = self.asking.session(handler.get_cookie("JSESSIONID")) if handler else None
+        session = self.asking.session(self._session_of(user.name, handler)) if handler else None
         if user.name not in self._asking:
             # Pages ask for many things at once: one question answers all.
             task = asyncio.ensure_future(self.asking.still_may_start(user, session))
@@ -266,6 +294,11 @@ class XnatAuthenticator(Authenticator):
         self._lost[user.name] = time.monotonic()
         self._yes.pop(user.name, None)
         return self._dashboards_only(user, handler)
+
+    def _session_of(self, name: str, handler: Any) -> str | None:
+        sent = sent_sessions(handler)
+        known = known_session(self.sessions, name, sent) if self.sessions else None
+        return known or (sent[-1] if sent else None)
 
     def _said_yes(self, name: str) -> None:
         self._lost.pop(name, None)

@@ -75,6 +75,15 @@ def another_session(owner: str, username: str) -> SignInRefused:
     )
 
 
+def several_people(names: list[str]) -> SignInRefused:
+    """The browser sends sessions of XNAT that are several people's, as far as they are known: nobody can tell whose it is."""
+    text = "This browser sends too many sessions of XNAT. Delete the cookies named JSESSIONID, and sign in to XNAT again."
+    if names:
+        both = " and as ".join(names)
+        text = f"This browser is signed in to XNAT as {both} at once. Delete the cookies named JSESSIONID, and sign in to XNAT again."
+    return SignInRefused("another-session", 403, text, text)
+
+
 def xnat_down(error: XnatError) -> SignInRefused:
     """XNAT could not be asked, or did not answer as XNAT does."""
     return SignInRefused(

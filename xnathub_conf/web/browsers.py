@@ -3,11 +3,6 @@
 Else the next person at a shared workstation, who has signed in to XNAT there, would be the last one on the hub.
 """
 
-import asyncio
-import re
-import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from jupyterhub.handlers.base import BaseHandler
@@ -15,78 +10,9 @@ from jupyterhub.utils import new_token
 
 from xnathub_conf.operating.replaced_names import replace_name
 from xnathub_conf.web.host_cookies import host_cookie
+from xnathub_conf.web.xnat_sessions import SeveralPeople, known_session, own_session, sent_sessions
 
 _COOKIE = "xnathub-signed-in"
-_KEPT = 10_000
-_SOON_SECONDS = 5.0
-"""How long it counts that a session is nobody's: it may be somebody's as soon as they have signed in to XNAT."""
-
-
-_SESSION_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
-
-
-def may_be_a_session(text: str | None) -> bool:
-    """Return whether a cookie may be a session of XNAT's: what is odd or long is none, so it is neither asked about nor kept."""
-    return bool(text and _SESSION_ID.fullmatch(text))
-
-
-class Sessions:
-    """Whose the sessions of XNAT are that browsers send. Each is asked about once in `age` seconds."""
-
-    def __init__(self, ask: Callable[[str], Awaitable[str | None]], age: float):
-        """Take what asks XNAT, which gives a name, `guest`, or None where it can't be told."""
-        self._ask = ask
-        self._age = age
-        self._known: OrderedDict[str, tuple[str | None, float]] = OrderedDict()
-        self._asking: dict[str, asyncio.Task[str | None]] = {}
-
-    def known(self, session: str | None) -> str | None:
-        """Return whose a session is, as far as that is known, without a question."""
-        owner, until = self._known.get(session or "", (None, 0.0))
-        return owner if until > time.monotonic() else None
-
-    def has(self, username: str) -> bool:
-        """Return whether any session is known to be a user's, without a question."""
-        now = time.monotonic()
-        return any(owner == username and until > now for owner, until in self._known.values())
-
-    def note(self, session: str, owner: str | None) -> None:
-        """Note what XNAT has just said."""
-        seconds = self._age if owner not in {None, "guest"} else min(_SOON_SECONDS, self._age)
-        self._known[session] = owner, time.monotonic() + seconds
-        self._known.move_to_end(session)
-        if len(self._known) > _KEPT:
-            self._known.popitem(last=False)
-
-    def forget(self, session: str) -> None:
-        """Ask anew whose a session is, the next time that it matters."""
-        self._known.pop(session, None)
-
-    async def owner(self, session: str | None) -> str | None:
-        """Return whose a session is, `guest` for nobody's or no session at all, and None where XNAT can't be asked."""
-        if session is None or not may_be_a_session(session):
-            return "guest"
-        known, until = self._known.get(session, (None, 0.0))
-        if until > time.monotonic():
-            return known
-        if session not in self._asking:
-            task = asyncio.ensure_future(self._ask(session))
-            self._asking[session] = task
-            task.add_done_callback(lambda _: self._asking.pop(session))
-        said = await asyncio.shield(self._asking[session])
-        if said is None:
-            # What XNAT said last holds until it says something else.
-            said = known
-        self.note(session, said)
-        return said
-
-    async def still(self, username: str, bound: bool, session: str | None) -> bool:
-        """Return whether a browser that sends this session is still its user's.
-
-        `bound` says that they came in by a session in XNAT: then it must go on. Who came in by password needs none.
-        """
-        owner = await self.owner(session)
-        return owner in {username, None} or (owner == "guest" and not bound)
 
 
 def watch_browsers() -> None:
@@ -114,8 +40,7 @@ def watch_browsers() -> None:
     def set_login_cookie(handler: Any, user: Any) -> None:
         sign_in(handler, user)
         sessions = handler.authenticator.sessions
-        session = handler.get_cookie("JSESSIONID")
-        _bind(handler, user, session if sessions and sessions.known(session) == user.name else None)
+        _bind(handler, user, known_session(sessions, user.name, sent_sessions(handler)) if sessions else None)
 
     def validate_next_url(handler: object, next_url: str) -> str:
         # Tornado refuses a header of several lines with an error of the hub's.
@@ -155,7 +80,11 @@ async def _still(handler: Any, user: Any) -> bool:
     bound = bound_session(handler, user)
     if sessions is None or bound is None:
         return bound is not None
-    session = handler.get_cookie("JSESSIONID")
+    sent = sent_sessions(handler)
+    try:
+        session = await own_session(sessions, user.name, sent)
+    except SeveralPeople:
+        return False
     if not await sessions.still(user.name, bool(bound), session):
         return False
     mark = handler.proxy.gate_key.session_mark(session)

@@ -19,12 +19,12 @@ from xnathub_conf.web.browsers import bound_session, leave_to_another
 from xnathub_conf.web.gate_pass import COOKIE, GRANT_SECONDS, Pass
 from xnathub_conf.web.host_cookies import host_cookie
 from xnathub_conf.web.server_names import server_at
+from xnathub_conf.web.xnat_sessions import SeveralPeople, own_session, owners_of, sent_sessions
 
 _TOKEN_COOKIE = "xnathub-token"  # noqa: S105 - its name
 _FROM_XNAT = "xnat:"
 _TICKET_SECONDS = 30
 _MOST_GRANTS = 20
-_MOST_SESSIONS = 4
 _OPENED = " (opened)"
 
 
@@ -122,7 +122,7 @@ class GateHandler(BaseHandler):
 
     def _new_pass(self, user: Any) -> Pass:
         site, key = self.authenticator.site, self.proxy.gate_key
-        session = self.get_cookie("JSESSIONID") if sees_xnat_sessions(site) else None
+        session = "; ".join(sent_sessions(self)) if sees_xnat_sessions(site) else None
         now = int(time.time())
         epoch = key.epoch(user.cookie_id)
         return Pass(
@@ -219,14 +219,10 @@ class RenewHandler(BaseHandler):
     """`/hub/gate/renew`: tells the gate, and nobody else, whether a browser's pass still holds."""
 
     opens_servers = True
-    _session: str | None = None
+    told_sessions: tuple[str, ...] = ()
 
     def check_xsrf_cookie(self) -> None:
         """Check nothing: what the gate sends is signed."""
-
-    def get_cookie(self, name: str, default: str | None = None) -> str | None:
-        """Return the browser's XNAT session, which the gate sends on; there is no other cookie."""
-        return self._session if name == "JSESSIONID" else default
 
     async def post(self) -> None:
         """Answer with a new cookie, or 403."""
@@ -238,17 +234,21 @@ class RenewHandler(BaseHandler):
         user = self.find_user(about.user) if about else None
         if about is None or user is None or about.epoch != key.epoch(user.cookie_id):
             raise HTTPError(403)
-        self._session = await self._own_session(user.name, asked["session"])
+        sent = self.told_sessions = tuple(asked["session"].split("; ")) if asked["session"] else ()
         mark = key.session_mark(asked["session"]) if sees_xnat_sessions(self.authenticator.site) else ""
-        sessions = self.authenticator.sessions
+        sessions, session = self.authenticator.sessions, None
+        try:
+            session = await own_session(sessions, user.name, sent) if sessions else None
+        except SeveralPeople:
+            raise HTTPError(403) from None
         # What XNAT has said since to another browser of the user's counts here too.
         if about.checked >= self.authenticator.last_yes(
             user.name
         ) and not await self.authenticator.refresh_user(user, self):
             raise HTTPError(403)
-        if sessions and not await sessions.still(user.name, about.bound, self._session):
+        if sessions and not await sessions.still(user.name, about.bound, session):
             raise HTTPError(403)
-        if sessions and mark != about.session and None in (await self._owners(asked["session"])).values():
+        if sessions and mark != about.session and None in (await owners_of(sessions, sent)).values():
             # Another session, and XNAT can't be asked whose: it may be the next person's.
             raise HTTPError(503)
         grants = {}
@@ -258,31 +258,10 @@ class RenewHandler(BaseHandler):
             owners = {server.partition("/")[0] for server in about.grants}
             may = {f"{each}/{name}" for each in owners for name in may_use(have, self.find_user(each))}
             grants = {server: until for server, until in about.grants.items() if server in may}
-        bound = about.bound or bool(sessions and sessions.known(self._session) == user.name)
+        bound = about.bound or bool(sessions and sessions.known(session) == user.name)
         checked = self.authenticator.last_yes(user.name) or int(time.time())
         fresh = replace(about, session=mark, bound=bound, checked=checked, grants=grants, only=only)
         self.finish({"cookie": key.write(fresh)})
-
-    async def _own_session(self, name: str, sent: str | None) -> str | None:
-        """Return the session of XNAT that counts, of several the user's own.
-
-        Raises HTTPError where one of several is somebody else's: a host below the same domain can have added theirs, and XNAT may
-        take any of them.
-        """
-        listed = sent.split("; ") if sent else []
-        if len(listed) < 2 or not self.authenticator.sessions:
-            return sent
-        owners = await self._owners(sent)
-        if not {name, "guest", None}.issuperset(owners.values()):
-            raise HTTPError(403)
-        return next((each for each, owner in owners.items() if owner == name), listed[-1])
-
-    async def _owners(self, sent: str | None) -> dict[str, str | None]:
-        """Return whose the sessions are that a browser sends. Raises HTTPError where they are too many."""
-        listed = sent.split("; ") if sent else []
-        if len(listed) > _MOST_SESSIONS:
-            raise HTTPError(403)
-        return {each: await self.authenticator.sessions.owner(each) for each in listed}
 
 
 def may_use(have: object, owner: Any) -> list[str]:
