@@ -1,11 +1,13 @@
 """The demo's hub, its proxy and its servers as containers of this machine's Docker engine."""
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
@@ -67,9 +69,7 @@ class OnDocker:
     def __init__(self, folder: Path, address: str | None) -> None:
         self.folder = folder
         self._compose_command = _compose_command()
-        bridge = _ask(
-            "network", "inspect", "--format", "{{range .IPAM.Config}}{{.Gateway}} {{end}}", "bridge"
-        )
+        bridge = json.loads(_ask("network", "inspect", "--format", "{{json .IPAM.Config}}", "bridge"))
         security = _ask("info", "--format", "{{.SecurityOptions}}")
         if "name=rootless" in security or "name=userns" in security:
             raise NotReady(
@@ -78,7 +78,7 @@ class OnDocker:
         self._socket = _ask("context", "inspect", "--format", "{{.Endpoints.docker.Host}}").strip()
         if not self._socket.startswith("unix://"):
             raise NotReady(f"The demo needs Docker on this machine, not {self._socket}.")
-        self._bridge = next((each for each in bridge.split() if "." in each), "")
+        self._bridge = next((each for each in map(_own_address, bridge or ()) if "." in each), "")
         self.address = address or self._bridge
         if not self.address or self.address == "localhost" or self.address.startswith("127."):
             raise NotReady("Containers must reach --address: give one of those that `hostname -I` lists.")
@@ -184,6 +184,12 @@ class OnDocker:
         raise NotReady(
             f"Docker keeps something of the demo: remove what is named {self._project} or {self._prefix}."
         )
+
+
+def _own_address(config: dict[str, str]) -> str:
+    """Return the machine's address on a network of Docker's: that of a bridge which it found there it does not tell."""
+    first = next(ip_network(config["Subnet"]).hosts()) if "Subnet" in config else ""
+    return config.get("Gateway") or str(first)
 
 
 def _compose_command() -> list[str]:
