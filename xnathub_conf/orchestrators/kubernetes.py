@@ -52,7 +52,7 @@ KIND = Kind(
     ),
     unset={"namespace": "x"},
     without_effect={
-        "k8s_api_threadpool_workers": "",
+        "k8s_api_threadpool_workers": "KubeSpawner no longer has a pool of threads: delete it.",
         "secret_mount_path": OF_INTERNAL_SSL,
         "secret_name_template": OF_INTERNAL_SSL,
         "profile_form_template": _OF_XNAT,

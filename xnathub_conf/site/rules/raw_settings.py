@@ -1,6 +1,7 @@
 """Rules of `extra`: which of JupyterHub's traits it may set."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ from xnathub_conf.site.check import check_trait
 from xnathub_conf.site.hub_settings import hub_settings, settings_by_code
 from xnathub_conf.site.kinds import kind_of, kinds
 from xnathub_conf.site.problems import KeyPath, dotted
+from xnathub_conf.site.rules.raw_instead import NO_EFFECT, NOT_TO_SET
 from xnathub_conf.site.rules.reporting import report
 from xnathub_conf.site.rules.sign_in import check_scopes
 from xnathub_conf.site.schema import jupyterhub_names, node_at
@@ -19,55 +21,104 @@ from xnathub_conf.values.secret import Secret
 def check_extra(document: Document, site: Site) -> None:
     """`extra` sets traits that exist, in values that they take, and none that is decided elsewhere."""
     traits = jupyterhub_names()["traits"]
-    orchestrator = kind_of(site)
-    spawner = orchestrator.spawner
-    others = {kind.spawner for kind in kinds().values()} - {spawner}
-    usable = [name for name in traits if name not in others]
-    ours = {
-        setting.trait: setting.key
-        for setting in hub_settings(_with_every_key(site))
-        if setting.key[0] != "extra"
-    }
-    # Whoever sets the proxy's command does without what ours brings.
-    by_code = {setting.trait for setting in settings_by_code(site)} - {"ConfigurableHTTPProxy.command"}
-    by_code |= {trait.replace("Spawner.", f"{spawner}.") for trait in by_code if trait.startswith("Spawner.")}
+    spawner = kind_of(site).spawner
+    usable = [name for name in traits if name not in _other_spawners(spawner)]
+    refused = _Refused(site)
     for trait in site.extra:
         path: KeyPath = ("extra", trait)
         mark = document.key_mark(path)
         class_name, name = trait.split(".")
         if class_name not in usable:
-            near = difflib.get_close_matches(class_name, usable, 1)
-            fix = f"Did you mean `{near[0]}.{name}`?" if near else f"Known here: {', '.join(usable)}."
-            document.report(mark, path, "extra", f"{class_name} has no part in this hub.", fix)
+            of_a_spawner = class_name.endswith("Spawner")
+            near = [spawner] if of_a_spawner else difflib.get_close_matches(class_name, usable, 1)
+            found = f"{class_name} has no part in this hub."
+            fix = f"Known here: {', '.join(usable)}."
+            if near and name in traits[near[0]]:
+                fix = refused.instead(near[0], name) or f"Did you mean `{near[0]}.{name}`?"
+            elif of_a_spawner:
+                instead = NOT_TO_SET["Spawner"].get(name, "")
+                fix = (
+                    instead
+                    if _is_for(site, instead)
+                    else f"{spawner} starts servers here, and has no {name}: delete it."
+                )
+            document.report(mark, path, "extra", found, fix)
         elif name not in traits[class_name]:
             near = difflib.get_close_matches(name, traits[class_name], 1)
-            fix = (
-                f"Did you mean `{class_name}.{near[0]}`?"
-                if near
-                else "Look for its name in the class's documentation."
-            )
+            fix = "Look for its name in the class's documentation."
+            if near:
+                instead = refused.instead(class_name, near[0])
+                fix = (
+                    f"Did you mean {near[0]}? {instead}"
+                    if instead
+                    else f"Did you mean `{class_name}.{near[0]}`?"
+                )
             document.report(mark, path, "extra", f"{class_name} has no trait {name}.", fix)
+        elif fix := refused.without_effect(class_name, name):
+            document.report(mark, path, "extra", f"{trait} has no effect here.", fix)
+        elif fix := refused.instead(class_name, name):
+            document.report(mark, path, "extra", f"{trait} is decided elsewhere.", fix)
+        elif trait == "JupyterHub.internal_ssl" and site.extra[trait]:
+            found = "JupyterHub's certificates for its own traffic don't reach servers here, and its addresses are http."
+            document.report(mark, path, "extra", found, _INSTEAD_OF_INTERNAL_SSL)
         else:
-            # A trait of a base class is the same trait on its subclass.
-            parents = {"Spawner", "Application"} if class_name in {spawner, "JupyterHub"} else set()
-            key = next((ours[f"{c}.{name}"] for c in (class_name, *parents) if f"{c}.{name}" in ours), None)
-            kind = "Spawner" if class_name == spawner else class_name
-            without: Mapping[str, str] = _NO_EFFECT.get(class_name, {})
-            if kind == "Spawner":
-                without = {**_WITHOUT_EFFECT, **orchestrator.without_effect}
-            if name in without:
-                found = f"{trait} has no effect here."
-                document.report(mark, path, "extra", found, without[name] or "Delete it.")
-            elif key or f"{class_name}.{name}" in by_code or name in _NOT_TO_SET.get(kind, ()):
-                fix = f"Use `{dotted(key)}`." if key and node_at(key) else _INSTEAD.get(name, "Delete it.")
-                document.report(mark, path, "extra", f"{trait} is decided elsewhere.", fix)
-            elif trait == "JupyterHub.internal_ssl" and site.extra[trait]:
-                found = "JupyterHub's certificates for its own traffic don't reach servers here, and its addresses are http."
-                document.report(mark, path, "extra", found, _INSTEAD_OF_INTERNAL_SSL)
-            else:
-                check_trait(document, path, traits[class_name][name], document.data["extra"][trait])
+            check_trait(document, path, traits[class_name][name], document.data["extra"][trait])
     if not any(problem.rule in {"type", "required"} for problem in document.problems):
         _extra_scopes(document, site)
+
+
+def _other_spawners(spawner: str) -> set[str]:
+    return {kind.spawner for kind in kinds().values()} - {spawner}
+
+
+def _is_for(site: Site, text: str) -> bool:
+    """Return whether what a sentence says to write is of use on the site's orchestrator."""
+    named = re.findall(r"`orchestrator\.(\w+)|`(\w+Spawner)\.", text)
+    return bool(text) and all(key == site.orchestrator.key for key, _ in named)
+
+
+class _Refused:
+    """What of the traits may not be set for a site, and what to do instead."""
+
+    def __init__(self, site: Site):
+        kind = kind_of(site)
+        self._spawner = kind.spawner
+        self._no_effect: Mapping[str, str] = {**NO_EFFECT["Spawner"], **kind.without_effect}
+        self._key = {
+            setting.trait: setting.key
+            for setting in hub_settings(_with_every_key(site))
+            if setting.key[0] != "extra"
+        }
+        # Whoever sets the proxy's command does without what ours brings.
+        self._by_code = {setting.trait for setting in settings_by_code(site)} - {
+            "ConfigurableHTTPProxy.command"
+        }
+
+    def without_effect(self, class_name: str, name: str) -> str:
+        """Return what to do in place of a trait that would do nothing, "" for any other."""
+        return (self._no_effect if class_name == self._spawner else NO_EFFECT.get(class_name, {})).get(
+            name, ""
+        )
+
+    def instead(self, class_name: str, name: str) -> str:
+        """Return what to do in place of a trait that may not be set, "" for one that may."""
+        of_a_spawner = class_name == self._spawner
+        if instead := self.without_effect(class_name, name):
+            return instead
+        # A trait of a base class is the same trait on its subclass.
+        bases = ["Spawner"] if of_a_spawner else ["Application"] if class_name == "JupyterHub" else []
+        own = [f"{each}.{name}" for each in (class_name, *bases)]
+        key = next((self._key[each] for each in own if each in self._key), None)
+        by_code = any(each in self._by_code for each in own)
+        instead = NOT_TO_SET.get("Spawner" if of_a_spawner else class_name, {}).get(name, "")
+        # What no code sets on this orchestrator is refused all the same, but for the proxy's.
+        if instead and (key or by_code or class_name != "ConfigurableHTTPProxy"):
+            return instead
+        if key:
+            return f"Use `{dotted(key)}`." if node_at(key) else "It follows from other keys: delete it."
+        if by_code:
+            return "It is set at each start, from XNAT's answer and this file: delete it."
+        return ""
 
 
 _NOT_TOGETHER = (
@@ -119,78 +170,7 @@ def _with_every_key(site: Site) -> Site:
     return replace(site, hub=hub, pages=pages, orchestrator=orchestrator)
 
 
-_COMMAND = "Write it into the command in XNAT's Jupyter environment."
 _INSTEAD_OF_INTERNAL_SSL = (
     "Delete it. Where traffic between nodes has to be encrypted, let their network do it: "
     "WireGuard, say, or Kubernetes' network plugin."
 )
-_OF_INTERNAL_SSL = "It is for JupyterHub.internal_ssl, which can't be on here: delete it."
-_WITHOUT_EFFECT = {
-    "args": _COMMAND,
-    "ssl_alt_names": _OF_INTERNAL_SSL,
-    "ssl_alt_names_include_local": _OF_INTERNAL_SSL,
-    "group_overrides": "Users are in no group that decides it; use the keys under `servers`.",
-}
-"""Traits of every spawner that would do nothing, and what to do instead ("" where there is nothing)."""
-
-_WHO_SIGNS_IN = "XNAT says who may sign in: use `sign_in.role`, and give that role in XNAT, or name whom not in `Authenticator.blocked_users`."
-_NO_EFFECT: Mapping[str, dict[str, str]] = {
-    "JupyterHub": {
-        **dict.fromkeys(
-            (
-                "external_ssl_authorities",
-                "internal_certs_location",
-                "recreate_internal_certs",
-                "trusted_alt_names",
-            ),
-            _OF_INTERNAL_SSL,
-        ),
-        "answer_yes": "",
-        "hub_socket_mode": "The hub listens at a port, not at a socket: delete it.",
-        "service_check_interval": "The hub's services have no address to look at: delete it.",
-        "trusted_downstream_ips": "Use `hub.trusted_proxies`.",
-    },
-    "Authenticator": {
-        **dict.fromkeys(("allowed_users", "allow_existing_users", "any_allow_config"), _WHO_SIGNS_IN),
-        "username_map": "People have the names that they have in XNAT: delete it.",
-        "request_otp": "XNAT is asked with a name and a password alone: delete it.",
-        "otp_prompt": "XNAT is asked with a name and a password alone: delete it.",
-    },
-}
-"""Traits of one class of which the same is true."""
-
-_OF_XNAT = "XNAT asks for memory, cores and GPUs, by a computing environment and its hardware; `servers.caps` is the most for one server. Delete it."
-_INSTEAD = dict.fromkeys(
-    ("extra_resources_spec", "extra_resource_limits", "extra_resource_guarantees"), _OF_XNAT
-)
-_INSTEAD["username_pattern"] = "Use `sign_in.role`, and give that role in XNAT."
-"""What to do instead of traits that no single key stands for."""
-
-_NOT_TO_SET: Mapping[str, tuple[str, ...]] = {
-    "JupyterHub": (
-        "load_roles", "base_url", "ip", "port", "hub_ip", "hub_port",
-        "hub_connect_ip", "hub_connect_port", "config_file", "generate_config", "generate_certs", "show_config",
-        "show_config_json", "api_tokens",
-        # The hub would wait for a route that its proxy never has.
-        "hub_routespec",
-        # All users and servers would be forgotten at each start.
-        "reset_db",
-        # Such cookies go to all of the host, XNAT too, and the gate takes none of that name from servers.
-        "cookie_host_prefix_enabled",
-    ),
-    # The page that asks for the password would be gone, and with it the way in.
-    "Authenticator": (
-        "auto_login",
-        # XNAT's names would be no users of the hub's, while XNAT's pages still start their servers.
-        "username_pattern",
-    ),
-    "Spawner": (
-        "image", "allowed_images", "profile_list", "cmd", "environment", "mounts", "volumes",
-        "volume_mounts", "read_only_volumes", "escape", "cpu_limit", "cpu_guarantee", "mem_limit", "mem_guarantee", "name_template", "pod_name_template",
-        "format_volume_name", "options_form", "options_from_form", "extra_resource_limits", "extra_resource_guarantees",
-        "node_selector", "tolerations", "node_affinity_required", "extra_container_spec", "extra_placement_spec",
-        "extra_resources_spec", "extra_task_spec", "extra_create_kwargs", "extra_host_config", "uid", "gid", "fs_gid",
-        "supplemental_gids", "allow_privilege_escalation", "pod_security_context", "container_security_context",
-    ),
-}  # fmt: skip
-"""Traits that would end JupyterHub, go round site.yaml, or have no effect, besides those that are set."""
