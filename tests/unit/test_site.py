@@ -641,7 +641,7 @@ def test_warnings_let_a_site_pass_unless_strict(changes, rule, path, neighbour):
         ("JupyterHub.active_server_limi", "swarm", "Did you mean `JupyterHub.active_server_limit`?"),
         ("JupyterHubb.active_server_limit", "swarm", "Did you mean `JupyterHub.active_server_limit`?"),
         ("JupyterHub.zzzz", "swarm", "has no trait zzzz"), ("KubeSpawner.namespace", "swarm", "has no part in this hub"),
-        ("DockerSpawner.extra_host_config", "swarm", "Use the keys for what it would set"),
+        ("DockerSpawner.extra_host_config", "swarm", "Use `servers.mounts`, `servers.shm_size`"),
         ("SwarmSpawner.network_name", "swarm", "Use `orchestrator.swarm.network_name`"),
         ("SwarmSpawner.mem_limit", "swarm", "decided elsewhere"), ("SwarmSpawner.start_timeout", "swarm", "Use `servers.start_timeout`"),
         ("SwarmSpawner.environment", "swarm", "decided elsewhere"), ("SwarmSpawner.pre_spawn_hook", "swarm", "decided elsewhere"),

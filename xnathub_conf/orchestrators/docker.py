@@ -25,6 +25,11 @@ KIND = Kind(
     traits=_traits,
     plan_traits=(*docker_api.PLAN_TRAITS, "mounts", "volumes", "extra_create_kwargs", "extra_host_config"),
     without_effect=docker_api.WITHOUT_EFFECT,
+    instead={
+        **docker_api.instead("docker"),
+        "image_pull_policy": "Use `orchestrator.docker.pull_policy`.",
+        "extra_container_spec": "Use `servers.environment`, `servers.mounts`, `servers.security` or `servers.hosts`.",
+    },
     hub_host="jupyterhub",
     on_servers_networks=True,
     sockets=docker_api.sockets,

@@ -24,6 +24,21 @@ OF_INTERNAL_SSL = "It is for JupyterHub.internal_ssl, which can't be on here: de
 WITHOUT_EFFECT = {"certs_volume_name": OF_INTERNAL_SSL, "move_certs_image": OF_INTERNAL_SSL}
 
 
+def instead(section: str) -> dict[str, str]:
+    """Return what to do instead of traits of spawners, by keys of this section."""
+    here = f"orchestrator.{section}"
+    return {
+        "client_kwargs": f"Use `{here}.docker_host` and `{here}.tls`.",
+        "name_template": f"The hub names servers so that it finds them again; `{here}.prefix` is what all names begin with.",
+        "extra_create_kwargs": "Use `servers.environment`, `servers.uid` and `servers.gid`, or what of it else stands under `servers`.",
+        "extra_host_config": f"Use `servers.mounts`, `servers.shm_size`, `servers.security`, `servers.hosts`, `{here}.dns` or `{here}.log_driver`.",
+        "namespace": f"Use `{here}.prefix`: that keeps two hubs on one engine apart.",
+        "delete_grace_period": "Use `servers.stop_timeout`.",
+        "image_pull_secrets": "Use `servers.registry_logins`.",
+        "init_containers": "Use `servers.mounts`, with what such a container would have put there.",
+    }
+
+
 def traits(engine: Docker | Swarm, spawner: str) -> Iterator[Setting]:
     """List what the site decides of the spawner of either."""
     here: KeyPath = ("orchestrator", engine.key)

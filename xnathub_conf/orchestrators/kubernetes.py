@@ -11,6 +11,7 @@ from xnathub_conf.site.types import Kubernetes, Site
 from xnathub_conf.values.registry_logins import PULL_SECRET
 
 _CLAIM_NAME = re.compile("[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_MOUNTS = "Use `servers.mounts`, and `orchestrator.kubernetes.claims` for what XNAT asks for."
 _OF_XNAT = "XNAT's pages ask what to start: delete it."
 
 
@@ -57,6 +58,18 @@ KIND = Kind(
         "secret_name_template": OF_INTERNAL_SSL,
         "profile_form_template": _OF_XNAT,
         "additional_profile_form_template_paths": _OF_XNAT,
+    },
+    instead={
+        **dict.fromkeys(("mounts", "volumes", "volume_mounts", "read_only_volumes"), _MOUNTS),
+        "extra_placement_spec": "Use `orchestrator.kubernetes.node_selector`, besides what XNAT asks for.",
+        "extra_container_spec": "Use `servers.environment`, `servers.mounts`, `servers.security` or `servers.hosts`.",
+        "extra_host_config": "Use `servers.mounts`, `servers.shm_size`, `servers.security` or `servers.hosts`.",
+        "extra_create_kwargs": "Use `servers.environment` or `servers.security`.",
+        "node_affinity_required": "XNAT names nodes by a computing environment's constraints; `orchestrator.kubernetes.node_selector` holds for all servers.",
+        "delete_grace_period": "Use `servers.stop_timeout`.",
+        "node_selector": "Use `orchestrator.kubernetes.node_selector`.",
+        "pull_policy": "Use `orchestrator.kubernetes.image_pull_policy`.",
+        "tolerations": "Use `orchestrator.kubernetes.tolerations`.",
     },
     hub_host="hub",
     proxy_service=(CHART_PROXY_HOST, 80),

@@ -25,6 +25,23 @@ KIND = Kind(
     traits=_traits,
     plan_traits=("cmd", "environment", "args"),
     without_effect={"home_dir_template": "Use `orchestrator.local.directory`."},
+    instead={
+        **dict.fromkeys(
+            (
+                *("cpu_limit", "cpu_guarantee", "mem_limit", "mem_guarantee", "image", "allowed_images"),
+                *("extra_container_spec", "extra_task_spec", "extra_create_kwargs", "extra_host_config"),
+                *("pod_security_context", "container_security_context", "allow_privilege_escalation"),
+            ),
+            "A process of the hub's own has no image, no limits and the hub's rights: delete it.",
+        ),
+        **dict.fromkeys(
+            ("uid", "gid", "fs_gid", "supplemental_gids"), "Processes run as the hub's own user: delete it."
+        ),
+        "working_dir": "Use `orchestrator.local.directory`.",
+        **dict.fromkeys(
+            ("delete_grace_period", "interrupt_timeout", "term_timeout"), "Use `servers.stop_timeout`."
+        ),
+    },
     own_processes=True,
     hub_host="127.0.0.1",
     bind_host="127.0.0.1",

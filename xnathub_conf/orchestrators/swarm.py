@@ -7,6 +7,7 @@ from xnathub_conf.site.kinds import FirstSite, Kind, Rendered, Rights, Setting
 from xnathub_conf.site.types import Site, Swarm
 
 _SAME_NETWORK = "Servers are reached on the network that they share with the hub: delete it."
+_NODES = "Use `orchestrator.swarm.placement_constraints`, besides what XNAT asks for."
 _VOLUME = "Make the volume beforehand, and name it in `servers.mounts`."
 
 
@@ -25,13 +26,21 @@ KIND = Kind(
     without_effect={
         **docker_api.WITHOUT_EFFECT,
         "extra_endpoint_spec": "Servers are reached at their own address, which no endpoint mode changes: delete it.",
-        "links": "Use `orchestrator.swarm.network_name`.",
+        "links": "Use `orchestrator.swarm.networks`, where others are found by their names.",
         "host_ip": _SAME_NETWORK,
         "use_internal_ip": _SAME_NETWORK,
         "use_internal_hostname": _SAME_NETWORK,
         "volume_driver": _VOLUME,
         "volume_driver_options": _VOLUME,
         "post_start_cmd": "Write it into the command in XNAT's Jupyter environment.",
+    },
+    instead={
+        **docker_api.instead("swarm"),
+        **dict.fromkeys(
+            ("extra_placement_spec", "node_selector", "tolerations", "node_affinity_required"), _NODES
+        ),
+        "extra_container_spec": "Use `servers.environment`, `servers.mounts`, `servers.security`, `servers.hosts` or `orchestrator.swarm.dns`.",
+        "extra_task_spec": "Use `orchestrator.swarm.placement_constraints`, `orchestrator.swarm.networks` or `orchestrator.swarm.log_driver`.",
     },
     hub_host="jupyterhub",
     # Idle connections through a service's virtual address are lost, and some kernels have none.

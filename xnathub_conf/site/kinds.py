@@ -96,7 +96,9 @@ class Kind(Generic[_T]):
     unset: Mapping[str, object] = field(default_factory=dict)
     """A value for each of its keys that sets a trait and may be left out."""
     without_effect: Mapping[str, str] = field(default_factory=dict)
-    """Traits that would do nothing under `extra`, each with what to do instead ("" where there is nothing)."""
+    """Traits that would do nothing under `extra`, each with what to do instead."""
+    instead: Mapping[str, str] = field(default_factory=dict)
+    """Traits of spawners that `extra` can't set since something of this orchestrator decides them, each with what."""
 
     # Where hub and servers are
     own_processes: bool = False

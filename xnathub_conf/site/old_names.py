@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from functools import cache
 
+from xnathub_conf.site.kinds import kinds
+from xnathub_conf.site.raw_instead import NO_EFFECT, NOT_TO_SET
 from xnathub_conf.site.schema import described, keys_named
 
 OLD_NAMES: Mapping[str, str] = {
@@ -73,8 +75,19 @@ def what_to_do(name: str) -> str | None:
     if trait := _TRAIT.fullmatch(name):
         if key := _keys_of_traits().get(f"{_kind(trait[1])}.{trait[2]}"):
             return f"In site.yaml this is `{key}`."
+        if instead := _refused(trait[1], trait[2]):
+            return instead
         return f"Move it to `extra:`, as `{trait[1]}.{trait[2]}`."
     return None
+
+
+def _refused(class_name: str, name: str) -> str:
+    """Return what to do with a trait that `extra` would refuse in turn, "" with any other."""
+    kind = next((kind for kind in kinds().values() if kind.spawner == class_name), None)
+    whose = "Spawner" if kind or class_name == "Spawner" else class_name
+    tables: list[Mapping[str, str]] = [kind.without_effect, kind.instead] if kind else []
+    tables += [NO_EFFECT.get(whose, {}), NOT_TO_SET.get(whose, {})]
+    return next((table[name] for table in tables if name in table), "")
 
 
 def _kind(class_name: str) -> str:

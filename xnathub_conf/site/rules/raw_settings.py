@@ -9,7 +9,7 @@ from xnathub_conf.site.check import check_trait
 from xnathub_conf.site.hub_settings import hub_settings, settings_by_code
 from xnathub_conf.site.kinds import kind_of, kinds
 from xnathub_conf.site.problems import KeyPath, dotted
-from xnathub_conf.site.rules.raw_instead import NO_EFFECT, NOT_TO_SET
+from xnathub_conf.site.raw_instead import NO_EFFECT, NOT_TO_SET
 from xnathub_conf.site.rules.reporting import report
 from xnathub_conf.site.rules.sign_in import check_scopes
 from xnathub_conf.site.schema import jupyterhub_names, node_at
@@ -31,17 +31,20 @@ def check_extra(document: Document, site: Site) -> None:
         if class_name not in usable:
             of_a_spawner = class_name.endswith("Spawner")
             near = [spawner] if of_a_spawner else difflib.get_close_matches(class_name, usable, 1)
+            near = ["Authenticator"] if class_name.endswith("Authenticator") else near
             found = f"{class_name} has no part in this hub."
             fix = f"Known here: {', '.join(usable)}."
             if near and name in traits[near[0]]:
                 fix = refused.instead(near[0], name) or f"Did you mean `{near[0]}.{name}`?"
             elif of_a_spawner:
-                instead = NOT_TO_SET["Spawner"].get(name, "")
+                instead = kind_of(site).instead.get(name, NOT_TO_SET["Spawner"].get(name, ""))
                 fix = (
                     instead
                     if _is_for(site, instead)
                     else f"{spawner} starts servers here, and has no {name}: delete it."
                 )
+            elif class_name.endswith("Authenticator"):
+                fix = NOT_TO_SET["JupyterHub"]["authenticator_class"]
             document.report(mark, path, "extra", found, fix)
         elif name not in traits[class_name]:
             near = difflib.get_close_matches(name, traits[class_name], 1)
@@ -83,6 +86,7 @@ class _Refused:
     def __init__(self, site: Site):
         kind = kind_of(site)
         self._spawner = kind.spawner
+        self._own = kind.instead
         self._no_effect: Mapping[str, str] = {**NO_EFFECT["Spawner"], **kind.without_effect}
         self._key = {
             setting.trait: setting.key
@@ -111,6 +115,8 @@ class _Refused:
         key = next((self._key[each] for each in own if each in self._key), None)
         by_code = any(each in self._by_code for each in own)
         instead = NOT_TO_SET.get("Spawner" if of_a_spawner else class_name, {}).get(name, "")
+        if of_a_spawner:
+            instead = self._own.get(name, instead)
         # What no code sets on this orchestrator is refused all the same, but for the proxy's.
         if instead and (key or by_code or class_name != "ConfigurableHTTPProxy"):
             return instead

@@ -68,8 +68,12 @@ NOT_TO_SET: Mapping[str, Mapping[str, str]] = {
         "authenticator_class": "XNAT says who signs in: delete it. `sign_in` has the keys for it.",
         "spawner_class": "Use `orchestrator`.",
         "proxy_class": "No other proxy keeps users' servers from other people's browsers: delete it.",
-        "template_paths": "Use `pages`.",
-        "tornado_settings": "The hub's headers and time limits are set there: delete it.",
+        **dict.fromkeys(("template_paths", "template_vars"), "Use `pages`."),
+        "log_level": "Use `logging.level`.",
+        "logging_config": "Use `logging.format`.",
+        "ssl_cert": "Use `hub.tls.cert`.",
+        "ssl_key": "Use `hub.tls.key`.",
+        "tornado_settings": "The hub's own headers and time limits are set there, by `hub.public_url`: delete it.",
         "cleanup_servers": "Servers go on without the hub wherever they can: delete it.",
         "api_page_max_limit": "XNAT's plugin asks for all users at once: delete it.",
         "trust_user_provided_tokens": "All tokens of this file are looked at, that they are random: delete it.",
@@ -78,6 +82,7 @@ NOT_TO_SET: Mapping[str, Mapping[str, str]] = {
         "pid_file": "A file that is kept may hold the number of an earlier container's proxy: delete it."
     },
     "Authenticator": {
+        "admin_users": "Use `hub.admin_users`.",
         "allow_all": "XNAT says who may sign in: use `sign_in.role`.",
         "auth_refresh_strict": "Tokens never outlive the permission here: delete it. How often XNAT is asked is `sign_in.auth_refresh_age`.",
         "auto_login": "The page that asks for the password would be gone: delete it. Who is signed in to XNAT is let in without it, by `sign_in.xnat_session`.",
