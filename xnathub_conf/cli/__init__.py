@@ -192,8 +192,16 @@ def command_line() -> argparse.ArgumentParser:
         metavar="HOST",
         help="this machine's address for others, who can then sign in too (default: localhost, or Docker's bridge)",
     )
-    demo.add_argument(
+    where = demo.add_mutually_exclusive_group()
+    where.add_argument(
         "--docker", action="store_true", help="run hub and servers as containers of this machine's Docker"
+    )
+    where.add_argument(
+        "--kubernetes",
+        nargs="?",
+        const="",
+        metavar="CONTEXT",
+        help="run hub and servers as pods of a cluster on this machine (default: kubectl's current context)",
     )
     demo.set_defaults(run=_demo, extra="demo")
 
@@ -282,7 +290,13 @@ def _run(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from xnathub_conf.cli.demo import demo
 
-    return demo(options.xnat_port, options.hub_port, options.address, docker=options.docker)
+    return demo(
+        options.xnat_port,
+        options.hub_port,
+        options.address,
+        docker=options.docker,
+        kubernetes=options.kubernetes,
+    )
 
 
 def _completion(options: argparse.Namespace) -> int:

@@ -3,29 +3,43 @@
 import contextlib
 import secrets
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 import requests
 
 from xnathub_conf.cli.demo_contents import fill
 from xnathub_conf.cli.demo_docker import OnDocker
+from xnathub_conf.cli.demo_kubernetes import OnKubernetes
 from xnathub_conf.cli.demo_local import Local, NotReady, free_port
 from xnathub_conf.standin import HubLink, StandIn, demo_state
 
 _START_SECONDS = 60
 
 
+class _Running(Protocol):
+    """What ends when the hub does."""
+
+    def poll(self) -> int | None: ...
+    def wait(self) -> int: ...
+
+
 def demo(
-    xnat_port: int | None, hub_port: int | None, address: str | None = None, *, docker: bool = False
+    xnat_port: int | None,
+    hub_port: int | None,
+    address: str | None = None,
+    *,
+    docker: bool = False,
+    kubernetes: str | None = None,
 ) -> int:
     """Run the demo at an address of this machine until Ctrl-C, a hang-up or SIGTERM; a port of None may be any.
 
-    An address of None is one that nobody reaches from another machine. Returns 0 after that, and 2 where something
+    An address of None is one that nobody reaches from another machine. `kubernetes` names a context of kubectl's, "" the
+    current one. Returns 0 after that, and 2 where something
     that the demo needs is taken, is not installed or does not start.
     """
     # Ctrl-C too: a shell that starts a program in the background has it ignored.
@@ -36,7 +50,11 @@ def demo(
         signal.signal(signal.SIGHUP, _interrupt)
     with tempfile.TemporaryDirectory(prefix="xnathub-demo-", ignore_cleanup_errors=True) as folder:
         try:
-            place = OnDocker(Path(folder), address) if docker else Local(Path(folder), address)
+            place: Local | OnDocker | OnKubernetes
+            if kubernetes is not None:
+                place = OnKubernetes(Path(folder), address, kubernetes)
+            else:
+                place = OnDocker(Path(folder), address) if docker else Local(Path(folder), address)
             xnat_port = _port(place.address, xnat_port, 8080, "--xnat-port")
             if xnat_port == hub_port:
                 raise NotReady(f"Both can't listen on port {xnat_port}. Give another --hub-port.")
@@ -85,7 +103,7 @@ def _is_free(address: str, port: int) -> bool:
         ) from None
 
 
-def _demo(place: Local | OnDocker, xnat_port: int, hub_port: int) -> int:
+def _demo(place: Local | OnDocker | OnKubernetes, xnat_port: int, hub_port: int) -> int:
     state = demo_state()
     token = secrets.token_hex(32)
     folder, address = place.folder, place.address
@@ -123,7 +141,7 @@ def _demo(place: Local | OnDocker, xnat_port: int, hub_port: int) -> int:
             return 2
 
 
-def _answers(url: str, hub: subprocess.Popen[bytes]) -> bool:
+def _answers(url: str, hub: _Running) -> bool:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and hub.poll() is None:
         with contextlib.suppress(requests.RequestException):

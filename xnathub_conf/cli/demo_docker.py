@@ -114,8 +114,8 @@ class OnDocker:
 
         Yields the process that follows it, which ends with them. Raises NotReady where they don't start.
         """
-        _have_image(IMAGE, "Dockerfile")
-        _have_image(SERVERS_IMAGE, "Dockerfile.singleuser", "--build-arg", "LOCK=demo")
+        have_image(IMAGE, "Dockerfile")
+        have_image(SERVERS_IMAGE, "Dockerfile.singleuser", "--build-arg", "LOCK=demo")
         self._write_compose_file(site, hub_port)
         self._give_away()
         with log.open("ab") as output:
@@ -218,7 +218,7 @@ def _ask(*arguments: str) -> str:
     return done.stdout
 
 
-def _have_image(image: str, dockerfile: str, *arguments: str) -> None:
+def have_image(image: str, dockerfile: str, *arguments: str) -> None:
     """Build an image that the engine has not got, from this clone. Raises NotReady where that fails."""
     with contextlib.suppress(NotReady):
         _ask("image", "inspect", image)
