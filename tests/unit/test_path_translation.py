@@ -1,6 +1,7 @@
 """The one normal form of a path, and translation by whole components, longest prefix first."""
 
 import posixpath
+import time
 
 import pytest
 from hypothesis import assume, example, given
@@ -116,7 +117,9 @@ def test_what_a_rule_gives_lies_under_its_target(rules, path):
 
 
 def test_a_path_that_linux_can_not_open_is_refused_at_once():
+    began = time.process_time()
     for path in ("/" + "a" * 4096, "/a" * 1_000_000, "/" + "\u00e9" * 2048, "/./" * 1_000_000):
         with pytest.raises(PathError, match="longer than 4,096 bytes"):
             normal_path(path)
+    assert time.process_time() - began < 1
     assert normal_path("/" + "a" * 4095)
