@@ -1,6 +1,7 @@
 """Where a request ends: no byte of a body becomes a request, whatever the method, the length's spelling and the packets."""
 
 import re
+import socket
 import time
 
 import pytest
@@ -291,6 +292,41 @@ def test_a_large_body_arrives_whole(proxy):
     proxy.send(with_chunks("DELETE", body), wait=2)
     assert proxy.hub.requests[0].endswith(body)
     assert time.monotonic() - start < 10
+
+
+def test_a_body_that_comes_too_slowly_ends_where_it_is_the_hubs(proxy):
+    """What is for a user's server is that server's to bound."""
+    # Of that pass nobody asks anew within the test.
+    cookie = f"Cookie: xnathub-gate={proxy.pass_for('alice', t=int(time.time()) + 600)}"
+    began = time.monotonic()
+    with (
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as to_hub,
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as to_server,
+    ):
+        to_hub.sendall(request("POST", ["Content-Length: 1000"], b"a"))
+        to_server.sendall(
+            request("POST", ["Content-Length: 1000", cookie], b"a", "/jupyterhub/user/alice/lab")
+        )
+        while not _has_ended(to_hub):
+            assert time.monotonic() - began < 50, "it goes on"
+            assert not _has_ended(to_server)
+            time.sleep(1)
+        assert time.monotonic() - began > 20, "nobody waited for it"
+        for _ in range(5):
+            assert not _has_ended(to_server)
+            time.sleep(1)
+
+
+def _has_ended(connection: socket.socket) -> bool:
+    """Send a little more of a body, and return whether the other side has closed the connection."""
+    connection.settimeout(0.1)
+    try:
+        connection.sendall(b"a")
+        return connection.recv(65536) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
 
 
 def test_a_delete_without_a_body(proxy):

@@ -277,6 +277,41 @@ def test_many_unfinished_bodies_of_strangers_take_no_memory(site, framing):
 
 
 @pytest.mark.parametrize("through", ["proxy", "hub"])
+def test_a_body_that_comes_too_slowly_ends(site, through):
+    host, port = (site.url if through == "proxy" else site.hub_bind_url).split("/")[2].split(":")
+    framings = {"Content-Length: 1000": b"u", "Transfer-Encoding: chunked": b"1\r\nu\r\n"}
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        under_way = {}
+        for framing, piece in framings.items():
+            connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            head = f"POST /jupyterhub/hub/api/users HTTP/1.1\r\nHost: {host}:{port}\r\n{framing}\r\n\r\n"
+            connection.sendall(head.encode())
+            under_way[connection] = piece
+        while under_way:
+            assert time.monotonic() - began < 60, "it goes on"
+            time.sleep(1)
+            for connection, piece in list(under_way.items()):
+                if has_ended(connection, piece):
+                    under_way.pop(connection)
+    assert time.monotonic() - began > 20, "nobody waited for it"
+
+
+def has_ended(connection, piece):
+    """Send a little more of a body, and return whether the other side has closed the connection."""
+    connection.settimeout(0.1)
+    try:
+        connection.sendall(piece)
+        while connection.recv(65536):
+            pass
+    except TimeoutError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+@pytest.mark.parametrize("through", ["proxy", "hub"])
 def test_a_large_body_needs_a_sign_in_or_a_token(site, through):
     url = f"{site.url if through == 'proxy' else f'{site.hub_bind_url}/jupyterhub'}/hub/api/users"
     strangers = ({}, {"Authorization": "token 1234"}, {"Cookie": "jupyterhub-hub-login=2|1:0|x"})
@@ -337,7 +372,9 @@ def test_a_user_fills_neither_the_log_nor_the_database(site):
 
 def test_no_token_of_a_user_holds_for_ever(site):
     visitor = signed_in(site, "demo")
-    page = visitor.get_page("/hub/token").text
+    shown = visitor.get_page("/hub/token")
+    page = shown.text
+    assert "also after you sign out, here or in XNAT, and after a change of your password" in page_text(shown)
     assert "Never</option>" not in page
     assert f'value="{365 * 86400}">1 Year' in page
     url = f"{site.url}/hub/api/users/demo/tokens"
