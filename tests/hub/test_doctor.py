@@ -419,6 +419,21 @@ def test_without_a_public_url(site):
     assert "is not set" in found.told("public_url.set", "skipped")
 
 
+def test_host_names_apart_are_recommended(site):
+    own = "https://jupyter.example.org/jupyterhub/"
+    told = [
+        diagnose(site(changes), "--skip", "xnat", "--skip", "hub").told("public_url.set", "ok")
+        for changes in (
+            {},
+            {"hub": {"public_url": own}, "sign_in": {"xnat_session": False}},
+            {"hub": {"public_url": own, "user_subdomains": True}, "sign_in": {"xnat_session": False}},
+        )
+    ]
+    assert "on XNAT's own host name. One of its own is safer: see own-host.md." in told[0]
+    assert "a host name of its own. One for each user's servers too is safest: see own-host.md." in told[1]
+    assert "safe" not in told[2]
+
+
 def test_the_hub_proves_nothing_to_what_is_no_challenge(hub):
     for challenge in ("", "0" * 31, "0" * 33, "g" * 32, "0" * len(hub.token)):
         answer = requests.get(f"{hub.url}/hub/identity", params={"challenge": challenge}, timeout=20)

@@ -154,6 +154,27 @@ def test_the_table_names_all_and_no_secret(site_file, capsys):
     assert "s3cr3t" not in out
 
 
+@pytest.mark.parametrize(
+    ("changes", "safer", "safest"),
+    [
+        ({}, True, False),
+        ({"hub__public_url": "https://jupyter.example.org/jupyterhub/"}, False, True),
+        (
+            {"hub__public_url": "https://jupyter.example.org/jupyterhub/", "hub__user_subdomains": True},
+            False,
+            False,
+        ),
+    ],
+    ids=["XNAT's host", "own host", "a host for each user"],
+)
+def test_host_names_apart_are_recommended(site_file, capsys, changes, safer, safest):
+    site_file.write_text(site_text(**{**SITE, **changes}))
+    assert main(["plugin"]) == 0
+    out = capsys.readouterr().out
+    assert ("One of its own for the hub is safer: see own-host.md." in out) == safer
+    assert ("is safer still (hub.user_subdomains): see own-host.md." in out) == safest
+
+
 def test_the_variables_are_those_that_agree(site_file, capsys, monkeypatch):
     assert main(["plugin", "--format", "env"]) == 0
     out = capsys.readouterr().out
