@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.docker.cis import not_followed
 from tests.docker.firewall import METADATA, firewall, metadata_service
 from tests.docker.testbed import Stack, new_name, wait_for
 from xnathub_conf.standin import HubError, StandIn, demo_state
@@ -90,6 +91,18 @@ def test_a_hub_with_postgresql_and_a_docker_elsewhere(remote_stack: RemoteStack,
     stack.start("demo")
     asked = stack.database().exec_run(["psql", "--username=jupyterhub", "--command=SELECT name FROM users"])
     assert "demo" in asked.output.decode().split()
+    # As docs/threat-model.md says and gives the reasons for.
+    database = stack.database().attrs
+    assert not_followed(database) <= {
+        "4.1 a user that is not root",
+        "5.3 no more capabilities",
+        "5.10 a limit of memory",
+        "5.11 a share of the processors",
+        "5.14 no restart without end",
+        "5.25 no new privileges",
+        "5.28 a limit of processes",
+    }
+    assert (database["HostConfig"]["CapDrop"], len(database["HostConfig"]["CapAdd"])) == (["ALL"], 5)
     servers_part_ways(stack, host_address)
 
     killed = stack.database()

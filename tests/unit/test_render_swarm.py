@@ -205,7 +205,11 @@ def test_postgresql_is_a_service_that_only_the_hub_reaches(render):
     stack = render(postgres_image="registry.example.org/postgres:17")
     assert stack["services"]["db"]["image"] == "registry.example.org/postgres:17"
     assert stack["networks"]["database"] == {"driver": "overlay", "internal": True}
-    assert stack["services"]["db"]["networks"].keys() == {"database"}
+    database = stack["services"]["db"]
+    assert database["networks"].keys() == {"database"}
+    assert (database["read_only"], database["cap_drop"]) == (True, ["ALL"])
+    # docs/threat-model.md names these five.
+    assert database["cap_add"] == ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]
     assert stack["services"]["hub"]["networks"].keys() == {"jupyter", "control", "database"}
 
 
