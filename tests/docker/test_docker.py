@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -18,7 +17,6 @@ from typing import Any
 
 import pytest
 import requests
-import websocket
 import yaml
 from docker.types import Mount
 
@@ -28,7 +26,7 @@ from tests.docker.firewall import METADATA, firewall, metadata_service
 from tests.docker.names import FINDS_NAMES, SERVER_NETWORK, name_server
 from tests.docker.processes import WEB_SERVER
 from tests.docker.testbed import GID, SICK, SINGLEUSER, UID, Site, build_sick, command, new_name, wait_for
-from tests.docker.watching import Kernel
+from tests.docker.watching import Kernel, read_by_a_browser
 from tests.failing_images import build_failing, silent, told_of_all
 from tests.full_folders import opens_all_the_same
 from tests.plugin_pages import EVENT, Place, walk
@@ -409,21 +407,7 @@ def test_a_proxy_that_is_killed_is_back_at_once_for_who_is_at_work(hub: Engine):
     took = time.monotonic() - began
     print(f"the browser was back after {took:.1f} s")
     assert took < 30
-    cookies = "; ".join(
-        f"{each.name}={each.value}"
-        for each in browser.cookies
-        if "/jupyterhub/user/demo/".startswith(each.path)
-    )
-    (running,) = browser.get(f"{server}/api/kernels", timeout=30).json()
-    assert running["execution_state"] == "busy"
-    channel = websocket.create_connection(
-        f"{server}/api/kernels/{running['id']}/channels".replace("http", "ws", 1),
-        **{"timeout": 60, "cookie": cookies, "origin": hub.url.removesuffix("/jupyterhub")},
-    )
-    with contextlib.closing(channel):
-        while (message := json.loads(channel.recv()))["msg_type"] != "stream":
-            pass
-    assert int(message["content"]["text"].split()[0]) > counted, "it has counted on"
+    assert read_by_a_browser(browser, server) > counted, "it has counted on"
     assert 'user: "demo"' in browser.get(f"{hub.url}/hub/home", timeout=30).text
     hub.start("alice")
     assert hub.execute("alice", "print(6 * 7)") == "42\n"

@@ -5,6 +5,7 @@ XNATHUB_KERNELS and XNATHUB_REDEPLOYS say how many kernels are watched, and how 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -59,6 +60,22 @@ class Again:
             for said, took in self.end()
             if took < LONGEST_WAIT - 1 or not said.startswith("503 ")
         ]
+
+
+def read_by_a_browser(browser: requests.Session, server: str) -> int:
+    """Return how far the kernel of a server is by what a browser reads, which opens a websocket of its own by its cookies."""
+    (running,) = browser.get(f"{server}/api/kernels", timeout=30).json()
+    assert running["execution_state"] == "busy"
+    url = f"{server}/api/kernels/{running['id']}/channels"
+    cookie = requests.Request("GET", url, cookies=browser.cookies).prepare().headers["Cookie"]
+    origin = "/".join(server.split("/")[:3])
+    channel = websocket.create_connection(
+        url.replace("http", "ws", 1), timeout=60, cookie=cookie, origin=origin
+    )
+    with contextlib.closing(channel):
+        while (message := json.loads(channel.recv()))["msg_type"] != "stream":
+            pass
+    return int(message["content"]["text"].split()[0])
 
 
 class Kernel:

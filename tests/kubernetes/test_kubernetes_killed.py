@@ -1,4 +1,4 @@
-"""The hub killed at steps of a start and a stop, and while the API server is away; a node that is drained."""
+"""The hub killed at steps of a start and a stop, and while the API server is away; the proxy killed; a node that is drained."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import psutil
 import pytest
 import requests
 
+from tests.docker.watching import Kernel, read_by_a_browser
 from tests.kubernetes.testbed import TARPIT, Cluster, Release, wait_for
 from xnathub_conf.standin import HubError, faults
 
 NAME = "20260728T120000123Z"
 HUB_POD = ("--selector", "app.kubernetes.io/component=hub")
+PROXY_POD = ("--selector", "app.kubernetes.io/component=proxy")
 STEPS = ("asked", "xnat", "created", "ready", "stop")
 """After which step the hub is killed: the request for a start, XNAT asked, the pod made, the server up, and the request
 for a stop."""
@@ -182,6 +184,32 @@ def test_a_hub_that_restarts_while_the_api_server_is_away_loses_no_server(releas
         return not release.servers()
 
     wait_for(stopped, 180)
+
+
+def test_a_proxy_that_is_killed_is_replaced_for_who_is_at_work(release: Release):
+    release.start("demo")
+    server = f"{release.url}/user/demo"
+    browser = release.sign_in("demo")
+    assert browser.get(f"{server}/lab", timeout=60).ok
+    kernel = Kernel(server, release.plugin.token("demo", "test", 600))
+    wait_for(lambda: kernel.count() > 3, 60)
+    counted = kernel.count()
+    release.namespace.kubectl("delete", "pod", *PROXY_POD, "--grace-period=0", "--force")
+    wait_for(lambda: kernel.error, 60)
+
+    def answers() -> bool:
+        try:
+            # Without a way round by the sign-in page: the pass that the browser has is still good.
+            return browser.get(f"{server}/api/kernels", timeout=20, allow_redirects=False).ok
+        except requests.RequestException:
+            return False
+
+    wait_for(answers, 120)
+    assert read_by_a_browser(browser, server) > counted, "it has counted on"
+    # The new one has the gate too.
+    assert "This is the server of demo" in release.sign_in("alice").get(server, timeout=60).text
+    release.start("alice")
+    assert release.execute("alice", "print(6 * 7)") == "42\n"
 
 
 def test_a_server_on_a_node_that_is_drained_has_ended_and_starts_again(release: Release, cluster: Cluster):
