@@ -187,6 +187,22 @@ def test_network_policies_let_nobody_else_in(cluster):
     ]
 
 
+@pytest.mark.parametrize("user_subdomains", [False, True])
+def test_the_ingress_takes_in_the_hosts_of_users(cluster, schemas, user_subdomains):
+    values = {
+        **COMBINATIONS["ingress"],
+        "ingress.host": "jupyter.example.org",
+        "site.hub.user_subdomains": user_subdomains,
+    }
+    objects = render(cluster, changed(**values))
+    conform(cluster, schemas, objects)
+    spec = named(objects, "Ingress", "xnathub")["spec"]
+    hosts = ["jupyter.example.org", *(["*.jupyter.example.org"] if user_subdomains else [])]
+    assert [rule["host"] for rule in spec["rules"]] == hosts
+    assert spec["tls"] == [{"hosts": hosts, "secretName": "xnat-tls"}]
+    assert len({json.dumps(rule["http"]) for rule in spec["rules"]}) == 1
+
+
 def test_servers_without_the_internet_reach_what_is_listed(cluster, schemas):
     """What a policy is. That it holds is the affair of a network plugin, which this cluster does not have."""
     none = {
