@@ -36,7 +36,9 @@ def _traits(kubernetes: Kubernetes, site: Site) -> Iterator[Setting]:
 def _volume(name: str) -> Fault | None:
     if _CLAIM_NAME.fullmatch(name.replace("{username}", "x")):
         return None
-    return Fault("claim", f"{name} can't be a volume claim's name.")
+    good = re.sub("[^a-z0-9.-]+", "-", name.lower()).strip("-.")[:253]
+    fix = f"Name the claim, such as {good or 'site-software'}; a path begins with a slash."
+    return Fault("claim", f"{name} can't be a volume claim's name.", fix)
 
 
 KIND = Kind(

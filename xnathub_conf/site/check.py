@@ -85,8 +85,8 @@ def _report(document: Document, error: ValidationError, path: KeyPath) -> None:
         _report_repetition(document, path, instance)
     else:
         message = f"Found {found(instance, path)}; expected {_form(node)}."
-        written = document.written.get(path, "")
-        document.report(document.value_mark(path), path, rule, message, remedy(path, instance, node, written))
+        fix = remedy(path, instance, node, document.written.get(path, "")) or f"Write {_form(node)}."
+        document.report(document.value_mark(path), path, rule, message, fix)
 
 
 def found(value: object, path: KeyPath) -> str:
@@ -216,7 +216,9 @@ def _known_instead(path: KeyPath, known: list[str], value: object) -> str:
     key = str(path[-1])
     if not holds_secret(path[:-1]) and (instead := what_to_do(key)):
         return instead
-    if instead := _OF_MOUNTS.get(key) if path[:-2] in _MOUNTS else None:
+    if instead := _OF_MOUNTS.get(key.replace("_", "").lower()) if path[:-2] in _MOUNTS else None:
+        return instead
+    if instead := _OF_ELSEWHERE.get(key) if path[:1] in {("servers",), ("orchestrator",)} else None:
         return instead
     if path[:-1] == ("servers", "caps") and _is_generic(key):
         amount = value if isinstance(value, int) else 1
@@ -237,10 +239,27 @@ def _known_instead(path: KeyPath, known: list[str], value: object) -> str:
 _MOUNTS = {("servers", "mounts"), ("servers", "allowed_mounts")}
 _OF_MOUNTS = {
     "type": "Delete it: what begins with a slash is a folder or file of the node, and all else a volume's name.",
-    "read_only": "Delete it: a mount is read-only unless `writable: true` stands there.",
     "readonly": "Delete it: a mount is read-only unless `writable: true` stands there.",
 }  # fmt: skip
 """What Docker and compose files say of a mount beside what is said here."""
+
+
+_OF_ELSEWHERE = {
+    **dict.fromkeys(("cap_drop", "capabilities"), "Use `servers.security.drop_capabilities`."),
+    **dict.fromkeys(("cap_add", "privileged"), "Delete it: no server has more rights than by default."),
+    **dict.fromkeys(("runAsNonRoot", "run_as_non_root"), "Use `servers.security.start_as_root`."),
+    **dict.fromkeys(("runAsUser", "run_as_user"), "Use `servers.uid`."),
+    **dict.fromkeys(("runAsGroup", "run_as_group", "fsGroup", "fs_group"), "Use `servers.gid`."),
+    **dict.fromkeys(("securityContext", "security_opt"), "Use `servers.security`."),
+    **dict.fromkeys(("extra_hosts", "hostAliases", "host_aliases"), "Use `servers.hosts`."),
+    **dict.fromkeys(("stop_grace_period", "terminationGracePeriodSeconds"), "Use `servers.stop_timeout`."),
+    **dict.fromkeys(("https_proxy", "proxy"), "Use `servers.http_proxy`: it is for https too."),
+    **dict.fromkeys(("volumes", "volumeMounts", "volume_mounts"), "Use `servers.mounts`, or `servers.allowed_mounts` for what XNAT asks for."),
+    "mem_reservation": "Use `servers.mem_guarantee`.",
+    "cpu_reservation": "Use `servers.cpu_guarantee`.",
+    "shareProcessNamespace": "Delete it: a server has one container.",
+}  # fmt: skip
+"""What compose files and Kubernetes call what has a key here, or none."""
 
 
 def _is_generic(key: str) -> bool:

@@ -76,7 +76,7 @@ def remedy(path: KeyPath, value: object, node: Mapping[str, object], written: st
         return f"Write `{_line(path, node['default'])}`, or delete the key: that is its default."
     example = example_of(node)
     if example is None:
-        return "Delete it." if value is None else ""
+        return "Delete it." if value is None or node.get("enum") == [None] else ""
     return f"Write, for example, `{_line(path, example)}`."
 
 
@@ -130,6 +130,8 @@ def _candidates(key: str, value: object, node: SchemaNode, written: str) -> Iter
         yield from _of_text(key, value, node)
     elif isinstance(value, list):
         yield from _of_list(value)
+    elif isinstance(value, dict) and set(value) == {"soft", "hard"}:
+        yield value["hard"]
     if "array" in kinds:
         item = resolve(node.get("items", {}))
         parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else [value]
@@ -159,7 +161,9 @@ def _of_list(value: list[Any]) -> Iterator[object]:
     if all(isinstance(each, dict) for each in value):
         yield {name: item for each in value for name, item in each.items()}
     if all(isinstance(each, str) and "=" in each for each in value):
-        yield dict(each.split("=", 1) for each in value)
+        pairs = dict(each.split("=", 1) for each in value)
+        yield pairs
+        yield {name: int(text) if text.isdecimal() else text for name, text in pairs.items()}
     yield [each if isinstance(each, str) else str(each) for each in value]
     yield list({repr(each): each for each in value}.values())
 
@@ -194,7 +198,13 @@ def _of_text(key: str, value: str, node: SchemaNode) -> Iterator[object]:
     elif milli := re.fullmatch(r"([0-9]{1,9}) ?ms", text):
         yield int(milli[1]) / 1000
     names = [name for name in node.get("enum", ()) if isinstance(name, str)]
-    yield from (name for name in names if name.lower() == text.lower())
+    yield from (name for name in names if name.lower() == text.lower().removeprefix("cap_"))
+    # As `ulimit`, Docker and compose files have it.
+    if node.get("minimum") == -1:
+        if text.lower() in {"unlimited", "infinity"}:
+            yield -1
+        elif both := re.fullmatch(r"[0-9]{1,9}:([0-9]{1,9})", text):
+            yield int(both[1])
     yield from difflib.get_close_matches(text.lower(), names, 1, 0.7)
     if "pattern" in node:
         yield from _of_form(key, text)
@@ -234,7 +244,12 @@ def _of_form(key: str, text: str) -> Iterator[str]:
         yield f"{text}/20"
     if key == "generic_resources" or text in {"gpu", "nvidia"}:
         yield "nvidia.com/gpu"
-    if not colons and not text.startswith("/"):
-        yield text.lower().replace(" ", "")
+    # Several in one text are no name of one.
+    if not colons and not text.startswith("/") and key not in _AS_IT_IS and not re.search(r"[,\s]", text):
+        yield text.lower()
         yield re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
         yield re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_")
+
+
+_AS_IT_IS = frozenset({"projects", "source", "path", "target", "selinux", "level", "type"})
+"""Keys of what has its name from elsewhere: with other letters it would be another one, or none."""

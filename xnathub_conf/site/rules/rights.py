@@ -37,17 +37,18 @@ def check_rights(document: Document, site: Site) -> None:
         profile.startswith("/") is bool(folder) or "/../" in f"/{profile}/"
     ):
         found = "Expected an absolute path, or `default` or `unconfined`."
-        fix = "Write where the profile's file is on the hub's machine."
+        fix = "Write `default`, or where the profile's file is on the hub's machine."
         if folder:
             found = "Expected a path below the kubelet's folder of profiles, or `default` or `unconfined`."
-            fix = f"Write the path that follows {folder}."
+            fix = f"Write `default`, or the path that follows {folder}."
         report(document, (*_HERE, "seccomp"), "rights", found, fix)
     root = kind.starts_as_root(site.orchestrator, site)
     if root:
         for index, name in enumerate(security.drop_capabilities):
             if name == "ALL" or name in _TO_CHANGE_USER:
-                found = f"Without {name}, servers that start as root can't change to `servers.uid`."
-                fix = "Delete it, or set `start_as_root: false`."
+                whole = name == "ALL"
+                found = f"Without {'any capability' if whole else name}, servers that start as root can't change to `servers.uid`."
+                fix = f"Delete {'`drop_capabilities`' if whole else 'it'}, or set `start_as_root: false`."
                 report(document, (*_HERE, "drop_capabilities", index), "rights", found, fix)
         if security.read_only_root:
             found = "An image's start script, as root, writes into the image."

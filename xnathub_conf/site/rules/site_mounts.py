@@ -37,7 +37,8 @@ def check_site_mounts(document: Document, site: Site) -> None:
                 parse_pattern(pattern)
             except ImageError as error:
                 place = (*path, "images", number)
-                report(document, place, "never-matches", f"{visible(pattern)}: {error}.")
+                fix = "Write an image of `servers.allowed_images`, such as xnat/*."
+                report(document, place, "never-matches", f"{visible(pattern)}: {error}.", fix)
             else:
                 if not any(overlap(each, parse_pattern(pattern)) for each in allowed):
                     found = f"No image that servers.allowed_images allows is one of {pattern}."
@@ -47,7 +48,9 @@ def check_site_mounts(document: Document, site: Site) -> None:
             if document.data["servers"]["mounts"][index].get(key) == []:
                 found = "An empty list is no list: all servers get the mount."
                 report(document, (*path, key), "no-effect", found, "Delete it, or write whose it is.")
-        if is_normal(document, (*path, "target"), mount.target):
+        if not _ends_as_in_compose(document, (*path, "target"), mount.target) and is_normal(
+            document, (*path, "target"), mount.target
+        ):
             _target(document, site, mount, (*path, "target"))
         others = targets.setdefault(mount.target, [])
         if any(_meet(mount, other) for other in others):
@@ -76,17 +79,33 @@ def _patterns(texts: tuple[str, ...]) -> list[Image]:
 
 
 def _source(document: Document, site: Site, mount: SiteMount, path: KeyPath) -> None:
+    if _ends_as_in_compose(document, path, mount.source):
+        return
     rest = mount.source.replace("{username}", "")
     if "{" in rest or "}" in rest:
-        report(document, path, "username", "Only {username} may stand in braces.")
+        found = "Only {username} may stand in braces."
+        report(document, path, "username", found, "Write {username}, or no braces.")
     elif mount.source.startswith("/"):
         if not is_normal(document, path, mount.source):
             return
         if any("{username}" in part and part != "{username}" for part in mount.source.split("/")):
-            report(document, path, "username", "{username} must be a path component of its own.")
+            found = "{username} must be a path component of its own."
+            fix = "Put it between slashes, such as /data/scratch/{username}."
+            report(document, path, "username", found, fix)
     else:
         report_volume(document, site, path, mount.source)
     report_shared(document, path, mount.source, writable=mount.writable)
+
+
+def _ends_as_in_compose(document: Document, path: KeyPath, text: str) -> bool:
+    """Report what compose files write behind a path, which would be part of its name here."""
+    whole, colon, mode = text.rpartition(":")
+    if not colon or mode not in {"ro", "rw", "z", "Z"}:
+        return False
+    found = f"Here `:{mode}` is part of the name."
+    fix = f"Write {whole}: a mount is read-only unless `writable: true` stands there."
+    report(document, path, "path", found, fix)
+    return True
 
 
 def _target(document: Document, site: Site, mount: SiteMount, path: KeyPath) -> None:
