@@ -407,7 +407,7 @@ def test_init_asks_again_after_a_bad_answer_and_says_why(folder):
     code, screen = on_terminal(folder, typed)
     assert code == 0, screen
     for said in (
-        "url: https://y.org",
+        "fragment. Write https://y.org.\r\n",
         "Write https://y.org/jupyterhub/",
         "docker pull",
         "Write one of",

@@ -1,6 +1,7 @@
 """`xnathub init`."""
 
 import json
+import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,7 +101,11 @@ def _reasons(text: str) -> list[str]:
     try:
         load("site.yaml", content=text.encode("utf-8", "surrogateescape"))
     except SiteError as error:
-        return [f"{problem.message} {problem.fix}".strip() for problem in error.problems]
+        # An answer is the value alone, which messages for a file give with its key.
+        return [
+            re.sub(r"`\w+: ([^`{[]+)`", r"\1", f"{problem.message} {problem.fix}".strip())
+            for problem in error.problems
+        ]
     return []
 
 
