@@ -170,3 +170,50 @@ def test_what_a_deleted_admin_made_ends_too(own_hub, xnat):
     own_hub.site_file.write_text(yaml.safe_dump(merged(own_hub.site, {"hub": {"admin_users": ["alice"]}})))
     own_hub.start()
     assert ask("GET", "/Alice", made).status_code == 403
+
+
+def test_what_is_made_with_a_token_that_an_admin_made_ends_with_the_admin(own_hub, xnat):
+    guest = f"dave{len(xnat.state.users())}"
+    xnat.state.add_user(guest, roles=["Jupyter"])
+    tokens = {}
+    for name in ("alice", "demo", "Alice", guest):
+        Visitor(own_hub.url).sign_in(name, xnat.state.user(name).password)
+        body = {"note": "mine", "scopes": ["inherit"]}
+        tokens[name] = own_hub.api("POST", f"/users/{name}/tokens", json=body).json()["token"]
+
+    def api(name, method, path, **body):
+        headers = {"Authorization": f"token {tokens[name]}"}
+        return requests.request(
+            method, f"{own_hub.url}/hub/api{path}", headers=headers, json=body, timeout=30
+        )
+
+    def make(by, owner, name):
+        made = api(by, "POST", f"/users/{owner}/tokens", note=name, scopes=["inherit"])
+        assert made.status_code == 201, made.text
+        tokens[name] = made.json()["token"]
+
+    own_hub.plugin.start("Alice", xnat.state.launch("Alice", "P2"))
+    own_hub.plugin.wait_ready("Alice")
+    # One after the other, each made with the one before: the other admin's, that admin's again, a user's, that user's again.
+    make("demo", "alice", "first")
+    make("first", "alice", "second")
+    make("second", "Alice", "third")
+    make("third", "Alice", "fourth")
+    assert api("second", "GET", "/users").status_code == 200
+    assert api("second", "POST", "/shares/Alice/", user=guest).status_code == 200
+    assert api("second", "POST", "/share-codes/Alice/").status_code == 200
+    # These are nobody's but their owner's, or an admin's who stays.
+    make("alice", "alice", "own")
+    make("own", "alice", "again")
+    make("own", "Alice", "by alice")
+    assert api("own", "POST", "/shares/Alice/", user="alice").status_code == 200
+    own_hub.stop()
+    own_hub.site_file.write_text(yaml.safe_dump(merged(own_hub.site, {"hub": {"admin_users": ["alice"]}})))
+    own_hub.start()
+    for each in ("first", "second", "third", "fourth"):
+        assert api(each, "GET", "/user").status_code == 403, each
+    for each in ("own", "again", "by alice", "alice"):
+        assert api(each, "GET", "/user").status_code == 200, each
+    shares = api("alice", "GET", "/shares/Alice/").json()["items"]
+    assert [each["user"]["name"] for each in shares] == ["alice"]
+    assert api("alice", "GET", "/share-codes/Alice/").json()["items"] == []

@@ -29,6 +29,11 @@ def note_gift(db: Any, maker: str, **made: int) -> None:
         db.commit()
 
 
+def makers_of(db: Any, token: int) -> set[str]:
+    """Return the names of those whose gift a token is: none where it is its owner's own."""
+    return {name for (name,) in db.query(Gift.maker).filter_by(token_id=token)}
+
+
 def hand_on(db: Any, code: int, share: int) -> None:
     """Note that a share came from a code, so from whoever made that."""
     for gift in db.query(Gift).filter_by(code_id=code).all():

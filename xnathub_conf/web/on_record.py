@@ -6,7 +6,7 @@ from jupyterhub.apihandlers.users import UserTokenAPIHandler, UserTokenListAPIHa
 from jupyterhub.orm import APIToken
 
 from xnathub_conf.operating.audit import audit, caller_of
-from xnathub_conf.web.shares import note_of_admin
+from xnathub_conf.web.shares import note_makers
 
 
 def note_accounts(handler: Any, names: list[str]) -> None:
@@ -32,11 +32,11 @@ class TokenListHandler(UserTokenListAPIHandler):
     """A user's tokens in the REST API, and on the hub's page."""
 
     async def post(self, user_name: str) -> None:
-        """Make one, and note where an admin makes it for somebody else."""
+        """Make one, and note who made it where that is not its owner alone."""
         await super().post(user_name)
         owner = self.find_user(user_name)
         tokens = self.db.query(APIToken.id).filter_by(user_id=owner.id)
-        note_of_admin(self, user_name, token_id=tokens.order_by(APIToken.id.desc()).first()[0])
+        note_makers(self, user_name, token_id=tokens.order_by(APIToken.id.desc()).first()[0])
 
     def on_finish(self) -> None:
         """Note a new one."""

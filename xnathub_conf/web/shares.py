@@ -13,14 +13,20 @@ from jupyterhub.handlers.pages import AcceptShareHandler
 from tornado.web import HTTPError, authenticated
 
 from xnathub_conf.operating.audit import audit, caller_of
-from xnathub_conf.operating.gifts import hand_on, note_gift
+from xnathub_conf.operating.gifts import hand_on, makers_of, note_gift
 
 
-def note_of_admin(handler: Any, owner: str, **made: int) -> None:
-    """Note what an admin has made for somebody else."""
-    who = handler.current_user
+def note_makers(handler: Any, owner: str, **made: int) -> None:
+    """Note the admin who has made something for somebody else, and who made the token with which it was made.
+
+    The admin who made a token knows it, and so has what it makes, whoever owns that.
+    """
+    who, token = handler.current_user, handler.get_token()
+    names = makers_of(handler.db, token.id) if token else set()
     if getattr(who, "admin", False) and who.name != owner:
-        note_gift(handler.db, who.name, **made)
+        names.add(who.name)
+    for name in sorted(names):
+        note_gift(handler.db, name, **made)
 
 
 def _note(handler: Any, event: str, outcome: str, owner: str, server: str, **facts: object) -> None:
@@ -34,7 +40,7 @@ class ServerSharesHandler(ServerShareAPIHandler):
         """Share it."""
         await super().post(user_name, server_name)
         share = orm.Share.find(self.db, self._lookup_spawner(user_name, server_name), self._with())
-        note_of_admin(self, user_name, share_id=share.id)
+        note_makers(self, user_name, share_id=share.id)
         self._note_it("made", user_name, server_name)
 
     async def patch(self, user_name: str, server_name: str | None = None) -> None:
@@ -84,7 +90,7 @@ class ShareCodesHandler(ServerShareCodeAPIHandler):
         await super().post(user_name, server_name)
         spawner = self._lookup_spawner(user_name, server_name)
         codes = self.db.query(orm.ShareCode.id).filter_by(spawner_id=spawner.id)
-        note_of_admin(self, user_name, code_id=codes.order_by(orm.ShareCode.id.desc()).first()[0])
+        note_makers(self, user_name, code_id=codes.order_by(orm.ShareCode.id.desc()).first()[0])
         _note(self, "share-code", "made", user_name, server_name or "")
 
     def delete(self, user_name: str, server_name: str | None = None) -> None:
