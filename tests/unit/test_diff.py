@@ -108,8 +108,16 @@ def test_together_they_take_what_the_worst_takes(effects):
         "hub-restart": "hub__uid",
         "new-servers": "servers__uid",
         "running-servers": "orchestrator__swarm__network_name",
+        "new-networks": "orchestrator__swarm__mtu",
     }
-    values = {"nothing": 61, "live": 2, "hub-restart": 7, "new-servers": 7, "running-servers": "net"}
+    values = {
+        "nothing": 61,
+        "live": 2,
+        "hub-restart": 7,
+        "new-servers": 7,
+        "running-servers": "net",
+        "new-networks": 1400,
+    }
     after = site_of(**{keys[effect]: values[effect] for effect in effects})
     all_effects = list(EFFECTS)
     expected = all_effects[max((all_effects.index(effect) for effect in effects), default=0)]

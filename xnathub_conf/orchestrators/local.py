@@ -43,6 +43,7 @@ KIND = Kind(
         ),
     },
     own_processes=True,
+    unused=("images_ahead", "dns_search", "hosts", "shm_size"),
     hub_host="127.0.0.1",
     bind_host="127.0.0.1",
     volume=lambda _name: Fault("path", "Local servers have no volumes.", "Write an absolute path."),

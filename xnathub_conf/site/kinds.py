@@ -138,6 +138,8 @@ class Kind(Generic[_T]):
     rights: Rights = Rights()
     starts_as_root: Callable[[_T, Site], bool] = lambda _settings, site: site.servers.security.start_as_root
     """Whether servers start as root."""
+    unused: tuple[str, ...] = ()
+    """The keys of `servers` that a server there can't have."""
     health_checks: bool = False
     """It does the health checks that images bring along."""
 

@@ -98,7 +98,9 @@ RULES: Mapping[str, Rule] = {
     "meeting-network": Rule("Servers that networks of their own part meet on no other.", "warning"),
     "address-pools": Rule("An engine has addresses for all networks.", "warning"),
     "no-effect": Rule("A key has an effect on the site's orchestrator."),
+    "unused-here": Rule("A key of servers does something on the site's orchestrator.", "warning"),
     "internet": Rule("Servers without the internet are kept from it, and reach XNAT all the same."),
+    "two-ways-out": Rule("One place says which way out servers have.", "warning"),
     "wide-reach": Rule("What servers without the internet reach is no large part of it.", "warning"),
     "less-protected": Rule("Servers may do no more to their node than by default.", "warning"),
     "unused-right": Rule("What `servers.security` says changes something.", "warning"),
@@ -114,6 +116,7 @@ RULES: Mapping[str, Rule] = {
     # Orchestrators
     "tls-on-socket": Rule("Only an engine that is reached over the network has TLS."),
     "socket-group": Rule("`hub.gid` says which group owns Docker's socket.", "warning"),
+    "public-subnet": Rule("A network's addresses are nobody's in the internet.", "warning"),
     "unencrypted-engine": Rule("The engine is reached over TLS.", "warning"),
     "claim": Rule("Each allowed mount lies in one volume claim."),
     "schedule-outlasts-start": Rule("A pod that can't be placed is given up before the start is."),

@@ -76,6 +76,8 @@ EFFECTS = {
     "hub-restart": "restart the hub; running servers go on",
     "new-servers": "restart the hub; servers that start after that have it, running ones stay as they are",
     "running-servers": "stop running servers, then restart the hub; what still runs is lost to it",
+    "new-networks": "on Docker and Swarm remove what is deployed, its networks with it, and deploy the file again: running servers end, and "
+    "Docker changes no network that is there; on Kubernetes deploy the file again",
 }
 """What to do after a change of a key, by the schema's `x-takes-effect`: the more it takes, the later here."""
 

@@ -12,6 +12,11 @@ from xnathub_conf.site.yaml_source import Document
 _LEAST_ADDRESSES = 16
 """Docker itself takes some: the network's ends, its gateway, and one for each node."""
 
+_PRIVATE = tuple(
+    map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"))
+)
+"""Ranges of addresses that nobody has in the internet (RFC 1918 and 6598)."""
+
 
 def check_docker(document: Document, site: Site) -> None:
     """TLS and the address of the engine fit together, and a subnet is one."""
@@ -56,6 +61,10 @@ def _subnet(document: Document, subnet: str) -> None:
         if network.num_addresses < _LEAST_ADDRESSES:
             network = network.supernet(new_prefix=20)
         if str(network) == subnet:
+            if not any(network.subnet_of(each) for each in _PRIVATE):
+                found = "Others have these addresses in the internet, and servers don't reach them any more."
+                fix = "Write a private range, such as 10.20.0.0/20."
+                report(document, ("orchestrator", "swarm", "subnet"), "public-subnet", found, fix)
             return
         found = f"Expected the first address of a range, and room for {_LEAST_ADDRESSES} or more."
         fix = f"Write {network}."

@@ -55,6 +55,11 @@ def check_effects(document: Document, site: Site) -> None:
         found = "It has no effect: only Docker does the health checks that images bring along."
         report(document, here, "no-effect", found, "Delete it.")
     servers = site.servers
+    for name in kind_of(site).unused:
+        if getattr(servers, name):
+            found = f"It has no effect: {kind_of(site).name} can't have it."
+            report(document, ("servers", name), "unused-here", found, "Delete it.")
+    _check_ways_out(document, site)
     if (
         servers.no_proxy
         and not servers.http_proxy
@@ -65,3 +70,22 @@ def check_effects(document: Document, site: Site) -> None:
     if site.hub.named_server_limit_per_user and not site.hub.allow_named_servers:
         found = "It has no effect: servers have no names."
         report(document, ("hub", "named_server_limit_per_user"), "no-effect", found, "Delete it.")
+
+
+_PROXY_VARIABLES = {"http_proxy", "https_proxy", "no_proxy"}
+
+
+def _check_ways_out(document: Document, site: Site) -> None:
+    """Report what undoes `http_proxy`."""
+    servers = site.servers
+    if not servers.http_proxy:
+        return
+    if "*" in servers.no_proxy:
+        found = "With `*` nothing goes through `http_proxy`."
+        where: KeyPath = ("servers", "no_proxy", servers.no_proxy.index("*"))
+        report(document, where, "no-effect", found, "Delete it, or delete `http_proxy`.")
+    for name in servers.environment:
+        if name.lower() in _PROXY_VARIABLES:
+            found = f"{name} takes the place of what `http_proxy` and `no_proxy` come to."
+            fix = "Delete it, or delete `http_proxy`."
+            report(document, ("servers", "environment", name), "two-ways-out", found, fix)
