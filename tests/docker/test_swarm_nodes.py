@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.docker.nodes import HOST, Nodes
+from tests.docker.nodes import HOST, Node, Nodes
 from tests.docker.processes import WEB_SERVER
-from tests.docker.testbed import Stack, wait_for
+from tests.docker.test_docker_doctor import inside
+from tests.docker.testbed import Stack, command, wait_for
 from tests.plugin_pages import EVENT
 from tests.support import PROGRAM
 from xnathub_conf.standin import HubLink, HubPlugin, StandIn, demo_state
@@ -24,8 +25,8 @@ IMAGE = "xnathub-busybox:test"
 def nodes(engine) -> Iterator[Nodes]:
     with Nodes(Path("/var/lib/xhtest-nodes"), workers=2) as nodes:
         nodes.manager.load("xnathub:test")
-        for worker in nodes.workers:
-            worker.load(IMAGE)
+        for node in nodes.all:
+            node.load(IMAGE)
         yield nodes
 
 
@@ -54,6 +55,39 @@ def start_on(stack: Stack, node: int, servername: str = EVENT) -> str:
     return requests.get(
         f"{stack.url.removesuffix('/jupyterhub')}{url}who", headers=PROGRAM, timeout=20
     ).text.strip()
+
+
+def test_doctor_says_what_each_node_lacks(nodes: Nodes, stack: Stack):
+    """The first worker has no archive, the second no image of the hub's, and none of what XNAT would start."""
+    archive, other = "/opt/xnat", "xnathub-nowhere:test"
+    first, second = nodes.workers
+    first.load("xnathub:test")
+    stack.workspace("alice")
+    mounts = [*stack.site["servers"]["allowed_mounts"], {"path": archive}]
+    changes = {"servers": {"allowed_images": [IMAGE], "allowed_mounts": mounts}}
+
+    def on(node: Node, *words: str) -> None:
+        command("nsenter", "--mount", "--target", str(node.process.pid), *words)
+
+    for node in nodes.all:
+        on(node, "mount", "-t", "tmpfs", "none", "/opt")
+        if node is not first:
+            on(node, "mkdir", "-p", f"{archive}/data")
+    began = time.monotonic()
+    told = inside(stack, changes).told("docker.each_node", "failed")
+    print(f"{time.monotonic() - began:.0f} s\n{told}")
+    assert f"({first.address}): there is no folder {archive}." in told
+    assert f"({second.address}): the task that looks around is rejected: No such image: xnathub:test" in told
+    assert f"({nodes.manager.address})" in told.partition("All is well on: ")[2]
+    changes["servers"]["allowed_images"].append(other)
+    assert told.count(other) == 0
+    told = inside(stack, changes).told("docker.each_node", "failed")
+    assert told.count(f"it can't get the image {other}") == 3
+    assert not [each for each in nodes.manager.client.services.list() if "-doctor-" in each.name]
+    on(first, "mkdir", "-p", f"{archive}/data")
+    second.load("xnathub:test")
+    changes["servers"]["allowed_images"].pop()
+    assert inside(stack, changes)["docker.each_node"] == "ok"
 
 
 def test_a_server_whose_node_is_gone_has_ended_and_starts_again_elsewhere(nodes: Nodes, stack: Stack):

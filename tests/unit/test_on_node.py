@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from xnathub_conf.doctor.kubernetes_nodes import differ, faults
+from xnathub_conf.doctor.nodes_seen import differ, faults
 from xnathub_conf.doctor.on_node import seen
 from xnathub_conf.standin import StandIn, demo_state
 

@@ -25,7 +25,7 @@ def run_beside(client: Any, program: str, **options: Any) -> tuple[int, str]:
     container = None
     try:
         container = client.containers.create(
-            client.containers.get(_own_id()).image.id,
+            client.containers.get(own_id()).image.id,
             ["python3", "-c", program],
             entrypoint=[],
             read_only=True,
@@ -46,7 +46,7 @@ def run_beside(client: Any, program: str, **options: Any) -> tuple[int, str]:
             container.remove(force=True)
 
 
-def _own_id() -> str:
+def own_id() -> str:
     """Return the ID of the container that this process is in. Raises Untold outside of one."""
     found = re.search(r"/containers/([0-9a-f]{64})/", Path("/proc/self/mountinfo").read_text("utf-8"))
     if not found:

@@ -20,6 +20,7 @@ from xnathub_conf.doctor.metadata import cloud_metadata
 from xnathub_conf.doctor.placement import holds, parsed_constraint
 from xnathub_conf.doctor.registries import try_logins
 from xnathub_conf.doctor.rights import engine_rights
+from xnathub_conf.doctor.swarm_nodes import ALL_SECONDS, look_at_nodes
 from xnathub_conf.launch.policy import PolicyRefusal
 from xnathub_conf.site.networks import server_networks
 from xnathub_conf.site.problems import KeyPath
@@ -40,6 +41,7 @@ class DockerChecks:
         self._swarm = settings if isinstance(settings, Swarm) else None
         self._here: KeyPath = ("orchestrator", settings.key)
         self._info: dict[str, Any] = {}
+        self._nodes: list[dict[str, Any]] = []
         self.client: Any = None
 
     def checks(self) -> list[Check]:
@@ -48,6 +50,8 @@ class DockerChecks:
             Check("docker.swarm", self.swarm, ("docker.api",)),
             Check("docker.nodes", self.nodes, ("docker.swarm",)),
         ]
+        look = partial(self.each_node, self._swarm) if self._swarm else None
+        each = [Check("docker.each_node", look, ("docker.nodes",), ALL_SECONDS)] if look else []
         return [
             Check("docker.socket", self.socket),
             Check("docker.api", self.api),
@@ -63,6 +67,7 @@ class DockerChecks:
                 else []
             ),
             Check("docker.images", self.images, ("docker.api",)),
+            *each,
             Check("docker.jupyterhub", self.jupyterhub, ("docker.api",)),
         ]
 
@@ -222,7 +227,15 @@ class DockerChecks:
                 "Give a node its label, docker node update --label-add NAME=VALUE NODE, or correct the constraint.",
                 (*self._here, "placement_constraints"),
             )
+        own = [parsed_constraint(text) for text in asked_for]
+        self._nodes = [node for node in ready if all(holds(each, node) for each in own)]
         return ok(f"{len(fitting)} of {len(nodes)} nodes take servers" + (f" ({asked})." if asked else "."))
+
+    async def each_node(self, swarm: Swarm) -> Finding:
+        """Each node that takes servers has the folders, images, ways to XNAT and the hub, time and room that they need."""
+        look = partial(look_at_nodes, self._examination, swarm, self.client, self._nodes)
+        found, problem = await self._ask(look)
+        return problem or found or skipped("No node was looked at.")
 
     async def rights(self) -> Finding:
         """The engine can keep servers to what the site says that they may do."""

@@ -5,8 +5,6 @@ import contextlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from importlib import resources
-from itertools import combinations
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -17,6 +15,7 @@ from xnathub_conf.doctor.examination import Examination, Finding, failed, ok, sk
 from xnathub_conf.doctor.images import exact_images
 from xnathub_conf.doctor.jupyterhubs import LABEL
 from xnathub_conf.doctor.kubernetes_reading import api_reason, has_labels, pod_to_try, takes_work
+from xnathub_conf.doctor.nodes_seen import faults, others_than, program, said_by
 from xnathub_conf.launch.plan import LaunchPlan, Mount
 from xnathub_conf.site.hub_settings import hub_connect_url
 from xnathub_conf.site.types import Kubernetes
@@ -29,8 +28,6 @@ ALL_SECONDS = 180
 _SECONDS, _CALL_SECONDS = 60, 10
 _LOOK_AGAIN_SECONDS = 0.5
 _AT_ONCE = 8
-_OFF_SECONDS = 10
-_ROOM = 2 * 2**30
 _TOLD_IMAGES = 50
 """A node tells of no more images than that."""
 
@@ -92,10 +89,8 @@ async def look_at_nodes(
         zip([node.metadata.name for node in nodes], await asyncio.gather(*map(look, nodes)), strict=True)
     )
     wrong = {name: [*said, *faults(seen)] for name, (said, seen) in found.items()}
-    for (one, (_, here)), (other, (_, there)) in combinations(found.items(), 2):
-        for path, folder in here.get("folders", {}).items():
-            if differ(folder, there.get("folders", {}).get(path, {})):
-                wrong[other].append(f"{path} holds other folders than on {one}")
+    for name, more in others_than({name: seen for name, (_, seen) in found.items()}):
+        wrong[name].append(more)
     for node in nodes:
         wrong[node.metadata.name] += _lacking_images(examination, settings, node)
     faulty = {name: said for name, said in wrong.items() if said}
@@ -137,11 +132,10 @@ def _pod(examination: Examination, settings: Kubernetes, node: str, hub: Any) ->
         "xnat": site.xnat.url,
         "hub": f"{hub_connect_url(site)}{site.hub.base_url}hub/health",
     }
-    source = resources.files("xnathub_conf.doctor").joinpath("on_node.py").read_text("utf-8")
     container |= {
         "image": hub.containers[0].image,
         "imagePullPolicy": hub.containers[0].image_pull_policy,
-        "command": ["python3", "-c", literal(source)],
+        "command": ["python3", "-c", literal(program())],
         "env": [{"name": "ASKED", "value": literal(json.dumps(asked))}],
         "volumeMounts": volumes.mounts,
     }
@@ -192,7 +186,7 @@ async def _seen(
         if why := await _why_not_ended(where, made, end, patience):
             return [why], {}
         said = await core.read_namespaced_pod_log(name, namespace, _request_timeout=_CALL_SECONDS)
-        return [], json.loads(said.strip().splitlines()[-1].removeprefix("seen "))
+        return [], said_by(said)
     except (*_FAULTS, ValueError, IndexError) as error:
         return [f"the pod that looks around did not say what it sees: {api_reason(error)}"], {}
     finally:
@@ -225,34 +219,6 @@ async def _why_not_ended(where: Where, made: Any, end: float, patience: float) -
                 break
         await asyncio.sleep(_LOOK_AGAIN_SECONDS)
     return why
-
-
-def faults(seen: Mapping[str, Any]) -> list[str]:
-    """Return, in words, what a pod saw that is not as it should be."""
-    if not seen:
-        return []
-    found = [
-        f"{path} can't be read: {folder['error']}"
-        for path, folder in seen["folders"].items()
-        if "error" in folder
-    ]
-    found += [f"{path}: {why}" for path, why in seen["writable"].items() if why]
-    found += [
-        f"no way to {name}: {seen[key]}" for key, name in (("xnat", "XNAT"), ("hub", "the hub")) if seen[key]
-    ]
-    if seen["clock"] is not None and abs(seen["clock"]) > _OFF_SECONDS:
-        found.append(f"its clock is {seen['clock']:+.0f} s off XNAT's")
-    if seen["free"] < _ROOM:
-        found.append(f"its disk has {seen['free'] / 2**30:.1f} GiB left")
-    return found
-
-
-def differ(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return whether less than half of what either folder holds is in both: there are always some that have just been made."""
-    if "names" not in one or "names" not in other:
-        return False
-    here, there = set(one["names"]), set(other["names"])
-    return 2 * len(here & there) < max(len(here), len(there))
 
 
 def _lacking_images(examination: Examination, settings: Kubernetes, node: Any) -> list[str]:

@@ -13,7 +13,7 @@ from xnathub_conf.spawners.images_ahead import Brought
 
 _LOOK_AGAIN_SECONDS = 2
 _NOBODY = "65534"
-_WAITING = frozenset(
+WAITING = frozenset(
     {"new", "allocated", "pending", "assigned", "accepted", "preparing", "ready", "starting", "running"}
 )
 
@@ -36,7 +36,7 @@ async def bring_to_nodes(spawner: Any, swarm: Swarm, image: str, labels: dict[st
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
             tasks = await spawner.docker("tasks", filters={"service": name})
             states = Counter(each["Status"]["State"] for each in tasks)
-            if tasks and not _WAITING & states.keys():
+            if tasks and not WAITING & states.keys():
                 break
     finally:
         await _remove(spawner, name)
