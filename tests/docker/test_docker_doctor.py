@@ -53,8 +53,13 @@ def stack(docker_client, host_address, tmp_path_factory) -> Iterator[Stack]:
             yield stack
 
 
-def inside(stack: Stack, changes: dict | None = None, *arguments: str) -> Diagnosis:
-    """Run the command in the hub's container, on a variant of the site file where there are changes."""
+def inside(
+    stack: Stack, changes: dict | None = None, *arguments: str, skip: str = "docker.each_node"
+) -> Diagnosis:
+    """Run the command in the hub's container, on a variant of the site file where there are changes.
+
+    The look at each node takes its seconds: tests/docker/test_swarm_nodes.py has it.
+    """
     file = "/etc/xnathub/site.yaml"
     hub = stack.hub_container()
     if changes:
@@ -64,6 +69,7 @@ def inside(stack: Stack, changes: dict | None = None, *arguments: str) -> Diagno
             ["python3", "-c", "import sys; open(sys.argv[1], 'w').write(sys.argv[2])", file, text]
         )
         assert written.exit_code == 0, written.output
+    arguments = (*arguments, *(("--skip", skip) if skip else ()))
     done = hub.exec_run(["xnathub", "doctor", file, "--json", *arguments], demux=True)
     out, err = ((each or b"").decode() for each in done.output)
     assert out, err
@@ -82,8 +88,9 @@ def of_swarm(**changes) -> dict:
 
 def test_all_is_well_in_the_hub_s_container(stack: Stack):
     stack.options("alice")
-    found = inside(stack, None, "--user", "alice")
+    found = inside(stack, None, "--user", "alice", skip="")
     assert found.bad() == OLD_ENGINE, found.text
+    assert "A task on each node finds" in found.told("docker.each_node", "ok")
     assert "no_new_privileges" in found.told("docker.rights", "warning")
     assert "may use /var/run/docker.sock" in found.told("docker.socket", "ok")
     assert "overlay" in found.told("docker.network", "ok")
