@@ -69,7 +69,8 @@ def inside(
             ["python3", "-c", "import sys; open(sys.argv[1], 'w').write(sys.argv[2])", file, text]
         )
         assert written.exit_code == 0, written.output
-    arguments = (*arguments, *(("--skip", skip) if skip else ()))
+    if skip and merged(stack.site, changes or {})["orchestrator"].get("swarm") is not None:
+        arguments = (*arguments, "--skip", skip)
     done = hub.exec_run(["xnathub", "doctor", file, "--json", *arguments], demux=True)
     out, err = ((each or b"").decode() for each in done.output)
     assert out, err

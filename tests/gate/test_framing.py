@@ -294,6 +294,18 @@ def test_a_large_body_arrives_whole(proxy):
     assert time.monotonic() - start < 10
 
 
+def test_a_body_in_many_small_pieces_ends_where_it_is_the_hubs(proxy):
+    """Each piece takes the proxy some 600 bytes of memory, so that a megabyte of single bytes took 300."""
+    chunked = ["Transfer-Encoding: chunked"]
+    single = request("POST", chunked, b"1\r\na\r\n" * 1_000)
+    assert b" 413 " in proxy.send(single, wait=1).partition(b"\r\n")[0]
+    assert b"so many small pieces" in proxy.send(single, wait=1)
+    assert not [each for each in proxy.hub.requests if each.endswith(b"0\r\n\r\n")]
+    proxy.hub.raw = b""
+    larger = request("POST", chunked, (b"80\r\n" + b"a" * 128 + b"\r\n") * 1_000 + b"0\r\n\r\n")
+    assert proxy.send(larger, wait=1).startswith(b"HTTP/1.1 200")
+
+
 def test_a_body_that_comes_too_slowly_ends_where_it_is_the_hubs(proxy):
     """What is for a user's server is that server's to bound."""
     # Of that pass nobody asks anew within the test.

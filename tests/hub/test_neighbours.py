@@ -80,6 +80,19 @@ def test_a_sign_in_ends_with_the_session_that_it_came_from(workstation):
     wait_until(lambda: workstation.name_on_the_hub() is None, AGE + 20, "the end of the sign-in")
 
 
+def test_a_sign_in_ends_with_its_session_though_another_browser_of_the_user_works_on(site, workstation):
+    """What XNAT says by the one's session says nothing of the other's."""
+    other = Workstation(site)
+    for each in (workstation, other):
+        each.sign_in_to_xnat("demo")
+        assert each.get_page("/hub/home").status_code == 200
+    site.xnat.state.end_session(other.session)
+    for _ in range(2 * AGE + 3):
+        assert workstation.name_on_the_hub() == "demo"
+        time.sleep(1)
+    assert other.name_on_the_hub() is None
+
+
 def test_a_sign_in_ends_where_the_browser_has_lost_that_session(workstation):
     workstation.sign_in_to_xnat("alice")
     workstation.get_page("/hub/login")

@@ -30,12 +30,12 @@ export function dropCredentials(headers) {
   if (headers["proxy-authorization"] !== undefined) delete headers["proxy-authorization"];
 }
 
-// Returns the session of XNAT in a Cookie header, or null; of different ones all, since a page of another host below the same domain
+// Returns the session of XNAT in a Cookie header, without the quotes that XNAT leaves out too, or null; of different ones all, since a page of another host below the same domain
 // can add one of its own, and XNAT may take any of them.
 function xnatSession(jar) {
   if (jar.session === undefined) {
-    const sessions = jar.pairs.filter(([name, value]) => name === "JSESSIONID" && value).map(([, value]) => value);
-    jar.session = [...new Set(sessions)].join("; ") || null;
+    const sessions = jar.pairs.filter(([name]) => name === "JSESSIONID").map(([, value]) => value.replace(/^"(.*)"$/, "$1"));
+    jar.session = [...new Set(sessions.filter(Boolean))].join("; ") || null;
   }
   return jar.session;
 }

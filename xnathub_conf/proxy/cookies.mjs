@@ -21,6 +21,9 @@ export function markOf(prefix) {
   return mark;
 }
 
+// A jar takes many times the memory of its header.
+const MOST_KEPT = 50;
+
 const jars = new Map();
 
 // Returns {pairs}: the name and value of every cookie of a Cookie header, read once, since a page sends hundreds of requests with the
@@ -34,14 +37,22 @@ export function jarOf(header = "") {
       if (at > 0) jar.pairs.push([trim(piece.slice(0, at)), trim(piece.slice(at + 1))]);
     }
     if (jars.size >= 2_000) jars.clear();
-    if (header.length <= 4_096) jars.set(header, jar);
+    if (header.length <= 4_096 && jar.pairs.length <= MOST_KEPT) jars.set(header, jar);
   }
   return jar;
 }
 
-// Returns a text without the blanks and tabs around it, which HTTP has no others of.
+// Returns a text without the blanks and tabs around it, which HTTP has no others of. A pattern would look at a long run of them
+// within the text again and again.
 function trim(text) {
-  return text.replace(/^[ \t]+|[ \t]+$/g, "");
+  let [from, to] = [0, text.length];
+  while (from < to && isBlank(text, from)) from += 1;
+  while (to > from && isBlank(text, to - 1)) to -= 1;
+  return text.slice(from, to);
+}
+
+function isBlank(text, at) {
+  return text[at] === " " || text[at] === "\t";
 }
 
 // Takes out of a request what another program than this one may read as a cookie of another name.

@@ -18,6 +18,8 @@ const GUARDED = Symbol.for("xnathub gate");
 const ROUTE = Symbol("route");
 const CONFINED = Symbol("confined");
 const MOST_BYTES = 2 ** 20; // of a body that goes to the hub
+const [MOST_PIECES, LEAST_OF_A_PIECE] = [256, 64]; // pieces, and bytes of one on average
+const SCATTERED = "The hub takes no body in so many small pieces.";
 const TOO_LARGE = "The hub takes nothing as large as this.";
 const BODY_TIMEOUT = 30_000; // ms
 const RECHECK_STREAMS = 2_000; // ms
@@ -153,7 +155,7 @@ async function toTheHub(proxy, req, res, route, isUpgrade) {
   if (Number(req.headers["content-length"] ?? 0) > MOST_BYTES) {
     return refuse(proxy, req, res, 413, TOO_LARGE);
   }
-  if (req.headers["transfer-encoding"] !== undefined) boundChunks(proxy, req, res);
+  boundBody(proxy, req, res);
   if (LEADS_ELSEWHERE.test(req.url)) {
     return refuse(proxy, req, res, 400, "The path of this address leads elsewhere: none of its parts may be . or .., and it may hold no \\ and no #.");
   }
@@ -172,15 +174,19 @@ async function toTheHub(proxy, req, res, route, isUpgrade) {
   return true;
 }
 
-// Ends a body without a length where it grows larger than the hub takes.
-function boundChunks(proxy, req, res) {
+// Ends a body that grows larger than the hub takes, or comes in so many small pieces that each takes far more than it brings.
+function boundBody(proxy, req, res) {
   let bytes = req.readableLength;
+  let pieces = 0;
   const { push } = req;
   req.push = function (chunk, encoding) {
-    bytes += chunk?.length ?? 0;
-    if (bytes <= MOST_BYTES) return push.call(this, chunk, encoding);
+    if (chunk === null) return push.call(this, chunk, encoding);
+    bytes += chunk.length;
+    pieces += 1;
+    const scattered = pieces > MOST_PIECES && bytes < pieces * LEAST_OF_A_PIECE;
+    if (bytes <= MOST_BYTES && !scattered) return push.call(this, chunk, encoding);
     if (res.headersSent) req.socket.destroy();
-    else refuse(proxy, req, res, 413, TOO_LARGE);
+    else refuse(proxy, req, res, 413, scattered ? SCATTERED : TOO_LARGE);
     return false;
   };
 }

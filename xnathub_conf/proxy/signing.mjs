@@ -23,13 +23,14 @@ export function sign(key, text) {
 const read = new Map();
 const marks = new Map();
 
-// Returns what a map holds for a text, made once: a page asks for hundreds of things with the same cookies.
+// Returns what a map holds for a text, made once: a page asks for hundreds of things with the same cookies. What comes to nothing is not
+// kept: anybody can make that up.
 function once(map, text, make) {
   if (text.length > 2000) return make();
   let value = map.get(text);
-  if (value === undefined) {
+  if (value === undefined && (value = make()) !== null) {
     if (map.size > 20_000) map.clear();
-    map.set(text, (value = make()));
+    map.set(text, value);
   }
   return value;
 }

@@ -29,8 +29,13 @@ class Asking:
         self._rules, self._xnat, self._log = site.sign_in, xnat, log
         self._opened: dict[str, str] = {}
         self._taken: dict[str, str] = {}
+        rules = site.sign_in
+        # Where everyone may use Jupyter, nothing else is asked with a session.
+        kept = 0 if rules.everyone == "always" else _KEPT_SECONDS
         self.sessions = (
-            Sessions(self._owner_of, _session_age(site.sign_in)) if sees_xnat_sessions(site) else None
+            Sessions(self._owner_of, rules.auth_refresh_age or rules.max_age, kept)
+            if sees_xnat_sessions(site)
+            else None
         )
 
     async def account(self, credentials: Credentials, keep: bool = False) -> tuple[str, bool]:
@@ -112,7 +117,10 @@ class Asking:
         if not known or self._rules.everyone == "always":
             return await self.may_still_start(username, credentials)
         try:
-            return await self._may_start(username, credentials)
+            said = await self._may_start(username, credentials)
+            if self.sessions:
+                self.sessions.heard(session)
+            return said
         except (XnatUnauthorized, XnatForbidden, XnatLoginRedirect):
             # It is over, or somebody else's.
             if self.sessions:
@@ -155,9 +163,3 @@ class Asking:
         if self.sessions and credentials.session:
             self.sessions.note(credentials.session, name)
         return may_start if name == username else None
-
-
-def _session_age(rules: SignIn) -> float:
-    age = rules.auth_refresh_age or rules.max_age
-    # Where everyone may use Jupyter, nothing else is asked with a session.
-    return age if rules.everyone == "always" else max(age, _KEPT_SECONDS)

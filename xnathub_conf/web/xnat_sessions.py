@@ -8,6 +8,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 MOST_SESSIONS = 4
@@ -24,33 +25,56 @@ def may_be_a_session(text: str | None) -> bool:
     return bool(text and _SESSION_ID.fullmatch(text))
 
 
-class Sessions:
-    """Whose the sessions of XNAT are that browsers send. Each is asked about once in `age` seconds."""
+@dataclass(frozen=True)
+class _Known:
+    """Whose a session is, until when that counts, and until when XNAT need not be asked whether it goes on."""
 
-    def __init__(self, ask: Callable[[str], Awaitable[str | None]], age: float):
+    owner: str | None
+    until: float
+    fresh: float
+
+
+_UNKNOWN = _Known(None, 0.0, 0.0)
+
+
+class Sessions:
+    """Whose the sessions of XNAT are that browsers send. XNAT is asked where it has not answered by one for `age` seconds.
+
+    Whose it is stays known for `kept` seconds: that counts where XNAT answers by it what this user alone may ask.
+    """
+
+    def __init__(self, ask: Callable[[str], Awaitable[str | None]], age: float, kept: float = 0):
         """Take what asks XNAT, which gives a name, `guest`, or None where it can't be told."""
         self._ask = ask
-        self._age = age
-        self._known: OrderedDict[str, tuple[str | None, float]] = OrderedDict()
+        self._age, self._kept = age, max(age, kept)
+        self._known: OrderedDict[str, _Known] = OrderedDict()
         self._asking: dict[str, asyncio.Task[str | None]] = {}
 
     def known(self, session: str | None) -> str | None:
         """Return whose a session is, as far as that is known, without a question."""
-        owner, until = self._known.get(session or "", (None, 0.0))
-        return owner if until > time.monotonic() else None
+        found = self._known.get(session or "")
+        return found.owner if found and found.until > time.monotonic() else None
 
     def has(self, username: str) -> bool:
         """Return whether any session is known to be a user's, without a question."""
         now = time.monotonic()
-        return any(owner == username and until > now for owner, until in self._known.values())
+        return any(each.owner == username and each.until > now for each in self._known.values())
 
     def note(self, session: str, owner: str | None) -> None:
         """Note what XNAT has just said."""
-        seconds = self._age if owner not in {None, "guest"} else min(_SOON_SECONDS, self._age)
-        self._known[session] = owner, time.monotonic() + seconds
+        now, soon = time.monotonic(), min(_SOON_SECONDS, self._age)
+        named = owner not in {None, "guest"}
+        self._known[session] = _Known(
+            owner, now + (self._kept if named else soon), now + (self._age if named else soon)
+        )
         self._known.move_to_end(session)
         if len(self._known) > _KEPT:
             self._known.popitem(last=False)
+
+    def heard(self, session: str) -> None:
+        """Note that XNAT has just answered by a session: it goes on, and is whose it was."""
+        if found := self._known.get(session):
+            self._known[session] = replace(found, fresh=time.monotonic() + self._age)
 
     def forget(self, session: str) -> None:
         """Ask anew whose a session is, the next time that it matters."""
@@ -60,9 +84,9 @@ class Sessions:
         """Return whose a session is, `guest` for nobody's or no session at all, and None where XNAT can't be asked."""
         if session is None or not may_be_a_session(session):
             return "guest"
-        known, until = self._known.get(session, (None, 0.0))
-        if until > time.monotonic():
-            return known
+        found, now = self._known.get(session, _UNKNOWN), time.monotonic()
+        if found.until > now and found.fresh > now:
+            return found.owner
         if session not in self._asking:
             task = asyncio.ensure_future(self._ask(session))
             self._asking[session] = task
@@ -70,7 +94,7 @@ class Sessions:
         said = await asyncio.shield(self._asking[session])
         if said is None:
             # What XNAT said last holds until it says something else.
-            said = known
+            said = found.owner
         self.note(session, said)
         return said
 
@@ -101,7 +125,8 @@ def sent_sessions(handler: Any) -> tuple[str, ...]:
         for piece in header.split(";")
     )
     found = (value.strip(" \t") for name, _, value in pairs if name.strip(" \t") == "JSESSIONID")
-    return tuple(dict.fromkeys(filter(None, found)))
+    # XNAT reads a quoted one as it reads it without.
+    return tuple(dict.fromkeys(filter(None, (re.sub(r'^"(.*)"$', r"\1", each) for each in found))))
 
 
 async def own_session(sessions: Sessions, name: str, sent: tuple[str, ...]) -> str | None:
