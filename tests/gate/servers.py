@@ -13,6 +13,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -149,12 +150,23 @@ class _Recorder:
 
 
 class RawHub(RawServer):
-    """A hub with an answer to `gate/renew`: `say` is what it gives, a status and a cookie."""
+    """A hub with an answer to `gate/renew`: `say` is what it gives, a status and a cookie.
+
+    Also to `gate/token`: `tokens` are those that it knows, None where it can't tell.
+    """
 
     say = (403, "")
+    tokens: Set[str] | None = frozenset()
     delay = 0.0
 
     def reply(self, connection, head, body):
+        if b"/hub/gate/token" in head.split(b"\r\n")[0]:
+            time.sleep(self.delay)
+            known = self.tokens is not None and json.loads(body)["token"] in self.tokens
+            status = 500 if self.tokens is None else 204 if known else 403
+            length = "" if known else "Content-Length: 0\r\n"
+            connection.sendall(f"HTTP/1.1 {status} X\r\n{length}\r\n".encode())
+            return ""
         if b"/hub/gate/renew" not in head.split(b"\r\n")[0]:
             return super().reply(connection, head, body)
         time.sleep(self.delay)
@@ -165,7 +177,14 @@ class RawHub(RawServer):
 
     @property
     def renewals(self) -> list[dict]:
-        bodies = [each for each in self.requests if b"/gate/renew" in each.split(b"\r\n")[0]]
+        return self._asked(b"/gate/renew")
+
+    @property
+    def asked_tokens(self) -> list[str]:
+        return [each["token"] for each in self._asked(b"/gate/token")]
+
+    def _asked(self, path: bytes) -> list[dict]:
+        bodies = [each for each in self.requests if path in each.split(b"\r\n")[0]]
         return [json.loads(each.split(b"\r\n\r\n", 1)[1]) for each in bodies]
 
 

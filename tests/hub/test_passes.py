@@ -1,6 +1,7 @@
 """Nobody's server gets hold of anybody else: the gate, between real browsers' requests and a real server that notes them all."""
 
 import contextlib
+import hmac
 import html
 import json
 import os
@@ -8,17 +9,19 @@ import re
 import secrets
 import subprocess
 import time
+from socket import create_connection
 
 import psutil
 import pytest
 import requests
 import websocket
 
-from tests.gate.servers import MODULES, find_command
+from tests.gate.servers import MODULES, b64, find_command
 from tests.hub.test_hostile_users import own_token
 from tests.noting import Notes, cookies_in, start
 from tests.support import RunningHub, Visitor, free_port, new_standin, page_text, wait_until
 from xnathub_conf.standin import HubError, faults
+from xnathub_conf.web.gate_pass import GateKey
 
 AGE = 4
 
@@ -187,6 +190,53 @@ def test_a_program_comes_in_with_a_token_alone(site, noted):
     assert requests.get(f"{site.url}/user/demo/grab", headers=headers | cookie, timeout=30).status_code == 403
     assert requests.get(f"{site.url}/user/demo/grab", auth=("demo", "x"), timeout=30).status_code == 403
     assert noted() == []
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_a_strangers_bodies_take_no_memory_of_a_server(site, noted, framing):
+    def memory():
+        family = [each for server in site.server_processes() for each in (server, *server.children(True))]
+        return sum(each.memory_info().rss for each in family)
+
+    host, port = site.url.split("/")[2].split(":")
+    length = "Transfer-Encoding: chunked" if framing == "chunked" else f"Content-Length: {90 << 20}"
+    head = f"POST /jupyterhub/user/demo/api/contents HTTP/1.1\r\nHost: x\r\nAuthorization: token made-up\r\n{length}\r\n\r\n"
+    piece = b"a" * (1 << 20)
+    if framing == "chunked":
+        piece = f"{len(piece):x}\r\n".encode() + piece + b"\r\n"
+    before = memory()
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            connection = stack.enter_context(create_connection((host, int(port)), timeout=30))
+            connection.sendall(head.encode())
+            with contextlib.suppress(ConnectionError):
+                for _ in range(80):
+                    connection.sendall(piece)
+        # 160 MB came, or would have come.
+        assert memory() - before < 30 << 20
+    assert "made-up" not in site.log.read_text("utf-8", "replace")
+
+
+def test_a_program_uploads_with_a_token(site, noted):
+    headers = {"Authorization": f"token {site.plugin.token('demo', 'test', 300)}"}
+    model = {"type": "file", "format": "text", "content": "x" * (5 << 20)}
+    url = f"{site.url}/user/demo/api/contents/large.txt"
+    assert requests.put(url, headers=headers, json=model, timeout=60).status_code == 201
+    pieces = iter([json.dumps(model).encode()])
+    assert requests.put(url, headers=headers, data=pieces, timeout=60).status_code == 200
+    assert requests.get(url, headers=headers, timeout=60).json()["size"] == 5 << 20
+
+
+@pytest.mark.parametrize("proof", [None, "x", "of another question"])
+def test_nobody_but_the_gate_asks_the_hub_about_tokens(site, proof):
+    body = json.dumps({"token": site.token})
+    if proof == "of another question":
+        key = GateKey(bytes.fromhex(site.cookie_secret)).key
+        proof = b64(hmac.digest(key, f"renew:{body}".encode(), "sha256"))
+    headers = {"X-Xnathub-Gate": proof} if proof else {}
+    for url in (site.url, f"{site.hub_bind_url}/jupyterhub"):
+        answer = requests.post(f"{url}/hub/gate/token", data=body, headers=headers, timeout=30)
+        assert answer.status_code == 404
 
 
 @pytest.mark.parametrize("forged", ["x", "e30.AAAA", "..", "a.b.c", '"', ""])

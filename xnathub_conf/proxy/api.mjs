@@ -2,6 +2,7 @@
 import net from "node:net";
 import { Renewals } from "./renewals.mjs";
 import { forgetPasses, sign } from "./signing.mjs";
+import { Tokens } from "./tokens.mjs";
 
 // Answers a request to /api/gate; returns undefined for any other.
 export function api(gate, proxy, req, res) {
@@ -23,14 +24,15 @@ async function configure(gate, proxy, req, res) {
   }
   forgetPasses();
   const { key, hubPrefix } = gate.settings;
-  const where = async () => {
+  const where = async (name) => {
     const { data } = await proxy._routes.getTarget(hubPrefix);
-    const url = new URL(`${hubPrefix}gate/renew`, data.target);
+    const url = new URL(`${hubPrefix}gate/${name}`, data.target);
     const { target, agent } = proxy.proxyOptsForTarget(new URL(data.target));
     const { socketPath, key: clientKey, cert, ca } = target;
     return { url, options: { agent, socketPath, key: clientKey, cert, ca } };
   };
   gate.renewals = new Renewals(key, where, proxy.log, gate.patience);
+  gate.tokens = new Tokens(key, where, proxy.log);
   gate.isTold();
   proxy.log.info("The gate is set up for %s", gate.settings.baseUrl);
   return end(res, 201, "");

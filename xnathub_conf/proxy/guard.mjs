@@ -13,6 +13,7 @@ import { anyName } from "./routes.mjs";
 import { setPass } from "./signing.mjs";
 import { Streams } from "./streams.mjs";
 import { askHub, atItsPlace, tokenCookie } from "./subdomains.mjs";
+import { isLarge } from "./tokens.mjs";
 
 const GUARDED = Symbol.for("xnathub gate");
 const ROUTE = Symbol("route");
@@ -120,6 +121,11 @@ async function pass(proxy, req, res, route, isUpgrade) {
   if (data.user !== undefined) {
     if (!settings) return refuse(proxy, req, res, 503, "The hub has not yet told its proxy whose browser may pass. Try again in a moment.");
     program = isProgram(req);
+    if (program && isLarge(req)) {
+      const known = await gate.tokens.knows(req.headers.authorization);
+      if (known === null) return hubIsAway(proxy, req, res);
+      if (!known) return refuse(proxy, req, res, 403, "The hub does not know this token, so nothing as large as this is taken with it.");
+    }
     if (!program) {
       admitted = await admit(settings, gate.renewals, req.headers.cookie, data);
       if (admitted?.unsure) {
@@ -233,7 +239,7 @@ const gates = new WeakMap();
 function gateOf(proxy) {
   let gate = gates.get(proxy);
   if (!gate) {
-    gates.set(proxy, (gate = { settings: null, renewals: null, streams: new Streams(), patience: new Patience(proxy.log) }));
+    gates.set(proxy, (gate = { settings: null, renewals: null, tokens: null, streams: new Streams(), patience: new Patience(proxy.log) }));
     // A hub that is none of ours never tells; its requests wait no more once that is clear.
     gate.told = new Promise((resolve) => {
       gate.isTold = resolve;

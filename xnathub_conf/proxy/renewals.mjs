@@ -1,8 +1,6 @@
 // Asks the hub whether a browser's pass still holds: once for all requests that wait for the same answer.
 import { createHash } from "node:crypto";
-import http from "node:http";
-import https from "node:https";
-import { sign } from "./signing.mjs";
+import { ask } from "./ask.mjs";
 
 const TIMEOUT = 60_000; // ms: the hub itself waits for XNAT, and its word counts however late
 const ANSWER_KEPT = 10_000; // ms: a page's other requests still have the old cookie
@@ -47,34 +45,10 @@ export class Renewals {
   }
 
   async #ask(cookie, session) {
-    const body = JSON.stringify({ cookie, session });
-    const { url, options } = await this.where();
-    const headers = {
-      "Content-Type": "application/json",
-      "Content-Length": Buffer.byteLength(body),
-      "X-Xnathub-Gate": sign(this.key, `renew:${body}`).toString("base64url"),
-    };
-    const request = (url.protocol === "https:" ? https : http).request(url, { ...options, method: "POST", headers });
-    const text = await new Promise((resolve, reject) => {
-      const timer = setTimeout(() => request.destroy(new Error(`no answer within ${TIMEOUT / 1000} s`)), TIMEOUT);
-      const done = (act, value) => {
-        clearTimeout(timer);
-        act(value);
-      };
-      request.on("error", (error) => done(reject, error));
-      request.on("response", (response) => {
-        let text = "";
-        response.setEncoding("utf8");
-        response.on("data", (chunk) => (text += chunk));
-        response.on("error", (error) => done(reject, error));
-        response.on("close", () => done(reject, new Error("half an answer")));
-        response.on("end", () => done(resolve, { status: response.statusCode, text }));
-      });
-      request.end(body);
-    });
-    if (text.status === 403) return { refused: true };
-    if (text.status !== 200) throw new Error(`it answered ${text.status}`);
-    const answer = JSON.parse(text.text);
+    const { status, text } = await ask(this.key, this.where, "renew", { cookie, session }, TIMEOUT);
+    if (status === 403) return { refused: true };
+    if (status !== 200) throw new Error(`it answered ${status}`);
+    const answer = JSON.parse(text);
     if (typeof answer.cookie !== "string" || !/^[\w.-]+$/.test(answer.cookie)) throw new Error("it sent no cookie");
     return { cookie: answer.cookie };
   }

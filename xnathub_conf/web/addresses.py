@@ -3,7 +3,7 @@
 from importlib.resources import files
 
 from xnathub_conf.web import hub_proof
-from xnathub_conf.web.gate import GateHandler, RenewHandler
+from xnathub_conf.web.gate import GateHandler, KnownTokenHandler, RenewHandler
 from xnathub_conf.web.handlers import (
     ActivityHandler,
     HealthHandler,
@@ -39,6 +39,7 @@ def addresses(token: str, logo: str) -> list[tuple[object, ...]]:
         ("/logout", SignOutHandler),
         ("/gate", GateHandler),
         ("/gate/renew", RenewHandler),
+        ("/gate/token", KnownTokenHandler),
         ("/launchable", LaunchableHandler),
         ("/spawn", StartPageHandler),
         ("/spawn/([^/]+)", StartPageHandler),

@@ -215,21 +215,41 @@ class GateHandler(BaseHandler):
         self._let_in(self._new_pass(self._sign_in_with(token)), address)
 
 
-class RenewHandler(BaseHandler):
-    """`/hub/gate/renew`: tells the gate, and nobody else, whether a browser's pass still holds."""
-
-    opens_servers = True
-    told_sessions: tuple[str, ...] = ()
+class _QuestionHandler(BaseHandler):
+    """Answers the gate, and nobody else."""
 
     def check_xsrf_cookie(self) -> None:
         """Check nothing: what the gate sends is signed."""
 
+    def _asked(self, question: str) -> dict[str, Any]:
+        """Return what the gate asks. Raises HTTPError for anybody else."""
+        proof = self.request.headers.get("X-Xnathub-Gate", "")
+        if not self.proxy.gate_key.asked_by_the_gate(question, self.request.body, proof):
+            raise HTTPError(404)
+        asked: dict[str, Any] = json.loads(self.request.body)
+        return asked
+
+
+class KnownTokenHandler(_QuestionHandler):
+    """`/hub/gate/token`: tells the gate whether a program's token is one of the hub's."""
+
+    def post(self) -> None:
+        """Answer with 204, or 403."""
+        found = orm.APIToken.find(self.db, self._asked("token")["token"])
+        self.set_status(204 if found else 403)
+        self.finish()
+
+
+class RenewHandler(_QuestionHandler):
+    """`/hub/gate/renew`: tells the gate whether a browser's pass still holds."""
+
+    opens_servers = True
+    told_sessions: tuple[str, ...] = ()
+
     async def post(self) -> None:
         """Answer with a new cookie, or 403."""
         key = self.proxy.gate_key
-        if not key.asked_by_the_gate(self.request.body, self.request.headers.get("X-Xnathub-Gate", "")):
-            raise HTTPError(404)
-        asked = json.loads(self.request.body)
+        asked = self._asked("renew")
         about = key.read(asked["cookie"], time.time())
         user = self.find_user(about.user) if about else None
         if about is None or user is None or about.epoch != key.epoch(user.cookie_id):

@@ -97,9 +97,9 @@ class GateKey:
     def _signature(self, text: str) -> bytes:
         return hmac.digest(self.key, f"{COOKIE}:{text}".encode(), "sha256")
 
-    def asked_by_the_gate(self, body: bytes, proof: str) -> bool:
-        """Return whether the gate wrote this request's body."""
-        right = hmac.digest(self.key, b"renew:" + body, "sha256")
+    def asked_by_the_gate(self, question: str, body: bytes, proof: str) -> bool:
+        """Return whether the gate wrote this request's body, for the question of this name."""
+        right = hmac.digest(self.key, f"{question}:".encode() + body, "sha256")
         return hmac.compare_digest(_base64(right), proof)
 
 

@@ -39,7 +39,7 @@ _NEW_SECONDS = 10
 
 _MOST_SEEN = 10_000
 _PROOF = "X-Xnathub-Proxy"
-_FOR_ALL = ("api", "health", "metrics", "identity", "error", "gate/renew")
+_FOR_ALL = ("api", "health", "metrics", "identity", "error", "gate/renew", "gate/token")
 """What programs, probes and the proxy itself ask the hub's own port for; the rest are pages, for browsers."""
 
 _THROUGH_THE_PROXY = (
