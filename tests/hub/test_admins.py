@@ -12,9 +12,10 @@ from tests.support import RunningHub, Visitor, merged
 
 
 @pytest.fixture
-def own_hub(_xnat, xnat, tmp_path):
+def own_hub(_xnat, xnat, tmp_path, request):
     linked = _xnat.hub
-    site = {"hub": {"admin_users": ["alice", "demo"]}, "sign_in": {"auth_refresh_age": 1}}
+    roles = getattr(request, "param", [])
+    site = {"hub": {"admin_users": ["alice", "demo"], "roles": roles}, "sign_in": {"auth_refresh_age": 1}}
     hub = RunningHub(tmp_path, xnat, site)
     try:
         yield hub.start()
@@ -217,3 +218,63 @@ def test_what_is_made_with_a_token_that_an_admin_made_ends_with_the_admin(own_hu
     shares = api("alice", "GET", "/shares/Alice/").json()["items"]
     assert [each["user"]["name"] for each in shares] == ["alice"]
     assert api("alice", "GET", "/share-codes/Alice/").json()["items"] == []
+
+
+SHARERS = {"name": "sharers", "scopes": ["shares!user", "read:users:name"], "users": ["Alice"]}
+
+
+@pytest.mark.parametrize("own_hub", [[SHARERS]], indirect=True)
+def test_a_share_that_its_owner_made_too_does_not_end_with_an_admin(own_hub, xnat):
+    hub = own_hub
+    guests = [f"eve{number}-{len(xnat.state.users())}" for number in range(7)]
+    for name in guests:
+        xnat.state.add_user(name, roles=["Jupyter"])
+    browsers, tokens = {}, {}
+    for name in ("alice", "demo", "Alice", *guests):
+        browsers[name] = Visitor(hub.url)
+        browsers[name].sign_in(name, xnat.state.user(name).password)
+        body = {"note": "mine", "scopes": ["inherit"]}
+        tokens[name] = hub.api("POST", f"/users/{name}/tokens", json=body).json()["token"]
+
+    def api(name, method, path, **body):
+        headers = {"Authorization": f"token {tokens[name]}"}
+        return requests.request(method, f"{hub.url}/hub/api{path}", headers=headers, json=body, timeout=30)
+
+    def share(name, *whom):
+        for each in whom:
+            assert api(name, "POST", "/shares/Alice/", user=each).status_code == 200
+
+    def accept(name, code):
+        browser = browsers[name]
+        browser.get_page("/hub/home")
+        data = {"code": code, "_xsrf": browser.cookies.get("_xsrf", path="/jupyterhub/hub/")}
+        accepted = browser.post(
+            f"{hub.url}/hub/accept-share",
+            data=data,
+            headers={"Sec-Fetch-Site": "same-origin"},
+            allow_redirects=False,
+            timeout=30,
+        )
+        assert accepted.status_code == 302
+
+    hub.plugin.start("Alice", xnat.state.launch("Alice", "P2"))
+    hub.plugin.wait_ready("Alice")
+    made = api("demo", "POST", "/users/Alice/tokens", note="by demo", scopes=["inherit"])
+    tokens["by demo"] = made.json()["token"]
+    code = api("demo", "POST", "/share-codes/Alice/").json()["code"]
+    first, later, by_code, demos, by_token, wider, still_wider = guests
+    share("Alice", first, by_code, wider)
+    share("demo", first, later, demos, by_token)
+    accept(by_code, code)
+    for each in (wider, still_wider):
+        more = ["access:servers", "servers"]
+        assert api("demo", "POST", "/shares/Alice/", user=each, scopes=more).status_code == 200
+    share("Alice", later, still_wider)
+    share("by demo", by_token)
+    assert api("Alice", "POST", "/shares/Alice/").status_code == 400
+    assert api("Alice", "POST", "/shares/nobody-here/", user=first).status_code in {403, 404}
+    hub.stop()
+    hub.site_file.write_text(yaml.safe_dump(merged(hub.site, {"hub": {"admin_users": ["alice"]}})))
+    hub.start()
+    shares = api("alice", "GET", "/shares/Alice/").json()["items"]
+    assert {each["user"]["name"] for each in shares} == {first, later, by_code}

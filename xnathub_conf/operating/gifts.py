@@ -40,6 +40,12 @@ def hand_on(db: Any, code: int, share: int) -> None:
         note_gift(db, gift.maker, share_id=share)
 
 
+def forget_gifts(db: Any, share: int) -> None:
+    """Forget who made a share, since it is its owner's own now. It has one row, however many make it."""
+    db.query(Gift).filter_by(share_id=share).delete()
+    db.commit()
+
+
 def makers(db: Any) -> set[str]:
     """Return the names of all who made what has not ended."""
     return {name for (name,) in db.query(Gift.maker).distinct()}

@@ -13,11 +13,17 @@ from jupyterhub.handlers.pages import AcceptShareHandler
 from tornado.web import HTTPError, authenticated
 
 from xnathub_conf.operating.audit import audit, caller_of
-from xnathub_conf.operating.gifts import hand_on, makers_of, note_gift
+from xnathub_conf.operating.gifts import forget_gifts, hand_on, makers_of, note_gift
 
 
 def note_makers(handler: Any, owner: str, **made: int) -> None:
-    """Note the admin who has made something for somebody else, and who made the token with which it was made.
+    """Note who has made something that is not its owner's own."""
+    for name in sorted(_makers(handler, owner)):
+        note_gift(handler.db, name, **made)
+
+
+def _makers(handler: Any, owner: str) -> set[str]:
+    """Return the admin who makes something for somebody else, and who made the token with which it is made.
 
     The admin who made a token knows it, and so has what it makes, whoever owns that.
     """
@@ -25,8 +31,7 @@ def note_makers(handler: Any, owner: str, **made: int) -> None:
     names = makers_of(handler.db, token.id) if token else set()
     if getattr(who, "admin", False) and who.name != owner:
         names.add(who.name)
-    for name in sorted(names):
-        note_gift(handler.db, name, **made)
+    return names
 
 
 def _note(handler: Any, event: str, outcome: str, owner: str, server: str, **facts: object) -> None:
@@ -38,9 +43,16 @@ class ServerSharesHandler(ServerShareAPIHandler):
 
     async def post(self, user_name: str, server_name: str | None = None) -> None:
         """Share it."""
+        spawner = self._lookup_spawner(user_name, server_name, raise_404=False)
+        before = {share.id: frozenset(share.scopes) for share in spawner.shares} if spawner else {}
         await super().post(user_name, server_name)
-        share = orm.Share.find(self.db, self._lookup_spawner(user_name, server_name), self._with())
-        note_makers(self, user_name, share_id=share.id)
+        share = orm.Share.find(self.db, spawner, self._with())
+        if _makers(self, user_name):
+            # What was there already is somebody else's, unless it has become more.
+            if before.get(share.id) != frozenset(share.scopes):
+                note_makers(self, user_name, share_id=share.id)
+        elif self.current_user.name == user_name and self._scopes(spawner).issuperset(share.scopes):
+            forget_gifts(self.db, share.id)
         self._note_it("made", user_name, server_name)
 
     async def patch(self, user_name: str, server_name: str | None = None) -> None:
@@ -52,6 +64,10 @@ class ServerSharesHandler(ServerShareAPIHandler):
         """Share it with nobody."""
         await super().delete(user_name, server_name)
         _note(self, "share", "revoked", user_name, server_name or "")
+
+    def _scopes(self, spawner: Any) -> frozenset[str]:
+        scopes = self.get_json_body().get("scopes") or ["access:servers"]
+        return frozenset(orm.Share._apply_filter(frozenset(scopes), spawner.user.name, spawner.name))
 
     def _with(self) -> object:
         body = self.get_json_body()
@@ -110,8 +126,11 @@ class AcceptHandler(AcceptShareHandler):
             raise HTTPError(400, "Share not found or expired")
         if code.owner == self.current_user.orm_user:
             raise HTTPError(400, "You can't share with yourself!")
+        there = orm.Share.find(self.db, code.spawner, self.current_user.orm_user)
+        before = frozenset(there.scopes if there else ())
         share = code.exchange(self.current_user.orm_user)
-        hand_on(self.db, code.id, share.id)
+        if before != frozenset(share.scopes):
+            hand_on(self.db, code.id, share.id)
         owner, spawner = self._user_from_orm(share.owner), share.spawner
         _note(self, "share", "accepted", owner.name, spawner.name, to=self.current_user.name)
         self.redirect(self._get_next_url(owner, spawner))
