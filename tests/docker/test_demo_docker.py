@@ -62,13 +62,13 @@ def new_demo(docker_client, tmp_path) -> Iterator[Any]:
 
 
 def there_is(client: docker.DockerClient) -> set[str]:
-    """Name all containers, networks and volumes of a demo, and all unnamed volumes."""
+    """Name all containers, networks and volumes of a demo, and all unnamed volumes; other tests have servers of a user `demo`."""
     kinds = (
         (each.name for each in client.containers.list(all=True, ignore_removed=True)),
         (each.name for each in client.networks.list()),
         (each.name for each in client.volumes.list()),
     )
-    return {name for kind in kinds for name in kind if "demo-" in name or re.fullmatch("[0-9a-f]{64}", name)}
+    return {name for kind in kinds for name in kind if re.match("(xnathub-)?demo-|[0-9a-f]{64}$", name)}
 
 
 def test_from_the_command_to_the_notebook_and_nothing_left(docker_client, new_demo):
