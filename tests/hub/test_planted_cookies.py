@@ -5,6 +5,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from http.cookiejar import DefaultCookiePolicy
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -169,8 +170,18 @@ def _signed_in_over_tls(hub, name):
     return cookie_header(visitor, "/jupyterhub/hub/gate").split("; ")
 
 
+class _OverTls(Visitor):
+    """Sends cookies for TLS over http too, which requests does not do, whatever the policy of its jar."""
+
+    def prepare_request(self, request):
+        prepared = super().prepare_request(request)
+        if cookies := cookie_header(self, f"{urlsplit(prepared.url).path}/"):
+            prepared.headers["Cookie"] = cookies
+        return prepared
+
+
 def _over_tls(hub):
-    visitor = Visitor(hub.url)
+    visitor = _OverTls(hub.url)
     visitor.headers["Host"] = JUPYTER
     visitor.cookies.set_policy(DefaultCookiePolicy(secure_protocols=("http", "https")))
     return visitor
