@@ -60,22 +60,29 @@ def look_at_nodes(
     for node, more in others_than({node: seen[node] for node in names}):
         wrong[node].append(more)
     wanted = exact_images(examination)[0]
+    undecided: list[str] = []
     for one in wanted[:_MOST_IMAGES]:
-        for node, task in _run(client, swarm, _needing(one), names, _PULL_SECONDS).items():
-            # What is on its way by then can be pulled.
-            if node in names and task["Status"]["State"] == "rejected":
-                wrong[node].append(f"it can't get the image {one}: {_problem(task)}")
+        found = _run(client, swarm, _needing(one), names, _PULL_SECONDS)
+        states = {node: task["Status"]["State"] for node, task in found.items() if node in names}
+        for node, state in states.items():
+            if state == "rejected":
+                wrong[node].append(f"it can't get the image {one}: {_problem(found[node])}")
+        if WAITING & set(states.values()):
+            undecided.append(one)
+    more = ""
+    if undecided:
+        more = f" Not clear within {_PULL_SECONDS} s whether each node can get: {', '.join(undecided)}."
+    if len(wanted) > _MOST_IMAGES:
+        more += f" Not tried: {', '.join(wanted[_MOST_IMAGES:])}."
     faulty = {node: said for node, said in wrong.items() if said}
     well = ", ".join(sorted(name for node, name in names.items() if node not in faulty))
     if not faulty:
-        untried = len(wanted) - _MOST_IMAGES
-        more = f" {untried} more images were not tried." if untried > 0 else ""
         return ok(
             f"A task on each node finds folders, images, XNAT, hub, clock and room as they should be: {well}.{more}"
         )
     told = " ".join(f"{names[node]}: {'; '.join(said)}." for node, said in faulty.items())
     return failed(
-        f"{told} All is well on: {well or 'none'}.",
+        f"{told} All is well on: {well or 'none'}.{more}",
         "Mend these nodes, or keep servers from them: docker node update --availability drain NODE, or a label for "
         "placement_constraints.",
         ("orchestrator", "swarm", "placement_constraints"),
