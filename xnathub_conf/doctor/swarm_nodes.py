@@ -33,6 +33,7 @@ ALL_SECONDS = 180
 _LOOK_SECONDS, _PULL_SECONDS, _LOG_SECONDS = 60, 20, 10
 _LOOK_AGAIN_SECONDS = 1
 _MOST_IMAGES = 5
+_DECIDED = frozenset({"complete", "failed", "rejected"})
 _MISSING = re.compile(r"bind source path does not exist: (.+)")
 
 
@@ -63,11 +64,11 @@ def look_at_nodes(
     undecided: list[str] = []
     for one in wanted[:_MOST_IMAGES]:
         found = _run(client, swarm, _needing(one), names, _PULL_SECONDS)
-        states = {node: task["Status"]["State"] for node, task in found.items() if node in names}
+        states = {node: found[node]["Status"]["State"] if node in found else "new" for node in names}
         for node, state in states.items():
             if state == "rejected":
                 wrong[node].append(f"it can't get the image {one}: {_problem(found[node])}")
-        if WAITING & set(states.values()):
+        if set(states.values()) - _DECIDED:
             undecided.append(one)
     more = ""
     if undecided:
