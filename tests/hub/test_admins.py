@@ -41,9 +41,7 @@ def test_who_is_taken_off_the_list_is_no_admin_after_a_restart(own_hub, xnat):
         return by_token, page.status_code == 200 and "/hub/login" not in page.url
 
     assert lists_users("demo") == (True, True), tokens["demo"]
-    own_hub.stop()
-    own_hub.site_file.write_text(yaml.safe_dump(merged(own_hub.site, {"hub": {"admin_users": ["alice"]}})))
-    own_hub.start()
+    restart_without_demo(own_hub)
     assert own_hub.api("GET", "/users/demo").json()["admin"] is False
     assert lists_users("demo") == (False, False)
     assert lists_users("alice") == (True, True)
@@ -75,22 +73,49 @@ def audited(hub, *events):
     ]
 
 
-def test_what_an_admin_made_for_others_ends_with_the_admin(own_hub, xnat):
-    browsers, tokens = {}, {}
-    guest = f"dave{len(xnat.state.users())}"
-    xnat.state.add_user(guest, roles=["Jupyter"])
-    for name in ("alice", "demo", "Alice", guest):
-        browsers[name] = Visitor(own_hub.url)
-        browsers[name].sign_in(name, xnat.state.user(name).password)
-        body = {"note": "mine", "scopes": ["inherit"]}
-        tokens[name] = own_hub.api("POST", f"/users/{name}/tokens", json=body).json()["token"]
+class People:
+    """People who have signed in to a hub, each in a browser and with a token of their own."""
 
-    def api(name, method, path, **body):
-        headers = {"Authorization": f"token {tokens[name]}"}
+    def __init__(self, hub, xnat, *names):
+        self._hub, self._browsers, self.tokens = hub, {}, {}
+        for name in names:
+            self._browsers[name] = Visitor(hub.url)
+            self._browsers[name].sign_in(name, xnat.state.user(name).password)
+            body = {"note": "mine", "scopes": ["inherit"]}
+            self.tokens[name] = hub.api("POST", f"/users/{name}/tokens", json=body).json()["token"]
+
+    def api(self, name, method, path, **body):
+        """Call the hub with the token of a name."""
+        headers = {"Authorization": f"token {self.tokens[name]}"}
         return requests.request(
-            method, f"{own_hub.url}/hub/api{path}", headers=headers, json=body, timeout=30
+            method, f"{self._hub.url}/hub/api{path}", headers=headers, json=body, timeout=30
         )
 
+    def accept(self, name, code):
+        """Accept a share in the browser of a name."""
+        browser = self._browsers[name]
+        browser.get_page("/hub/home")
+        data = {"code": code, "_xsrf": browser.cookies.get("_xsrf", path="/jupyterhub/hub/")}
+        return browser.post(
+            f"{self._hub.url}/hub/accept-share",
+            data=data,
+            headers={"Sec-Fetch-Site": "same-origin"},
+            allow_redirects=False,
+            timeout=30,
+        )
+
+
+def restart_without_demo(hub):
+    hub.stop()
+    hub.site_file.write_text(yaml.safe_dump(merged(hub.site, {"hub": {"admin_users": ["alice"]}})))
+    hub.start()
+
+
+def test_what_an_admin_made_for_others_ends_with_the_admin(own_hub, xnat):
+    guest = f"dave{len(xnat.state.users())}"
+    xnat.state.add_user(guest, roles=["Jupyter"])
+    people = People(own_hub, xnat, "alice", "demo", "Alice", guest)
+    api, accept, tokens = people.api, people.accept, people.tokens
     own_hub.plugin.start("Alice", xnat.state.launch("Alice", "P2"))
     own_hub.plugin.wait_ready("Alice")
     assert api("alice", "POST", "/groups/g", users=[guest]).status_code == 201
@@ -103,18 +128,6 @@ def test_what_an_admin_made_for_others_ends_with_the_admin(own_hub, xnat):
         assert api("demo", "POST", "/shares/Alice/", **whom).status_code == 200
     codes = [api("demo", "POST", "/share-codes/Alice/").json()["code"] for _ in range(2)]
 
-    def accept(name, code):
-        browser = browsers[name]
-        browser.get_page("/hub/home")
-        data = {"code": code, "_xsrf": browser.cookies.get("_xsrf", path="/jupyterhub/hub/")}
-        return browser.post(
-            f"{own_hub.url}/hub/accept-share",
-            data=data,
-            headers={"Sec-Fetch-Site": "same-origin"},
-            allow_redirects=False,
-            timeout=30,
-        )
-
     assert accept(guest, f"{codes[0]}x").status_code == 400
     assert accept("alice", codes[0]).status_code == 302
 
@@ -123,9 +136,7 @@ def test_what_an_admin_made_for_others_ends_with_the_admin(own_hub, xnat):
         return sorted((each["user"] or each["group"])["name"] for each in items)
 
     assert shared() == ["alice", guest, "demo", "g"]
-    own_hub.stop()
-    own_hub.site_file.write_text(yaml.safe_dump(merged(own_hub.site, {"hub": {"admin_users": ["alice"]}})))
-    own_hub.start()
+    restart_without_demo(own_hub)
     assert shared() == [guest]
     assert api("alice", "GET", "/share-codes/Alice/").json()["items"] == []
     assert accept("demo", codes[1]).status_code == 400
@@ -167,26 +178,15 @@ def test_what_a_deleted_admin_made_ends_too(own_hub, xnat):
     assert ask("GET", "/Alice", made).status_code == 200
     admin = own_hub.api("POST", "/users/alice/tokens", json=body).json()["token"]
     assert ask("DELETE", "/demo", admin).status_code == 204
-    own_hub.stop()
-    own_hub.site_file.write_text(yaml.safe_dump(merged(own_hub.site, {"hub": {"admin_users": ["alice"]}})))
-    own_hub.start()
+    restart_without_demo(own_hub)
     assert ask("GET", "/Alice", made).status_code == 403
 
 
 def test_what_is_made_with_a_token_that_an_admin_made_ends_with_the_admin(own_hub, xnat):
     guest = f"dave{len(xnat.state.users())}"
     xnat.state.add_user(guest, roles=["Jupyter"])
-    tokens = {}
-    for name in ("alice", "demo", "Alice", guest):
-        Visitor(own_hub.url).sign_in(name, xnat.state.user(name).password)
-        body = {"note": "mine", "scopes": ["inherit"]}
-        tokens[name] = own_hub.api("POST", f"/users/{name}/tokens", json=body).json()["token"]
-
-    def api(name, method, path, **body):
-        headers = {"Authorization": f"token {tokens[name]}"}
-        return requests.request(
-            method, f"{own_hub.url}/hub/api{path}", headers=headers, json=body, timeout=30
-        )
+    people = People(own_hub, xnat, "alice", "demo", "Alice", guest)
+    api, tokens = people.api, people.tokens
 
     def make(by, owner, name):
         made = api(by, "POST", f"/users/{owner}/tokens", note=name, scopes=["inherit"])
@@ -208,9 +208,7 @@ def test_what_is_made_with_a_token_that_an_admin_made_ends_with_the_admin(own_hu
     make("own", "alice", "again")
     make("own", "Alice", "by alice")
     assert api("own", "POST", "/shares/Alice/", user="alice").status_code == 200
-    own_hub.stop()
-    own_hub.site_file.write_text(yaml.safe_dump(merged(own_hub.site, {"hub": {"admin_users": ["alice"]}})))
-    own_hub.start()
+    restart_without_demo(own_hub)
     for each in ("first", "second", "third", "fourth"):
         assert api(each, "GET", "/user").status_code == 403, each
     for each in ("own", "again", "by alice", "alice"):
@@ -229,33 +227,12 @@ def test_a_share_that_its_owner_made_too_does_not_end_with_an_admin(own_hub, xna
     guests = [f"eve{number}-{len(xnat.state.users())}" for number in range(7)]
     for name in guests:
         xnat.state.add_user(name, roles=["Jupyter"])
-    browsers, tokens = {}, {}
-    for name in ("alice", "demo", "Alice", *guests):
-        browsers[name] = Visitor(hub.url)
-        browsers[name].sign_in(name, xnat.state.user(name).password)
-        body = {"note": "mine", "scopes": ["inherit"]}
-        tokens[name] = hub.api("POST", f"/users/{name}/tokens", json=body).json()["token"]
-
-    def api(name, method, path, **body):
-        headers = {"Authorization": f"token {tokens[name]}"}
-        return requests.request(method, f"{hub.url}/hub/api{path}", headers=headers, json=body, timeout=30)
+    people = People(hub, xnat, "alice", "demo", "Alice", *guests)
+    api, tokens = people.api, people.tokens
 
     def share(name, *whom):
         for each in whom:
             assert api(name, "POST", "/shares/Alice/", user=each).status_code == 200
-
-    def accept(name, code):
-        browser = browsers[name]
-        browser.get_page("/hub/home")
-        data = {"code": code, "_xsrf": browser.cookies.get("_xsrf", path="/jupyterhub/hub/")}
-        accepted = browser.post(
-            f"{hub.url}/hub/accept-share",
-            data=data,
-            headers={"Sec-Fetch-Site": "same-origin"},
-            allow_redirects=False,
-            timeout=30,
-        )
-        assert accepted.status_code == 302
 
     hub.plugin.start("Alice", xnat.state.launch("Alice", "P2"))
     hub.plugin.wait_ready("Alice")
@@ -265,7 +242,7 @@ def test_a_share_that_its_owner_made_too_does_not_end_with_an_admin(own_hub, xna
     first, later, by_code, demos, by_token, wider, still_wider = guests
     share("Alice", first, by_code, wider)
     share("demo", first, later, demos, by_token)
-    accept(by_code, code)
+    assert people.accept(by_code, code).status_code == 302
     for each in (wider, still_wider):
         more = ["access:servers", "servers"]
         assert api("demo", "POST", "/shares/Alice/", user=each, scopes=more).status_code == 200
@@ -273,8 +250,6 @@ def test_a_share_that_its_owner_made_too_does_not_end_with_an_admin(own_hub, xna
     share("by demo", by_token)
     assert api("Alice", "POST", "/shares/Alice/").status_code == 400
     assert api("Alice", "POST", "/shares/nobody-here/", user=first).status_code in {403, 404}
-    hub.stop()
-    hub.site_file.write_text(yaml.safe_dump(merged(hub.site, {"hub": {"admin_users": ["alice"]}})))
-    hub.start()
+    restart_without_demo(hub)
     shares = api("alice", "GET", "/shares/Alice/").json()["items"]
     assert {each["user"]["name"] for each in shares} == {first, later, by_code}
