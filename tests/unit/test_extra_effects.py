@@ -1,13 +1,11 @@
 """Every setting of a spawner that `extra` may set has its effect; all others are refused, or warned of where they take rights."""
 
-import re
-
 import pytest
 
 from tests.unit.helpers import problems_of, site_text
 from xnathub_conf.site.kinds import kinds
 from xnathub_conf.site.problems import dotted
-from xnathub_conf.site.schema import jupyterhub_names, node_at
+from xnathub_conf.site.schema import jupyterhub_names
 
 SECTIONS = {
     "swarm": {},
@@ -128,67 +126,6 @@ def test_a_setting_without_an_effect_is_refused_with_what_to_do_instead(orchestr
     (problem,) = (each for each in said(orchestrator, {trait: {}}) if each.severity == "error")
     assert problem.message == f"{trait} has no effect here."
     assert instead in problem.fix
-
-
-@pytest.mark.parametrize("orchestrator", SECTIONS)
-def test_every_refusal_names_a_key_that_there_is_or_says_why_there_is_none(orchestrator):
-    spawner = kinds()[orchestrator].spawner
-    of_others = {kind.spawner for kind in kinds().values()} - {spawner}
-    told = 0
-    for cls, names in {**jupyterhub_names()["traits"], "Spawner": dict.fromkeys(UNSET)}.items():
-        for name in names:
-            for problem in said(orchestrator, {f"{cls}.{name}": None}):
-                if not re.search("decided elsewhere|no effect here|no part in", problem.message):
-                    continue
-                told += 1
-                assert problem.fix not in {"", "Delete it."}, f"{cls}.{name}"
-                for each in re.findall(r"`([\w.]+)`", problem.fix):
-                    first, _, rest = each.partition(".")
-                    if first in jupyterhub_names()["traits"]:
-                        assert rest in jupyterhub_names()["traits"][first], problem
-                        again = [
-                            each
-                            for each in said(orchestrator, {f"{first}.{rest}": None})
-                            if "decided" in each.message
-                        ]
-                        assert (first in of_others, again) == (False, []), problem
-                    elif first != spawner:
-                        assert node_at(tuple(each.split("."))), problem
-                        assert first != "orchestrator" or not rest or rest.startswith(orchestrator), problem
-    assert told > 100
-
-
-UNSET = (
-    "cpu_limit",
-    "mem_limit",
-    "environment",
-    "cmd",
-    "args",
-    "default_url",
-    "start_timeout",
-    "options_form",
-)
-"""Traits that people set on the class of all spawners."""
-
-
-@pytest.mark.parametrize(
-    ("orchestrator", "trait", "fix"),
-    [
-        ("swarm", "JupyterHub.services", "Use `hub.services`."),
-        ("kubernetes", "JupyterHub.load_roles", "Use `hub.roles`, and `hub.services` with their scopes."),
-        ("kubernetes", "KubeSpawner.node_selector", "Use `orchestrator.kubernetes.node_selector`."),
-        ("docker", "DockerSpawner.volumes", "Use `servers.mounts`: for every server, or for those of an image or a project."),
-        ("docker", "KubeSpawner.environment", "Use `servers.environment`."),
-        ("docker", "KubeSpawner.start_timeout", "Use `servers.start_timeout`."),
-        ("docker", "KubeSpawner.poll_interval", "Did you mean `DockerSpawner.poll_interval`?"),
-        ("docker", "KubeSpawner.node_selector", "DockerSpawner starts servers here, and has no node_selector: delete it."),
-        ("swarm", "Spawner.cpu_limit", "Use `servers.cpu_limit`."),
-        ("swarm", "JupyterHub.bindurl", "Did you mean bind_url? Use `hub.bind_url`."),
-        ("swarm", "JupyterHub.qqq", "Look for its name in the class's documentation."),
-    ],
-)  # fmt: skip
-def test_a_refusal_says_what_to_write_instead(orchestrator, trait, fix):
-    assert fix in [each.fix for each in said(orchestrator, {trait: 1})]
 
 
 RESTRICTED = {

@@ -119,15 +119,17 @@ def check_fix(orchestrator, fix):
 @pytest.mark.parametrize("orchestrator", SECTIONS)
 @pytest.mark.parametrize("cls", TRAITS)
 def test_every_refusal_names_the_key_to_use_or_says_why_there_is_none(orchestrator, cls):
+    told = 0
     for name in TRAITS[cls]:
         key = key_for(orchestrator, cls, name)
-        found = refusals(orchestrator, cls, name)
-        for each in found:
+        for each in refusals(orchestrator, cls, name):
+            told += 1
             named = check_fix(orchestrator, each.fix)
             taken = f"{kinds()[orchestrator].spawner}.{name}"
             assert key is None or key in named or taken in named, f"{cls}.{name}: {each.fix}"
             # Whatever else has a key has it in the table above.
             assert key or not {one for one in named if one.split(".")[0] not in TRAITS}, f"{cls}.{name}: {each.fix}"  # fmt: skip
+    assert told or (orchestrator, cls) == ("local", "ConfigurableHTTPProxy")
 
 
 @pytest.mark.parametrize("orchestrator", SECTIONS)
@@ -171,3 +173,23 @@ def test_a_trait_elsewhere_in_the_file_is_led_where_it_may_stand(orchestrator):
 def test_a_class_that_this_hub_has_not_leads_on_all_the_same(orchestrator, trait, fix):
     (problem,) = said(orchestrator, {trait: 1})
     assert problem.fix.startswith(fix)
+
+
+@pytest.mark.parametrize(
+    ("orchestrator", "trait", "fix"),
+    [
+        ("swarm", "JupyterHub.services", "Use `hub.services`."),
+        ("kubernetes", "JupyterHub.load_roles", "Use `hub.roles`, and `hub.services` with their scopes."),
+        ("kubernetes", "KubeSpawner.node_selector", "Use `orchestrator.kubernetes.node_selector`."),
+        ("docker", "DockerSpawner.volumes", "Use `servers.mounts`: for every server, or for those of an image or a project."),
+        ("docker", "KubeSpawner.environment", "Use `servers.environment`."),
+        ("docker", "KubeSpawner.start_timeout", "Use `servers.start_timeout`."),
+        ("docker", "KubeSpawner.poll_interval", "Did you mean `DockerSpawner.poll_interval`?"),
+        ("docker", "KubeSpawner.node_selector", "DockerSpawner starts servers here, and has no node_selector: delete it."),
+        ("swarm", "Spawner.cpu_limit", "Use `servers.cpu_limit`."),
+        ("swarm", "JupyterHub.bindurl", "Did you mean bind_url? Use `hub.bind_url`."),
+        ("swarm", "JupyterHub.qqq", "Look for its name in the class's documentation."),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_what_to_write_instead(orchestrator, trait, fix):
+    assert fix in [each.fix for each in said(orchestrator, {trait: 1})]
