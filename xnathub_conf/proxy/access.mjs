@@ -30,8 +30,8 @@ export function dropCredentials(headers) {
   if (headers["proxy-authorization"] !== undefined) delete headers["proxy-authorization"];
 }
 
-// Returns the session of XNAT in a Cookie header, without the quotes that XNAT leaves out too, or null; of different ones all, since a page of another host below the same domain
-// can add one of its own, and XNAT may take any of them.
+// Returns the session of XNAT in a Cookie header, without the quotes that XNAT leaves out too, or null; of different ones all, since a
+// page of another host below the same domain can add one of its own, and XNAT may take any of them.
 function xnatSession(jar) {
   if (jar.session === undefined) {
     const sessions = jar.pairs.filter(([name]) => name === "JSESSIONID").map(([, value]) => value.replace(/^"(.*)"$/, "$1"));

@@ -158,10 +158,9 @@ async function pass(proxy, req, res, route, isUpgrade) {
 
 // Lets a request go on to the hub, which believes the gate alone what it says of the caller; returns whether it does.
 async function toTheHub(proxy, req, res, route, isUpgrade) {
-  if (Number(req.headers["content-length"] ?? 0) > MOST_BYTES) {
-    return refuse(proxy, req, res, 413, TOO_LARGE);
-  }
-  boundBody(proxy, req, res);
+  const length = Number(req.headers["content-length"] ?? 0);
+  if (length > MOST_BYTES) return refuse(proxy, req, res, 413, TOO_LARGE);
+  if (length > 0 || req.headers["transfer-encoding"] !== undefined) boundBody(proxy, req, res);
   if (LEADS_ELSEWHERE.test(req.url)) {
     return refuse(proxy, req, res, 400, "The path of this address leads elsewhere: none of its parts may be . or .., and it may hold no \\ and no #.");
   }
