@@ -50,8 +50,10 @@ class DockerChecks:
             Check("docker.swarm", self.swarm, ("docker.api",)),
             Check("docker.nodes", self.nodes, ("docker.swarm",)),
         ]
-        look = partial(self.each_node, self._swarm) if self._swarm else None
-        each = [Check("docker.each_node", look, ("docker.nodes",), ALL_SECONDS)] if look else []
+        each: list[Check] = []
+        if self._swarm:
+            look = partial(self.each_node, self._swarm)
+            each = [Check("docker.each_node", look, ("docker.nodes",), ALL_SECONDS)]
         return [
             Check("docker.socket", self.socket),
             Check("docker.api", self.api),
@@ -201,9 +203,9 @@ class DockerChecks:
     async def nodes(self) -> Finding:
         """Some node takes what the site's constraints, and those of the plan, ask for."""
         asked_for = self._swarm.placement_constraints if self._swarm else ()
-        constraints = [parsed_constraint(text) for text in asked_for]
-        if plan := self._examination.plan:
-            constraints += plan.constraints
+        own = [parsed_constraint(text) for text in asked_for]
+        plan = self._examination.plan
+        constraints = [*own, *(plan.constraints if plan else ())]
         found, problem = await self._ask(self.client.nodes.list)
         if problem:
             return problem
@@ -227,7 +229,6 @@ class DockerChecks:
                 "Give a node its label, docker node update --label-add NAME=VALUE NODE, or correct the constraint.",
                 (*self._here, "placement_constraints"),
             )
-        own = [parsed_constraint(text) for text in asked_for]
         self._nodes = [node for node in ready if all(holds(each, node) for each in own)]
         return ok(f"{len(fitting)} of {len(nodes)} nodes take servers" + (f" ({asked})." if asked else "."))
 

@@ -30,7 +30,7 @@ def others_than(found: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, s
 
 
 def faults(seen: Mapping[str, Any]) -> list[str]:
-    """Return, in words, what a pod saw that is not as it should be."""
+    """Return, in words, what was seen on a node that is not as it should be."""
     if not seen:
         return []
     found = [

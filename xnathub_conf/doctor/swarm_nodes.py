@@ -8,15 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from docker.errors import DockerException
-from docker.types import (
-    ContainerSpec,
-    DriverConfig,
-    Mount,
-    Placement,
-    RestartPolicy,
-    ServiceMode,
-    TaskTemplate,
-)
+from docker.types import ContainerSpec, DriverConfig, Mount, ServiceMode, TaskTemplate
 from requests import RequestException
 
 from xnathub_conf.doctor.beside import LABEL, Untold, own_id
@@ -26,7 +18,7 @@ from xnathub_conf.doctor.nodes_seen import faults, others_than, program, said_by
 from xnathub_conf.site.hub_settings import PROXY_VARIABLE, hub_connect_url, public_port
 from xnathub_conf.site.networks import server_networks
 from xnathub_conf.site.types import Swarm
-from xnathub_conf.spawners.swarm_images import WAITING
+from xnathub_conf.spawners.swarm_images import WAITING, needing, task_of_a_job, why_ended
 from xnathub_conf.values.paths import fixed_part
 
 ALL_SECONDS = 180
@@ -53,18 +45,18 @@ def look_at_nodes(
         )
     names = _names(nodes)
     wrong: dict[str, list[str]] = {each: [] for each in names}
-    tasks = _run(client, swarm, _looking(examination, swarm, image), names, _LOOK_SECONDS)
+    tasks = _run(client, _looking(examination, swarm, image), swarm.prefix, names, _LOOK_SECONDS)
     seen: dict[str, Mapping[str, Any]] = {}
     for node in names:
         why, seen[node] = _said(tasks.get(node))
         wrong[node] += [why] if why else faults(seen[node])
-    for node, more in others_than({node: seen[node] for node in names}):
+    for node, more in others_than(seen):
         wrong[node].append(more)
     wanted = exact_images(examination)[0]
     undecided: list[str] = []
     for one in wanted[:_MOST_IMAGES]:
-        found = _run(client, swarm, _needing(one), names, _PULL_SECONDS)
-        states = {node: found[node]["Status"]["State"] if node in found else "new" for node in names}
+        found = _run(client, task_of_a_job(swarm, needing(one)), swarm.prefix, names, _PULL_SECONDS)
+        states = {node: _state(found.get(node)) for node in names}
         for node, state in states.items():
             if state == "rejected":
                 wrong[node].append(f"it can't get the image {one}: {_problem(found[node])}")
@@ -99,7 +91,7 @@ def _names(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def _looking(examination: Examination, swarm: Swarm, image: str) -> dict[str, Any]:
+def _looking(examination: Examination, swarm: Swarm, image: str) -> TaskTemplate:
     site = examination.site
     places: dict[str, str] = {}
     writable: dict[str, str] = {}
@@ -133,31 +125,20 @@ def _looking(examination: Examination, swarm: Swarm, image: str) -> dict[str, An
         read_only=True,
     )
     network = (server_networks(swarm) or [swarm.network_name])[0]
-    return {"container_spec": container, "networks": [network]}
-
-
-def _needing(image: str) -> dict[str, Any]:
-    # An image without this program is there all the same, when its container can't be started.
-    return {"container_spec": ContainerSpec(image, ["true"], user="65534", cap_drop=["ALL"], read_only=True)}
+    # The engine's own way to log may keep what a task says from who asks for it.
+    return task_of_a_job(swarm, container, networks=[network], log_driver=DriverConfig("json-file"))
 
 
 def _run(
-    client: Any, swarm: Swarm, parts: dict[str, Any], nodes: Mapping[str, str], seconds: float
+    client: Any, template: TaskTemplate, prefix: str, nodes: Mapping[str, str], seconds: float
 ) -> dict[str, Any]:
     """Run a job on every node that takes servers, and return each node's task as it was at its end, or after the time."""
-    template = TaskTemplate(
-        **parts,
-        restart_policy=RestartPolicy(condition="none"),
-        placement=Placement(constraints=list(swarm.placement_constraints)),
-        # The engine's own may keep what a task says from who asks for it.
-        log_driver=DriverConfig("json-file"),
-    )
-    name, end = f"{swarm.prefix}-doctor-{secrets.token_hex(4)}", time.monotonic() + seconds
+    name, end = f"{prefix}-doctor-{secrets.token_hex(4)}", time.monotonic() + seconds
     client.api.create_service(template, name=name, labels={LABEL: "1"}, mode=ServiceMode("global-job"))
     try:
         while True:
             tasks = {each.get("NodeID"): each for each in client.api.tasks(filters={"service": name})}
-            states = {node: tasks[node]["Status"]["State"] if node in tasks else "new" for node in nodes}
+            states = {node: _state(tasks.get(node)) for node in nodes}
             if time.monotonic() > end or not any(state in WAITING for state in states.values()):
                 # Logs are gone with the service.
                 for node in nodes:
@@ -192,14 +173,17 @@ def _said(task: Mapping[str, Any] | None) -> tuple[str, Mapping[str, Any]]:
         return "no task was started on it", {}
     if missing := _MISSING.search(_problem(task)):
         return f"there is no folder {missing[1]}", {}
-    if task["Status"]["State"] != "complete":
-        return f"the task that looks around is {task['Status']['State']}: {_problem(task)}", {}
+    if (state := _state(task)) != "complete":
+        return f"the task that looks around is {state}: {_problem(task)}", {}
     try:
         return "", said_by(task["Log"])
     except (ValueError, IndexError):
         return "it does not tell what the task that looks around has said", {}
 
 
+def _state(task: Mapping[str, Any] | None) -> str:
+    return str(task["Status"]["State"]) if task else "new"
+
+
 def _problem(task: Mapping[str, Any]) -> str:
-    status = task["Status"]
-    return str(status.get("Err") or status.get("Message") or "no reason is given").strip().rstrip(".")
+    return why_ended(task).strip().rstrip(".")
