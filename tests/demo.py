@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import signal
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,10 @@ import requests
 from tests.docker.testbed import wait_for
 from tests.plugin_pages import new_event
 from tests.support import ROOT, XNATHUB, run_code
+from xnathub_conf import __version__
+
+IMAGES = (f"xnathub:{__version__}", f"xnathub-demo:{__version__}")
+"""What the demo looks for, and builds where it is missing."""
 
 SAVED = 'import os; print(os.path.exists("/workspace/demo/mask.nii.gz"))'
 
@@ -26,6 +34,18 @@ try:
 except OSError as error:
     print("refused:", error.strerror, os.getuid())
 """
+
+
+@contextmanager
+def no_images_but_own() -> Iterator[None]:
+    """Have the demo's images to oneself, from when there are none: tests in other processes make and remove them, too."""
+    with (Path(tempfile.gettempdir()) / "xnathub-test-images.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            for image in IMAGES:
+                subprocess.run(["docker", "rmi", image], capture_output=True)
 
 
 class Demo:

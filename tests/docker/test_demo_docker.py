@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,8 @@ import docker
 import pytest
 import requests
 
-from tests.demo import Demo, use
+from tests.demo import Demo, no_images_but_own, use
 from tests.support import free_port
-from xnathub_conf import __version__
-
-IMAGES = (f"xnathub:{__version__}", f"xnathub-demo:{__version__}")
 
 DOCKER = """\
 #!/bin/sh
@@ -53,12 +49,11 @@ def new_demo(docker_client, tmp_path) -> Iterator[Any]:
         demos.append(DockerDemo(folder, *arguments, **environment))
         return demos[-1]
 
-    yield new
-    for demo in demos:
-        if demo.process.poll() is None:
-            demo.end(signal.SIGTERM)
-    for image in IMAGES:
-        subprocess.run(["docker", "rmi", image], capture_output=True)
+    with no_images_but_own():
+        yield new
+        for demo in demos:
+            if demo.process.poll() is None:
+                demo.end(signal.SIGTERM)
 
 
 def there_is(client: docker.DockerClient) -> set[str]:

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.demo import no_images_but_own
 from tests.docker.testbed import GID, SINGLEUSER, UID, Site, wait_for
 from tests.docs.pages import ROOT
 from tests.plugin_pages import new_event, opened
-from xnathub_conf import __version__
 from xnathub_conf.standin import HubLink, HubPlugin, StandIn, demo_state
 
 MOST_COMMANDS = 12
@@ -155,14 +155,11 @@ def tidy(*lines: str) -> None:
 
 @pytest.fixture
 def person(docker_client, host_address, unique, tmp_path) -> Iterator[Person]:
-    with StandIn(demo_state(), host=host_address) as xnat:
+    with no_images_but_own(), StandIn(demo_state(), host=host_address) as xnat:
         person = Person(docker_client, unique, tmp_path, xnat, {})
         person.workspace("demo")
         person.clone()
-        try:
-            yield person
-        finally:
-            tidy(f"docker rmi xnathub:{__version__}")
+        yield person
 
 
 def test_one_engine(person: Person):

@@ -16,30 +16,29 @@ import pytest
 import requests
 import yaml
 
-from tests.demo import Demo, use
+from tests.demo import IMAGES, Demo, no_images_but_own, use
 from tests.kubernetes.testbed import CACHE, RUN, VOLUMES, Cluster, wait_for
 from tests.support import free_port
 from xnathub_conf import __version__
 
-IMAGES = ("xnathub", "xnathub-demo")
 CLASS = "xnathub-demo-test"
 FOREIGN = "a-hospitals-node"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def images(cluster: Cluster) -> Iterator[None]:
     """This machine's Docker has both images, and the node neither."""
-    for name in IMAGES:
-        subprocess.run(["docker", "tag", f"{name}:test", f"{name}:{__version__}"], check=True)
-    forget_images()
-    yield
-    forget_images()
-    for name in IMAGES:
-        subprocess.run(["docker", "rmi", f"{name}:{__version__}"], capture_output=True)
+    with no_images_but_own():
+        for image in IMAGES:
+            name = image.partition(":")[0]
+            subprocess.run(["docker", "tag", f"{name}:test", image], check=True)
+        forget_images()
+        yield
+        forget_images()
 
 
 def forget_images() -> None:
-    names = [f"docker.io/library/{name}:{__version__}" for name in IMAGES]
+    names = [f"docker.io/library/{image}" for image in IMAGES]
     subprocess.run(
         ["ctr", "--address", str(RUN / "containerd.sock"), "--namespace", "k8s.io", "images", "rm", *names],
         capture_output=True,
@@ -238,7 +237,6 @@ def test_an_account_that_may_not_is_told_so(cluster, storage, new_demo, tmp_path
 
 
 def test_images_that_can_not_be_brought(cluster, storage, new_demo, tmp_path):
-    forget_images()
     refused(new_demo(CONTAINERD_ADDRESS=str(tmp_path / "none.sock")), "it can't be brought there (")
     programs = tmp_path / "programs"
     programs.mkdir()
