@@ -145,8 +145,8 @@ def test_what_stands_as_a_comment_in_the_example_is_valid_too():
     for text in (with_tls(EXAMPLE.read_text()), *commented_sections(EXAMPLE.read_text())):
         (name,) = yaml.safe_load(text)["orchestrator"]
         # What is of no use there, a demo's servers do without.
-        unused = [("unused-here", key) for key in kinds()[name].unused]
-        assert [(each.rule, each.path[1]) for each in problems_of(text)] == unused
+        unused = sorted(("unused-here", key) for key in kinds()[name].unused)
+        assert sorted((each.rule, each.path[1]) for each in problems_of(text)) == unused
         names.add(name)
     assert names == {"swarm", "docker", "kubernetes", "local"}
 
@@ -356,6 +356,7 @@ BREAKS = [
     (own_mount(source="/opt/x", writable=True), "shared-writable", "servers.mounts[0].source", own_mount(source="/opt/{username}", writable=True)),
     (own_mount(source="/opt/x{username}"), "username", "servers.mounts[0].source", own_mount(source="/opt/{username}")),
     (own_mount(source="/opt/{user}"), "username", "servers.mounts[0].source", own_mount(source="atlas-{username}")),
+    (own_mount(projects=["{username}"]), "never-matches", "servers.mounts[0].projects[0]", own_mount(projects=["P-1"])),
     (own_mount(source="/opt/../x"), "path", "servers.mounts[0].source", own_mount(source="/opt/x")),
     *((own_mount(target=bad), "reserved-target", "servers.mounts[0].target", own_mount(target=good))
       for bad, good in (("/opt", "/opt/x"), ("/usr", "/usr/local/x"), ("/dev/shm", "/data/shm"), ("/proc/x", "/process"))),
@@ -604,6 +605,13 @@ WARNINGS = [
     ({"servers__mem_limit": "9999T"}, "huge-memory", "servers.mem_limit", {"servers__mem_limit": "64T"}),
     *((own_mount(source=folder), "everybodys-data", "servers.mounts[0].source", own_mount(source=folder, projects=["P1"]))
       for folder in ("/data", "/data/xnat", "/data/xnat/archive", "/data/xnat/workspaces", "/data/xnat/workspaces/users")),
+    (own_mount(source="/opt/$A"), "literal-path", "servers.mounts[0].source", own_mount(source="/opt/A$")),
+    (own_mount(source="/opt/*"), "literal-path", "servers.mounts[0].source", own_mount(source="/opt/+")),
+    (own_mount({}, {"target": "/opt/x/y"}), "nested-mount", "servers.mounts[1].target", own_mount({}, {"target": "/opt/xy"})),
+    (own_mount({}, {"target": "/opt/x/y"}), "nested-mount", "servers.mounts[1].target",
+     own_mount({"source": "/opt/{username}", "writable": True}, {"target": "/opt/x/y"})),
+    (own_mount({"images": ["xnat/a"]}, {"target": "/opt/x/y", "images": ["xnat/*"]}), "nested-mount", "servers.mounts[1].target",
+     own_mount({"images": ["xnat/a"]}, {"target": "/opt/x/y", "images": ["xnat/b"]})),
     (own_mount(images=["xnat/a", "other/a"]), "unused-mount", "servers.mounts[0].images[1]", own_mount(images=["xnat/a", "xnat/b"])),
     (own_mount(source="/home"), "node-folder", "servers.mounts[0].source", own_mount(source="/home/software")),
     (mounts("/tmp"), "node-folder", "servers.allowed_mounts[0].path", mounts("/tmp/data")),

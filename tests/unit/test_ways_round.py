@@ -62,7 +62,8 @@ def test_a_network_of_others_is_warned_of(subnet, told):
 
 VALUES = {
     "shm_size": "2G", "dns_search": ["example.org"], "hosts": {"pacs": "10.0.0.5"}, "images_ahead": ["xnat/x:1"], "internet": "none",
-    "security": {"pids_limit": 100},
+    "security": {"pids_limit": 100}, "uid": 54, "gid": 54, "registry_logins": {"file": "/run/secrets/x"}, "cpu_limit": 2,
+    "cpu_guarantee": 1, "mem_limit": "2G", "mem_guarantee": "1G",
 }  # fmt: skip
 
 

@@ -43,7 +43,10 @@ KIND = Kind(
         ),
     },
     own_processes=True,
-    unused=("images_ahead", "dns_search", "hosts", "shm_size"),
+    unused=(
+        *("images_ahead", "dns_search", "hosts", "shm_size", "uid", "gid", "registry_logins"),
+        *("cpu_limit", "cpu_guarantee", "mem_limit", "mem_guarantee"),
+    ),
     hub_host="127.0.0.1",
     bind_host="127.0.0.1",
     volume=lambda _name: Fault("path", "Local servers have no volumes.", "Write an absolute path."),

@@ -64,6 +64,8 @@ RULES: Mapping[str, Rule] = {
     "unused-ca-file": Rule("`xnat.ca_file` has an effect."),
     # Folders
     "path": Rule("A path is absolute and in its plain form."),
+    "literal-path": Rule("A path is what it says: nothing is put in for a variable, and no names are looked for with `*`.", "warning"),
+    "nested-mount": Rule("No mount of the site's lies in another one's folder.", "warning"),
     "path-rule": Rule("Rules under `paths` are unambiguous, and lead where something may be mounted."),
     "never-matches": Rule("A pattern can match something."),
     "duplicate": Rule("An allowed mount stands once."),

@@ -11,6 +11,7 @@ from xnathub_conf.site.rules.folders import check_braces, check_mounts, check_pa
 from xnathub_conf.site.rules.host_files import check_files
 from xnathub_conf.site.rules.internet import check_internet
 from xnathub_conf.site.rules.links import check_links
+from xnathub_conf.site.rules.literal_paths import check_literal_paths
 from xnathub_conf.site.rules.networks import check_effects
 from xnathub_conf.site.rules.node_folders import check_node_folders
 from xnathub_conf.site.rules.pages import check_accent
@@ -54,6 +55,7 @@ _SITE_RULES: tuple[Callable[[Document, Site], None], ...] = (
     check_tls,
     check_path_rules,
     check_braces,
+    check_literal_paths,
     check_mounts,
     check_site_mounts,
     check_node_folders,

@@ -56,7 +56,8 @@ def check_effects(document: Document, site: Site) -> None:
         report(document, here, "no-effect", found, "Delete it.")
     servers = site.servers
     for name in kind_of(site).unused:
-        if getattr(servers, name):
+        # Some have a default, which nobody has asked for.
+        if document.data["servers"].get(name):
             found = f"It has no effect: {kind_of(site).name} can't have it."
             report(document, ("servers", name), "unused-here", found, "Delete it.")
     _check_ways_out(document, site)

@@ -1,5 +1,6 @@
 """Rules of the site's own mounts, `servers.mounts`."""
 
+import re
 from contextlib import suppress
 
 from xnathub_conf.site.problems import KeyPath, visible
@@ -44,6 +45,12 @@ def check_site_mounts(document: Document, site: Site) -> None:
                     found = f"No image that servers.allowed_images allows is one of {pattern}."
                     fix = "Write one that they allow, or delete it."
                     report(document, (*path, "images", number), "unused-mount", found, fix)
+        for number, project in enumerate(mount.projects):
+            if re.search(r"[{}$<>]", project):
+                found = f"Nothing is put in for {project}: a project is named by its ID in XNAT."
+                report(
+                    document, (*path, "projects", number), "never-matches", found, "Write an ID, such as P1."
+                )
         for key in ("images", "projects"):
             if document.data["servers"]["mounts"][index].get(key) == []:
                 found = "An empty list is no list: all servers get the mount."
@@ -57,6 +64,24 @@ def check_site_mounts(document: Document, site: Site) -> None:
             found = f"Another entry has the target {mount.target}, and some servers would get both."
             report(document, (*path, "target"), "duplicate", found, "Delete one of them.")
         others.append(mount)
+    _nested(document, site.servers.mounts)
+
+
+def _nested(document: Document, mounts: tuple[SiteMount, ...]) -> None:
+    """Report mounts inside read-only ones: engines can't make their folders there."""
+    targets: dict[str, list[SiteMount]] = {}
+    for mount in mounts:
+        targets.setdefault(mount.target, []).append(mount)
+    for index, mount in enumerate(mounts):
+        for above in prefixes(mount.target):
+            around = [each for each in targets.get(above, ()) if not each.writable and _meet(mount, each)]
+            if above == mount.target or not around:
+                continue
+            found = f"It lies in {above}, another entry's target: servers start only where that one's source has this folder."
+            fix = (
+                f"Write a target outside {above}; or see that the folder is there, and --ignore nested-mount."
+            )
+            report(document, ("servers", "mounts", index, "target"), "nested-mount", found, fix)
 
 
 def _meet(one: SiteMount, other: SiteMount) -> bool:
